@@ -1,0 +1,182 @@
+"""Saving and loading of a model's weights.
+
+A weight file is `.npz`: one array per parameter under a name of its own, and a JSON header with
+the class, the shapes and the library's version. The book's old files, a pickled list of float16
+arrays, are read as well, by an unpickler that can build NumPy arrays and nothing else.
+"""
+
+import json
+import os
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar
+
+import numpy
+from numpy.typing import DTypeLike
+
+from common import __version__
+from common.np import Array, np, to_cpu
+
+HEADER = "header.json"
+
+
+class BaseModel:
+    """A model: lists `params` and `grads`, and the methods that every model answers to.
+
+    Source: book 6.4, 7.3.
+    """
+
+    params: list[Array]
+    grads: list[Any]
+
+    def forward(self, *args: Any) -> Array:
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def backward(self, *args: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} has no backward")
+
+    def save_params(
+        self, file_name: str | Path | None = None, *, dtype: DTypeLike = "float32"
+    ) -> None:
+        """Write all parameters to `file_name` (default: <class name>.npz in the current folder).
+
+        dtype  float32, or float16 for half the size and three digits of precision
+        The file appears whole or not at all: it is written under another name and renamed.
+        Raises OSError if it cannot be written.
+        """
+        path = Path(file_name or self._default_file())
+        arrays = {
+            name: to_cpu(p).astype(dtype)
+            for name, p in zip(self.param_names(), self.params, strict=True)
+        }
+        header = {
+            "class": type(self).__name__,
+            "shapes": {name: a.shape for name, a in arrays.items()},
+            "dlfs2": __version__,
+        }
+        arrays[HEADER] = numpy.frombuffer(json.dumps(header).encode(), numpy.uint8)
+        write_whole(path, lambda file: numpy.savez(file, **arrays))
+
+    def load_params(self, file_name: str | Path | None = None) -> None:
+        """Copy the parameters of `file_name` into this model's arrays, in place.
+
+        Reads what `save_params` wrote and the book's pickled lists; which of the two a file is, its
+        content tells. A name that does not exist is tried with `.npz` and `.pkl` exchanged.
+        Class, names, shapes and dtypes are compared first, so a model is never half loaded.
+        Raises FileNotFoundError, or ValueError if the file is damaged or of another model.
+        """
+        path = _existing(Path(file_name or self._default_file()))
+        with path.open("rb") as file:
+            zipped = file.read(2) == b"PK"
+        try:
+            arrays = self._read_npz(path) if zipped else _read_pickle(path)
+            self._check(arrays)
+        except ValueError as error:
+            raise ValueError(f"{type(self).__name__}.load_params: {path}: {error}") from error
+        for p, a in zip(self.params, arrays, strict=True):
+            p[...] = np.asarray(a.astype(p.dtype))
+
+    def param_names(self) -> list[str]:
+        """A name for each entry of `params`: number and class of its layer, number in the layer."""
+        names = [
+            f"{i}.{type(layer).__name__}.{k}"
+            for i, layer in enumerate(getattr(self, "layers", []))
+            for k in range(len(layer.params))
+        ]
+        if len(names) != len(self.params):
+            return [f"params.{k}" for k in range(len(self.params))]
+        return names
+
+    def _default_file(self) -> str:
+        return f"{type(self).__name__}.npz"
+
+    def _read_npz(self, path: Path) -> list[Array]:
+        try:
+            with numpy.load(path, allow_pickle=False) as file:
+                content = {name: file[name] for name in file.files}
+            header = json.loads(content.pop(HEADER).tobytes())
+            written_by = header["class"]
+        except (zipfile.BadZipFile, OSError, EOFError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"not a readable weight file ({error})") from error
+        if written_by != type(self).__name__:
+            raise ValueError(f"holds the weights of {written_by}")
+        names = self.param_names()
+        if list(content) != names:
+            raise ValueError(f"holds the arrays {list(content)}, the model needs {names}")
+        return list(content.values())
+
+    def _check(self, arrays: list[Array]) -> None:
+        for a in arrays:
+            if not isinstance(a, numpy.ndarray) or a.dtype.kind != "f":
+                kind = a.dtype if isinstance(a, numpy.ndarray) else type(a).__name__
+                raise ValueError(f"holds {kind} where an array of floats is needed")
+        shapes, needed = [a.shape for a in arrays], [p.shape for p in self.params]
+        if shapes != needed:
+            raise ValueError(f"holds arrays of shapes {shapes}, the model needs {needed}")
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Let `write` fill a file that then takes the place of `path` in one move.
+
+    Whatever goes wrong before that leaves an older file at `path` as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _existing(path: Path) -> Path:
+    """`path`, or its twin with the other ending where only that one exists."""
+    other = {".npz": ".pkl", ".pkl": ".npz"}.get(path.suffix)
+    if not path.exists() and other and path.with_suffix(other).exists():
+        return path.with_suffix(other)
+    if not path.exists():
+        raise FileNotFoundError(f"load_params: there is no weight file {path}")
+    return path
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Builds lists of NumPy arrays; whatever else a pickle asks for is refused, not called."""
+
+    allowed: ClassVar = {
+        (module, name)
+        for package in ("numpy.core", "numpy._core")
+        for module, name in (
+            (f"{package}.multiarray", "_reconstruct"),
+            (f"{package}.numeric", "_frombuffer"),
+        )
+    } | {("numpy", "ndarray"), ("numpy", "dtype")}
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("_codecs", "encode"):  # how protocol 2 spells bytes
+            return _latin1
+        if (module, name) not in self.allowed:
+            raise ValueError(f"refused: the pickle wants to call {module}.{name}")
+        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        raise ValueError(f"refused: the pickle wants the encoding {encoding}")
+    return text.encode("latin1")
+
+
+def _read_pickle(path: Path) -> list[Array]:
+    with path.open("rb") as file:
+        try:
+            arrays = _ArrayUnpickler(file).load()
+        except ValueError:
+            raise
+        except Exception as error:  # a damaged pickle can raise almost anything
+            raise ValueError(f"not a readable weight file ({error!r})") from error
+    if not isinstance(arrays, list):
+        raise ValueError(f"holds a {type(arrays).__name__}, not the list of arrays of a model")
+    return arrays

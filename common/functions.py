@@ -1,0 +1,52 @@
+"""Functions without state: sigmoid, ReLU, softmax, cross-entropy.  N samples, C classes."""
+
+from common.np import Array, np
+
+__all__ = ["cross_entropy_error", "np", "relu", "sigmoid", "softmax"]
+
+
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)), element by element, for any shape; never overflows.
+
+    Below zero it is exp(x) / (1 + exp(x)), the same number with an exponent that cannot grow.
+    Source: book 1.2.1, (1.5); appendix A.
+    """
+    z = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, z) / (1 + z)
+
+
+def relu(x: Array) -> Array:
+    """max(0, x), element by element, for any shape.  Source: book 1.2, common/functions.py."""
+    return np.maximum(0, x)
+
+
+def softmax(x: Array) -> Array:
+    """exp(x) / sum(exp(x)) over the last axis: rows of positive numbers that sum to one.
+
+    x (N, C) or (C,) -> the same shape. Scores are shifted by their maximum, so none overflows.
+    Raises ValueError for other numbers of dimensions.  Source: book 1.3.1, (1.6).
+    """
+    if x.ndim not in (1, 2):
+        raise ValueError(f"softmax: scores are (C,) or (N, C), not {x.shape}")
+    y = np.exp(x - x.max(axis=-1, keepdims=True))
+    y /= y.sum(axis=-1, keepdims=True)
+    return y
+
+
+def cross_entropy_error(y: Array, t: Array) -> Array:
+    """-1/N * sum over n of ln(y[n, t[n]] + 1e-7): mean surprise, in nats, at the true classes.
+
+    y (N, C) or (C,)  probabilities
+    t (N,) class ids, or one-hot of the shape of y
+    Raises ValueError if t is neither.  Source: book 1.3.1, (1.7) and (1.8); the 1e-7 keeps ln(0)
+    away and stands in the code only.
+    """
+    y = y.reshape(-1, y.shape[-1])
+    t = np.asarray(t)
+    if t.size == y.size:
+        t = t.reshape(y.shape).argmax(axis=1)
+    elif t.size != len(y):
+        raise ValueError(
+            f"cross_entropy_error: labels of shape {t.shape} do not go with probabilities {y.shape}"
+        )
+    return -np.log(y[np.arange(len(y)), t.reshape(-1)] + 1e-7).sum() / len(y)

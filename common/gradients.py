@@ -1,0 +1,144 @@
+"""What happens to gradients between backward and update: sharing, clipping; the row-sparse kind."""
+
+from typing import Any
+
+import numpy
+
+from common.np import Array, np, to_cpu
+
+
+class RowSparse:
+    """The gradient of a matrix (V, D) of which only some rows are not zero.
+
+    ids    K different row numbers, on the host
+    index  the same, on the device: what to index a parameter with
+    rows   (K, D), rows[k] belongs to row ids[k]
+
+    An embedding looks up a few hundred of its V words a step; this keeps the work at that size.
+    `shape` and `dtype` are the matrix's; `np.asarray(g)` and `g.to_dense()` give the whole matrix.
+    """
+
+    def __init__(self, shape: tuple[int, int], dtype: Any) -> None:
+        self.shape, self.dtype = shape, numpy.dtype(dtype)
+        self.assign(numpy.empty(0, int), np.empty((0, shape[1]), dtype))
+
+    def assign(self, ids: Array, rows: Array) -> None:
+        """Take over `ids` (K,) on the host, each once, and `rows` (K, D)."""
+        self.ids, self.index, self.rows = ids, np.asarray(ids), rows
+
+    def to_dense(self) -> Array:
+        """The whole matrix (V, D), on the device."""
+        dense = np.zeros(self.shape, self.dtype)
+        dense[self.index] = self.rows
+        return dense
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if copy is False:
+            raise ValueError("RowSparse: the dense matrix is always a new array")
+        return numpy.asarray(to_cpu(self.to_dense()), dtype)
+
+    def __imul__(self, factor: Array) -> "RowSparse":
+        self.rows *= factor
+        return self
+
+    def __repr__(self) -> str:
+        return f"RowSparse({len(self.ids)} rows of {self.shape}, {self.dtype})"
+
+
+def to_dense(g: Any) -> Array:
+    """A gradient of either kind as an array."""
+    return g.to_dense() if isinstance(g, RowSparse) else g
+
+
+def sum_by_id(ids: Array, rows: Array) -> tuple[Array, Array]:
+    """Add up the rows that carry the same id: ids (M,) on the host, rows (M, D) -> (K,), (K, D)."""
+    unique, where = numpy.unique(ids, return_inverse=True)
+    total = np.zeros((len(unique), rows.shape[1]), rows.dtype)
+    add_rows(total, where, rows)
+    return unique, total
+
+
+def add_rows(total: Array, ids: Array, rows: Array) -> None:
+    """total[ids[m]] += rows[m] for every m, ids that repeat included.
+
+    total (V, D) contiguous, ids (M,) on the host, rows (M, D).
+    Element by element, because NumPy's add.at is five times faster on flat arrays than on rows.
+    """
+    width = total.shape[1]
+    where = np.asarray(ids)[:, None] * width + np.arange(width)
+    np.add.at(total.reshape(-1), where.reshape(-1), rows.reshape(-1))
+
+
+def remove_duplicate(params: list[Array], grads: list[Any]) -> tuple[list[Array], list[Any]]:
+    """Merge the gradients of shared weights -> params and grads with every weight once.
+
+    Shared means the same memory: the same array, or its transposed view, whose gradient is then
+    transposed too. The lists and arrays given are left as they are; a merged gradient is new.
+    Source: book 6.5.3 (weight tying), common/trainer.py.
+    """
+    kept: list[Array] = []
+    sums: list[Any] = []
+    for p, g in zip(params, grads, strict=True):
+        for k, q in enumerate(kept):
+            if p is q or _same_memory(p, q):
+                same = (p.shape, p.strides) == (q.shape, q.strides)
+                sums[k] = _add(sums[k], g, transposed=not same)
+                break
+        else:
+            kept.append(p)
+            sums.append(g)
+    return kept, sums
+
+
+def _same_memory(p: Array, q: Array) -> bool:
+    """Whether p and q are the whole of one array, as it is or transposed."""
+    owner = _owner(p)
+    return (
+        owner is _owner(q)
+        and owner.size == p.size == q.size
+        and (
+            (p.shape, p.strides) == (q.shape, q.strides)
+            or (p.shape, p.strides) == (q.T.shape, q.T.strides)
+        )
+    )
+
+
+def _owner(a: Array) -> Array:
+    return a.base if isinstance(a.base, type(a)) else a
+
+
+def _add(total: Any, g: Any, transposed: bool) -> Any:
+    """total + g (or its transpose), as a new gradient; dense unless both are row-sparse."""
+    if isinstance(total, RowSparse) and isinstance(g, RowSparse) and not transposed:
+        merged = RowSparse(total.shape, total.dtype)
+        ids = numpy.concatenate([total.ids, g.ids])
+        merged.assign(*sum_by_id(ids, np.concatenate([total.rows, g.rows])))
+        return merged
+    if isinstance(g, RowSparse):
+        dense = to_dense(total).copy()
+        rows_of = dense.T if transposed else dense
+        rows_of[g.index] += g.rows
+        return dense
+    g = g.T if transposed else g
+    if isinstance(total, RowSparse):
+        dense = g.copy()
+        dense[total.index] += total.rows
+        return dense
+    return total + g
+
+
+def clip_grads(grads: list[Any], max_norm: float) -> None:
+    """Scale all gradients, in place, so that their joint length is at most max_norm.
+
+    norm = sqrt(sum over all arrays of sum g^2);  g *= min(1, max_norm / (norm + 1e-6))
+
+    The factor stays on the device: nothing waits for it.
+    Raises ValueError if max_norm is not positive.  Source: book 6.1.4; Pascanu et al. 2013.
+    """
+    if not max_norm > 0:
+        raise ValueError(f"clip_grads: max_norm must be positive, not {max_norm}")
+    parts = [g.rows if isinstance(g, RowSparse) else g for g in grads]
+    total = sum(np.vdot(part, part) for part in parts)
+    rate = np.minimum(max_norm / (np.sqrt(total) + 1e-6), 1)
+    for part in parts:
+        part *= rate.astype(part.dtype)

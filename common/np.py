@@ -1,0 +1,70 @@
+"""The array library behind every layer: `np` holds NumPy, or CuPy after `use("cupy")`.
+
+    from common.np import np        # in a module
+    from common.np import *         # in a script typed from the book: the same `np`
+
+`np` is one plain module whose contents are exchanged, so reading `np.tanh` costs what it costs in
+NumPy, and a switch reaches code that imported `np` long before. `common.config.GPU` is the switch.
+This is the only file that names CuPy.  Source: book 1.5.
+"""
+
+import importlib
+import os
+import types
+from typing import Any, TypeAlias
+
+import numpy
+
+__all__ = ["np"]
+
+Array: TypeAlias = Any
+"""An array of the library in use. Shapes stand in the docstrings, where a type cannot say them."""
+
+np = types.ModuleType("np")
+
+
+def use(name: str) -> None:
+    """Fill `np` from the library `name`: "numpy" or "cupy".
+
+    Arrays that exist already stay where they are; build models after switching.
+    Raises ImportError if the library is not installed, ValueError for another name; `np` is then
+    what it was.
+    """
+    if name not in ("numpy", "cupy"):
+        raise ValueError(f"use: the array library is 'numpy' or 'cupy', not {name!r}")
+    source = _import(name)
+    np.__dict__.clear()
+    np.__dict__.update(vars(source))
+
+
+def to_cpu(x: Array) -> Array:
+    """`x` as a NumPy array: the same object if it is one, else a copy (waits for the GPU)."""
+    return x.get() if hasattr(x, "get") else numpy.asarray(x)
+
+
+def to_gpu(x: Array) -> Array:
+    """`x` as a CuPy array: the same object if it is one, else a copy.
+
+    Raises ImportError without CuPy.
+    """
+    return _import("cupy").asarray(x)
+
+
+def _import(name: str) -> types.ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(
+            f"{name} cannot be imported ({error}); running on a GPU needs CuPy, which comes with "
+            "pip install 'dlfs2[cuda12]' or 'dlfs2[cuda13]', by the CUDA version of the driver"
+        ) from error
+
+
+def _start() -> str:
+    value = os.environ.get("DLFS2_GPU", "0")
+    if value not in ("", "0", "1"):
+        raise ValueError(f"DLFS2_GPU is 0 (NumPy) or 1 (CuPy), not {value!r}")
+    return "cupy" if value == "1" else "numpy"
+
+
+use(_start())

@@ -1,0 +1,166 @@
+"""Optimizers: how parameters follow their gradients.
+
+w a parameter, g its gradient, lr the learning rate. `update(params, grads)` changes the parameters
+in place, because layers hold the same arrays; it makes the state, zeros like each parameter, at the
+first call. All but SGD treat a row-sparse gradient lazily, as torch.optim.SparseAdam does: rows
+that are not in it keep their value and their state, where a dense zero gradient would still move
+them by momentum.  Source: book 1.3.6.
+"""
+
+import math
+from typing import Any
+
+from common.gradients import RowSparse
+from common.np import Array, np
+
+
+class Optimizer:
+    """Walks the parameters; a subclass names its state and gives the rule for one array."""
+
+    state_names: tuple[str, ...] = ()
+
+    def __init__(self, lr: float) -> None:
+        self.lr = lr
+        for name in self.state_names:
+            setattr(self, name, None)
+
+    def update(self, params: list[Array], grads: list[Any]) -> None:
+        """Move every parameter by its gradient.
+
+        Raises ValueError if the lists, or the shapes in them, do not go together; nothing has
+        changed then.
+        """
+        if [p.shape for p in params] != [g.shape for g in grads]:
+            raise ValueError(
+                f"{type(self).__name__}.update: parameters {[p.shape for p in params]} do not go "
+                f"with gradients {[g.shape for g in grads]}"
+            )
+        for p, g, *state in zip(params, grads, *self._state(params), strict=True):
+            if isinstance(g, RowSparse):
+                rows = [a[g.index] for a in (p, *state)]
+                self.step(rows[0], g.rows, *rows[1:])
+                for a, changed in zip((p, *state), rows, strict=True):
+                    a[g.index] = changed
+            else:
+                self.step(p, g, *state)
+
+    def step(self, w: Array, g: Array, *state: Array) -> None:
+        """Apply the rule to one array, in place."""
+        raise NotImplementedError
+
+    def _state(self, params: list[Array]) -> list[list[Array]]:
+        for name in self.state_names:
+            if getattr(self, name) is None:
+                setattr(self, name, [np.zeros_like(p) for p in params])
+        lists: list[list[Array]] = [getattr(self, name) for name in self.state_names]
+        shapes = [p.shape for p in params]
+        if any([a.shape for a in arrays] != shapes for arrays in lists):
+            raise ValueError(
+                f"{type(self).__name__}.update: the state belongs to other parameters than "
+                f"{shapes}; use a new optimizer for another model"
+            )
+        return lists
+
+
+class SGD(Optimizer):
+    """w -= lr * g.  Source: book (1.16)."""
+
+    def __init__(self, lr: float = 0.01) -> None:
+        super().__init__(lr)
+
+    def step(self, w: Array, g: Array) -> None:  # type: ignore[override]
+        w -= float(self.lr) * g
+
+
+class Momentum(Optimizer):
+    """v = momentum * v - lr * g;  w += v.  Source: Polyak 1964; book 1.3.6."""
+
+    state_names = ("v",)
+
+    def __init__(self, lr: float = 0.01, momentum: float = 0.9) -> None:
+        super().__init__(lr)
+        self.momentum = momentum
+
+    def step(self, w: Array, g: Array, v: Array) -> None:  # type: ignore[override]
+        v *= float(self.momentum)
+        v -= float(self.lr) * g
+        w += v
+
+
+class Nesterov(Optimizer):
+    """w += m * m * v - (1 + m) * lr * g, with the old v;  then v = m * v - lr * g.
+
+    m is the momentum; w is kept at the point looked ahead to.  Source: Nesterov 1983, in the form
+    of Bengio et al. 2012; book 1.3.6.
+    """
+
+    state_names = ("v",)
+
+    def __init__(self, lr: float = 0.01, momentum: float = 0.9) -> None:
+        super().__init__(lr)
+        self.momentum = momentum
+
+    def step(self, w: Array, g: Array, v: Array) -> None:  # type: ignore[override]
+        m, lr_g = float(self.momentum), float(self.lr) * g
+        v *= m
+        w += m * v - (1 + m) * lr_g
+        v -= lr_g
+
+
+class AdaGrad(Optimizer):
+    """h += g^2;  w -= lr * g / (sqrt(h) + 1e-7).  Source: Duchi et al. 2011; book 1.3.6."""
+
+    state_names = ("h",)
+
+    def __init__(self, lr: float = 0.01) -> None:
+        super().__init__(lr)
+
+    def step(self, w: Array, g: Array, h: Array) -> None:  # type: ignore[override]
+        h += g * g
+        w -= float(self.lr) * g / (np.sqrt(h) + 1e-7)
+
+
+class RMSprop(Optimizer):
+    """h = d * h + (1 - d) * g^2;  w -= lr * g / (sqrt(h) + 1e-7), with d the decay rate.
+
+    Source: Tieleman and Hinton 2012; book 1.3.6.
+    """
+
+    state_names = ("h",)
+
+    def __init__(self, lr: float = 0.01, decay_rate: float = 0.99) -> None:
+        super().__init__(lr)
+        self.decay_rate = decay_rate
+
+    def step(self, w: Array, g: Array, h: Array) -> None:  # type: ignore[override]
+        d = float(self.decay_rate)
+        h *= d
+        h += (1 - d) * g * g
+        w -= float(self.lr) * g / (np.sqrt(h) + 1e-7)
+
+
+class Adam(Optimizer):
+    """m += (1 - beta1) (g - m);  v += (1 - beta2) (g^2 - v);  w -= lr_t * m / (sqrt(v) + 1e-7)
+
+    where lr_t = lr * sqrt(1 - beta2^iter) / (1 - beta1^iter) makes up for m and v starting at zero.
+    Source: Kingma and Ba 2015; book 1.3.6.
+    """
+
+    state_names = ("m", "v")
+
+    def __init__(self, lr: float = 0.001, beta1: float = 0.9, beta2: float = 0.999) -> None:
+        super().__init__(lr)
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.iter = 0
+
+    def update(self, params: list[Array], grads: list[Any]) -> None:
+        self.iter += 1
+        correction = math.sqrt(1 - self.beta2**self.iter) / (1 - self.beta1**self.iter)
+        self._lr_t = float(self.lr) * correction
+        super().update(params, grads)
+
+    def step(self, w: Array, g: Array, m: Array, v: Array) -> None:  # type: ignore[override]
+        m += (1 - float(self.beta1)) * (g - m)
+        v += (1 - float(self.beta2)) * (g * g - v)
+        w -= self._lr_t * m / (np.sqrt(v) + 1e-7)

@@ -1,0 +1,10 @@
+"""The book's data sets as NumPy arrays on the host.
+
+    spiral      three arms of points in the plane                    (chapter 1)
+    ptb         Penn Treebank, found on this machine or downloaded   (chapters 2 to 6)
+    text_file   any text file, in the form of ptb
+    grammar     made-up English whose best possible perplexity is known, in the form of ptb
+    fetch       finds or downloads a file and checks its digest
+
+Loading data never touches NumPy's global random state.
+"""
