@@ -38,7 +38,7 @@ class Rnnlm(BaseModel):
         affine_b = np.zeros(V, dtype="f")
 
         self.lstm_layer = TimeLSTM(lstm_Wx, lstm_Wh, lstm_b, stateful=True)
-        self.layers = [
+        self.layers: list[Any] = [
             TimeEmbedding(embed_W, sparse=sparse),
             self.lstm_layer,
             TimeAffine(affine_W, affine_b),

@@ -68,7 +68,7 @@ class SGD(Optimizer):
     def __init__(self, lr: float = 0.01) -> None:
         super().__init__(lr)
 
-    def step(self, w: Array, g: Array) -> None:  # type: ignore[override]
+    def step(self, w: Array, g: Array) -> None:
         w -= float(self.lr) * g
 
 
@@ -81,7 +81,7 @@ class Momentum(Optimizer):
         super().__init__(lr)
         self.momentum = momentum
 
-    def step(self, w: Array, g: Array, v: Array) -> None:  # type: ignore[override]
+    def step(self, w: Array, g: Array, v: Array) -> None:
         v *= float(self.momentum)
         v -= float(self.lr) * g
         w += v
@@ -100,7 +100,7 @@ class Nesterov(Optimizer):
         super().__init__(lr)
         self.momentum = momentum
 
-    def step(self, w: Array, g: Array, v: Array) -> None:  # type: ignore[override]
+    def step(self, w: Array, g: Array, v: Array) -> None:
         m, lr_g = float(self.momentum), float(self.lr) * g
         v *= m
         w += m * v - (1 + m) * lr_g
@@ -115,7 +115,7 @@ class AdaGrad(Optimizer):
     def __init__(self, lr: float = 0.01) -> None:
         super().__init__(lr)
 
-    def step(self, w: Array, g: Array, h: Array) -> None:  # type: ignore[override]
+    def step(self, w: Array, g: Array, h: Array) -> None:
         h += g * g
         w -= float(self.lr) * g / (np.sqrt(h) + 1e-7)
 
@@ -132,7 +132,7 @@ class RMSprop(Optimizer):
         super().__init__(lr)
         self.decay_rate = decay_rate
 
-    def step(self, w: Array, g: Array, h: Array) -> None:  # type: ignore[override]
+    def step(self, w: Array, g: Array, h: Array) -> None:
         d = float(self.decay_rate)
         h *= d
         h += (1 - d) * g * g
@@ -160,7 +160,7 @@ class Adam(Optimizer):
         self._lr_t = float(self.lr) * correction
         super().update(params, grads)
 
-    def step(self, w: Array, g: Array, m: Array, v: Array) -> None:  # type: ignore[override]
+    def step(self, w: Array, g: Array, m: Array, v: Array) -> None:
         m += (1 - float(self.beta1)) * (g - m)
         v += (1 - float(self.beta2)) * (g * g - v)
         w -= self._lr_t * m / (np.sqrt(v) + 1e-7)

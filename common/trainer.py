@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from common.gradients import clip_grads, remove_duplicate
 from common.np import Array, np, to_cpu
+from common.plots import show
 from common.rng import Seed, generator
 
 __all__ = ["RnnlmTrainer", "Trainer", "remove_duplicate"]
@@ -94,7 +95,7 @@ class _Loop:
         plt.plot(range(len(history)), history, label="train")
         plt.xlabel(f"iterations (x{self.eval_interval})")
         plt.ylabel(self._quantity)
-        plt.show()
+        show(f"{self._quantity}.png")
 
     def _check(self, **at_least_one: int | None) -> None:
         for name, value in at_least_one.items():
@@ -159,7 +160,10 @@ class Trainer(_Loop):
             yield _on_device(x[chosen]), t[chosen]
 
     def plot(self, ylim: tuple[float, float] | None = None) -> None:
-        """Draw the loss of every report.  ylim: lower and upper end of the axis."""
+        """Draw the loss of every report; without a display, into loss.png in the current folder.
+
+        ylim  lower and upper end of the axis
+        """
         self._plot(self.loss_list, ylim)
 
 
@@ -228,7 +232,10 @@ class RnnlmTrainer(_Loop):
         self._run(epochs, max_iters, max_grad, self.ppl_list)
 
     def plot(self, ylim: tuple[float, float] | None = None) -> None:
-        """Draw the perplexity of every report.  ylim: lower and upper end of the axis."""
+        """Draw the perplexity of every report; without a display, into perplexity.png.
+
+        ylim  lower and upper end of the axis
+        """
         self._plot(self.ppl_list, ylim)
 
     def _of_loss(self, loss: float) -> float:

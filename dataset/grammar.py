@@ -125,7 +125,7 @@ class Grammar:
     def _check(self) -> None:
         for symbol, choices in self.rules.items():
             p = [p for p, _ in choices]
-            if min(p) <= 0 or abs(sum(p) - 1) > 1e-9:
+            if min(p, default=0) <= 0 or abs(sum(p) - 1) > 1e-9:
                 raise ValueError(
                     f"Grammar: the probabilities of {symbol} are {p}; they must be positive and "
                     f"sum to 1, not {sum(p):.9g}"

@@ -6,29 +6,30 @@
     with count_transfers() as counts:     # counts.to_host, counts.to_device, counts.waits
     with forbid_transfers():              # whatever waits for the GPU is an AssertionError
 
-Numbers come from NumPy. Names, keywords and refusals are those of CuPy 14.2:
+Numbers come from NumPy; names, keywords and refusals are those of CuPy 14.2:
 - a device array mixed with a NumPy array, or converted to one silently, is a TypeError;
-- reductions and a[0, 0] are 0-d device arrays; float(), int(), bool(), str(), .item(), .tolist(),
-  .get() and asnumpy() count as transfers; a size that depends on data (nonzero, unique, a[mask])
-  counts as a wait; arrays have no __index__, so they are no sizes, axes or list positions;
+- reductions and a[0, 0] are 0-d device arrays. float(), int(), bool(), str(), .item(), .tolist(),
+  .get() and asnumpy() count as transfers, a result whose size depends on data (nonzero, unique,
+  a[mask]) as a wait. There is no __index__: a device number is no size, axis or list position;
 - ids out of range wrap silently in take, a[ids] and add.at; floating point errors are silent;
 - there is no errstate, einsum_path, insert, block, nditer ...; no sum(initial=, where=),
-  take(mode=), clip(a, min=), einsum(out=), std(correction=), matmul(a, b, out) by position;
+  take(mode=), clip(a, min=), einsum(out=), std(correction=), and no matmul(a, b, out) by position;
 - .at, .reduce, .accumulate and .reduceat exist for few ufuncs, and .at for few types:
-  subtract.at takes no floats; a @= b binds a new array; argsort knows no kind but "stable";
+  subtract.at takes no floats. a @= b binds a new array. argsort knows no kind but "stable";
 - `base` is the array that owns the memory, the same object for every view of it.
 
-Stricter than CuPy: real `numpy` functions refuse device arrays (CuPy takes some of them over), the
-module's functions refuse NumPy arrays (CuPy computes some on the host), as a[host_ids] does, and
-`.at` everywhere. Missing although CuPy has it: files, fft, polynomials, c_, r_, mgrid, kernels,
-`flat`, streams, names that NumPy 2 dropped. Not imitated: speed, rounding, memory order, the
-undefined winner of a[ids] = b with repeated ids, limits of `fuse`.
+Stricter than CuPy: functions of the real `numpy` refuse device arrays (CuPy takes some of them
+over); functions of the module, indexing and `.at` refuse NumPy arrays (CuPy converts a few, and
+computes a few on the host); lists of numbers are arrays for array(), asarray(), take and a[list].
+Missing although CuPy has it: files, fft, polynomials, c_, r_, mgrid, kernels, streams, `flat`,
+setting `shape`, dtype= of the old random functions, names that NumPy 2 dropped. Not imitated:
+speed, rounding, memory order, the undefined winner of a[ids] = b with repeated ids, the limits of
+`fuse`.
 """
 
 import contextlib
 import functools
 import inspect
-import operator
 import sys
 import types
 from dataclasses import dataclass
@@ -36,96 +37,98 @@ from importlib.machinery import ModuleSpec
 
 import numpy
 
-# --- What CuPy has ---------------------------------------------------------------------------
+words = str.split
 
-UFUNCS = """
-abs absolute acos acosh add arccos arccosh arcsin arcsinh arctan arctan2 arctanh asin asinh atan
-atan2 atanh bitwise_and bitwise_count bitwise_invert bitwise_left_shift bitwise_not bitwise_or
-bitwise_right_shift bitwise_xor cbrt ceil conj conjugate copysign cos cosh deg2rad degrees divide
-divmod equal exp exp2 expm1 fabs float_power floor floor_divide fmax fmin fmod frexp gcd greater
-greater_equal heaviside hypot invert isfinite isinf isnan lcm ldexp left_shift less less_equal log
-log10 log1p log2 logaddexp logaddexp2 logical_and logical_not logical_or logical_xor maximum minimum
-mod modf multiply negative nextafter not_equal positive pow power rad2deg radians reciprocal
-remainder right_shift rint sign signbit sin sinh sqrt square subtract tan tanh true_divide trunc"""
-FUNCTIONS = """
-all allclose amax amin angle any append arange argmax argmin argpartition argsort argwhere around
-array_equal array_equiv array_split ascontiguousarray asfortranarray astype atleast_1d atleast_2d
-atleast_3d average bartlett bincount blackman broadcast_arrays broadcast_to can_cast choose clip
-column_stack common_type compress concat concatenate convolve copy copyto corrcoef correlate
-count_nonzero cov cross cumprod cumsum cumulative_prod cumulative_sum delete diag diag_indices
-diag_indices_from diagflat diagonal diff digitize dot dsplit dstack ediff1d einsum empty empty_like
-expand_dims extract eye fill_diagonal fix flatnonzero flip fliplr flipud full_like gradient hamming
-hanning histogram histogram2d histogramdd hsplit hstack i0 identity imag indices inner interp
-intersect1d isclose iscomplex iscomplexobj isfortran isin isneginf isposinf isreal isrealobj
-isscalar ix_ kaiser kron lexsort linspace logspace mask_indices matmul matrix_transpose max
-may_share_memory mean median meshgrid min min_scalar_type moveaxis nan_to_num nanargmax nanargmin
-nancumprod nancumsum nanmax nanmean nanmedian nanmin nanprod nanstd nansum nanvar ndim nonzero ones
-ones_like outer packbits pad partition percentile permute_dims place prod ptp put put_along_axis
-putmask quantile ravel ravel_multi_index real real_if_close repeat require reshape resize
-result_type roll rollaxis rot90 round searchsorted select setdiff1d setxor1d shape shares_memory
-sinc size sort sort_complex split squeeze stack std sum swapaxes take take_along_axis tensordot tile
-trace transpose trapezoid tri tril tril_indices tril_indices_from trim_zeros triu triu_indices
-triu_indices_from union1d unique unique_all unique_counts unique_inverse unique_values unpackbits
-unravel_index var vdot vsplit vstack where zeros zeros_like"""
-PLAIN_NAMES = """
-bool bool_ broadcast_shapes byte cdouble complex128 complex64 complexfloating csingle double dtype e
-euler_gamma exceptions finfo float16 float32 float64 floating generic half iinfo index_exp inexact
-inf int16 int32 int64 int8 int_ intc integer intp isdtype issubdtype iterable long longlong
-mintypecode nan ndindex newaxis number pi promote_types s_ short signedinteger single typename ubyte
-uint uint16 uint32 uint64 uint8 uintc uintp ulong ulonglong unsignedinteger ushort"""
-METHODS = """
+# --- What CuPy has -------------------------------------------------------------------------------
+
+NAMES = words("""
+abs absolute acos acosh add all allclose amax amin angle any append arange arccos arccosh arcsin
+arcsinh arctan arctan2 arctanh argmax argmin argpartition argsort argwhere around array_equal
+array_equiv array_split ascontiguousarray asfortranarray asin asinh astype atan atan2 atanh
+atleast_1d atleast_2d atleast_3d average bartlett bincount bitwise_and bitwise_count bitwise_invert
+bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor blackman bool bool_
+broadcast_arrays broadcast_shapes broadcast_to byte can_cast cbrt cdouble ceil choose clip
+column_stack common_type complex128 complex64 complexfloating compress concat concatenate conj
+conjugate convolve copy copysign copyto corrcoef correlate cos cosh count_nonzero cov cross csingle
+cumprod cumsum cumulative_prod cumulative_sum deg2rad degrees delete diag diag_indices
+diag_indices_from diagflat diagonal diff digitize divide divmod dot double dsplit dstack dtype e
+ediff1d einsum empty empty_like equal euler_gamma exceptions exp exp2 expand_dims expm1 extract eye
+fabs fill_diagonal finfo fix flatnonzero flip fliplr flipud float16 float32 float64 float_power
+floating floor floor_divide fmax fmin fmod frexp full_like gcd generic gradient greater
+greater_equal half hamming hanning heaviside histogram histogram2d histogramdd hsplit hstack hypot
+i0 identity iinfo imag index_exp indices inexact inf inner int16 int32 int64 int8 int_ intc integer
+interp intersect1d intp invert isclose iscomplex iscomplexobj isdtype isfinite isfortran isin isinf
+isnan isneginf isposinf isreal isrealobj isscalar issubdtype iterable ix_ kaiser kron lcm ldexp
+left_shift less less_equal lexsort linspace log log10 log1p log2 logaddexp logaddexp2 logical_and
+logical_not logical_or logical_xor logspace long longlong mask_indices matmul matrix_transpose max
+maximum may_share_memory mean median meshgrid min min_scalar_type minimum mintypecode mod modf
+moveaxis multiply nan nan_to_num nanargmax nanargmin nancumprod nancumsum nanmax nanmean nanmedian
+nanmin nanprod nanstd nansum nanvar ndim ndindex negative newaxis nextafter nonzero not_equal number
+ones ones_like outer packbits pad partition percentile permute_dims pi place positive pow power prod
+promote_types ptp put put_along_axis putmask quantile rad2deg radians ravel ravel_multi_index real
+real_if_close reciprocal remainder repeat require reshape resize result_type right_shift rint roll
+rollaxis rot90 round s_ searchsorted select setdiff1d setxor1d shape shares_memory short sign
+signbit signedinteger sin sinc single sinh size sort sort_complex split sqrt square squeeze stack
+std subtract sum swapaxes take take_along_axis tan tanh tensordot tile trace transpose trapezoid tri
+tril tril_indices tril_indices_from trim_zeros triu triu_indices triu_indices_from true_divide trunc
+typename ubyte uint uint16 uint32 uint64 uint8 uintc uintp ulong ulonglong union1d unique unique_all
+unique_counts unique_inverse unique_values unpackbits unravel_index unsignedinteger ushort var vdot
+vsplit vstack where zeros zeros_like""")
+METHODS = words("""
 all any argmax argmin argpartition argsort byteswap choose clip compress conj conjugate copy cumprod
 cumsum diagonal dot fill flatten max mean min nonzero partition prod put ravel repeat reshape round
-searchsorted sort squeeze std sum swapaxes take trace transpose var"""
-LINALG = """
+searchsorted sort squeeze std sum swapaxes take trace transpose var""")
+LINALG = words("""
 cholesky cond cross det eig eigh eigvals eigvalsh inv lstsq matmul matrix_power matrix_rank
-matrix_transpose norm pinv qr slogdet solve svd tensorinv tensorsolve"""
-RANDOM = """
+matrix_transpose norm pinv qr slogdet solve svd tensorinv tensorsolve""")
+RANDOM = words("""
 beta binomial chisquare dirichlet exponential f gamma geometric gumbel hypergeometric laplace
 logistic lognormal logseries multinomial multivariate_normal negative_binomial noncentral_chisquare
 noncentral_f normal pareto poisson power rand randint randn random random_sample rayleigh
 standard_cauchy standard_exponential standard_gamma standard_normal standard_t triangular uniform
-vonmises wald weibull zipf"""
-GENERATOR = """
+vonmises wald weibull zipf""")
+GENERATOR = words("""
 beta binomial chisquare dirichlet exponential f gamma geometric hypergeometric integers logseries
-poisson power random standard_exponential standard_gamma standard_normal uniform"""
+poisson power random standard_exponential standard_gamma standard_normal uniform""")
 
 INTS, FLOATS = "int32 int64 uint32 uint64", "float32 float64"
 AT = {
     "add": f"{INTS} float16 {FLOATS}", "maximum": f"{INTS} {FLOATS}", "minimum": f"{INTS} {FLOATS}",
     "subtract": "int32 uint32", "bitwise_and": INTS, "bitwise_or": INTS, "bitwise_xor": INTS,
 }  # fmt: skip
-OTHER_UFUNC_METHODS = {"add": "reduce accumulate reduceat", "multiply": "reduce accumulate"}
+UFUNC_METHODS = {"add": "outer reduce accumulate reduceat", "multiply": "outer reduce accumulate"}
 
 # Keywords of NumPy that no function of CuPy takes, and those that single functions lack.
-NEVER = frozenset("correction device hermitian initial like mean sorted stable upper".split())
+NEVER = frozenset(words("correction device hermitian initial like sorted stable upper where"))
 LACKS = {
     "kind": "argpartition isin partition", "order": "argpartition argsort partition sort",
     "min max": "clip", "mode": "take", "out order casting": "einsum", "keepdims": "count_nonzero",
     "axis": "lexsort trim_zeros", "weights": "percentile quantile", "sparse": "indices",
     "subok": "broadcast_arrays broadcast_to copy matmul", "rtol": "matrix_rank pinv",
     "shape": "reshape unravel_index", "arrays": "concat concatenate stack", "ary": "ediff1d",
-    "m": "cov flip fliplr flipud rot90", "obj": "delete", "arr": "extract take_along_axis",
+    "m": "cov flip fliplr flipud rot90", "mean": "nanstd nanvar std var", "obj": "delete",
+    "arr": "extract take_along_axis",
 }  # fmt: skip
 
-# --- What functions want of their arguments ------------------------------------------------------
+# What functions want of their arguments: sizes only, anything, a sequence of arrays, nothing but
+# arrays, two arrays, arrays or scalars. All others want an array first.
+SIZES = words("""arange bartlett blackman diag_indices empty eye hamming hanning identity indices
+kaiser linspace logspace mask_indices ones tri tril_indices triu_indices zeros""")
+ANYTHING = words("""broadcast_shapes can_cast common_type iscomplexobj isdtype isrealobj isscalar
+issubdtype iterable min_scalar_type mintypecode ndim promote_types result_type shape typename""")
+SEQUENCES = words("column_stack concat concatenate dstack hstack select stack vstack")
+ALL_ARRAYS = words("atleast_1d atleast_2d atleast_3d broadcast_arrays einsum ix_ meshgrid")
+PAIRS = words("""cross dot inner kron matmul may_share_memory outer shares_memory solve tensordot
+vdot""")
+OPERANDS = words("allclose array_equal clip fill isclose searchsorted where")
+WAITS = words("""argwhere bincount compress extract flatnonzero histogram intersect1d nonzero
+setdiff1d setxor1d trim_zeros union1d unique unique_all unique_counts unique_inverse
+unique_values""")
+DEVICE_SCALARS = words("allclose array_equal array_equiv count_nonzero")
+NOT_ARRAYS = words("""axes axis axis1 axis2 ddof decimals destination indices_or_sections k kth
+minlength newshape num offset pad_width reps sections shape shift size source""")
 
-SIZES = """arange bartlett blackman diag_indices empty eye hamming hanning identity indices kaiser
-linspace logspace mask_indices ones tri tril_indices triu_indices zeros""".split()
-ANYTHING = """can_cast common_type iscomplexobj isrealobj isscalar min_scalar_type ndim result_type
-shape""".split()
-SEQUENCE = """column_stack concat concatenate dstack hstack select stack vstack""".split()
-ALL_ARRAYS = "atleast_1d atleast_2d atleast_3d broadcast_arrays einsum ix_ meshgrid".split()
-PAIRS = """cross dot inner kron matmul may_share_memory outer shares_memory solve tensordot
-vdot""".split()
-OPERANDS = "allclose array_equal clip fill isclose searchsorted where".split()
-WAITS = """argwhere bincount compress extract flatnonzero histogram intersect1d nonzero setdiff1d
-setxor1d trim_zeros union1d unique unique_all unique_counts unique_inverse unique_values""".split()
-DEVICE_SCALAR = "allclose array_equal array_equiv count_nonzero".split()
-NOT_ARRAYS = frozenset("""axes axis axis1 axis2 ddof decimals destination indices_or_sections k kth
-minlength newshape num offset pad_width reps sections shape shift size source""".split())
-
-# --- Counting what waits for the GPU ---------------------------------------------------------
+# --- Counting what waits for the GPU -------------------------------------------------------------
 
 
 @dataclass
@@ -174,19 +177,15 @@ def forbid_transfers():
         _forbidden -= 1
 
 
-# --- Between device and host arrays ----------------------------------------------------------
+# --- Between device and host arrays --------------------------------------------------------------
 
 _silent = functools.partial(numpy.errstate, all="ignore")
 _SCALARS = (bool, int, float, complex, numpy.number, numpy.bool_)
 
 
-def _unsupported(x):
-    return TypeError(f"Unsupported type {type(x)}")
-
-
 def _array(x):
     if type(x) is not ndarray:
-        raise _unsupported(x)
+        raise TypeError(f"Unsupported type {type(x)}")
     return x._host
 
 
@@ -196,7 +195,7 @@ def _operand(x):
         return x._host
     if isinstance(x, _SCALARS):
         return x
-    raise _unsupported(x)
+    raise TypeError(f"Unsupported type {type(x)}")
 
 
 def _strip(x):
@@ -207,22 +206,22 @@ def _strip(x):
     if kind is tuple or kind is list:
         return kind(map(_strip, x))
     if isinstance(x, numpy.ndarray):
-        raise _unsupported(x)
+        raise TypeError(f"Unsupported type {kind}")
     return x
+
+
+def _leaves(x):
+    if isinstance(x, (tuple, list)):
+        for y in x:
+            yield from _leaves(y)
+    else:
+        yield x
 
 
 def _owner(host):
     while isinstance(host.base, numpy.ndarray):
         host = host.base
     return host
-
-
-def _device_arrays(x):
-    if type(x) is ndarray:
-        yield x
-    elif isinstance(x, (tuple, list)):
-        for y in x:
-            yield from _device_arrays(y)
 
 
 def _own(host, base=None):
@@ -236,21 +235,19 @@ def _own(host, base=None):
 def _result(value, *sources):
     """The device array for a NumPy result: one of the sources, a view of one, or a new array."""
     if isinstance(value, numpy.ndarray):
-        for x in _device_arrays(sources):
-            if value is x._host:
-                return x
-        if value.base is not None:
-            owner = _owner(value)
-            for x in _device_arrays(sources):
-                if owner is _owner(x._host):
+        owner = _owner(value)
+        for x in _leaves(sources):
+            if type(x) is ndarray:
+                if value is x._host:
+                    return x
+                if owner is not value and owner is _owner(x._host):
                     return _own(value, x if x._base is None else x._base)
         return _own(value)
     if isinstance(value, numpy.generic):
         return _own(numpy.asarray(value))
-    if isinstance(value, tuple) and hasattr(value, "_make"):
-        return value._make(_result(v, *sources) for v in value)
     if isinstance(value, (tuple, list)):
-        return type(value)(_result(v, *sources) for v in value)
+        make = getattr(value, "_make", type(value))
+        return make([_result(v, *sources) for v in value])
     return value
 
 
@@ -259,35 +256,24 @@ def _index(host, key):
     parts = key if type(key) is tuple else (key,)
     if not any(isinstance(p, (ndarray, list, numpy.ndarray)) for p in parts):
         return key, False
-    stripped = [numpy.asarray(_strip(p)) if isinstance(p, list) else _strip(p) for p in parts]
-    masks = [isinstance(p, numpy.ndarray) and p.dtype == bool for p in stripped]
-    used = [p.ndim if mask else int(p is not None and p is not Ellipsis)
-            for p, mask in zip(stripped, masks, strict=True)]  # fmt: skip
-    axis, found = 0, []
-    for p, mask, n in zip(stripped, masks, used, strict=True):
-        if isinstance(p, numpy.ndarray) and not mask:
+    parts = [numpy.asarray(_strip(p)) if isinstance(p, list) else _strip(p) for p in parts]
+    masks = [isinstance(p, numpy.ndarray) and p.dtype == bool for p in parts]
+    used = [
+        p.ndim if mask else int(p is not None and p is not Ellipsis)
+        for p, mask in zip(parts, masks, strict=True)
+    ]
+    axis = 0
+    for i, p in enumerate(parts):
+        if isinstance(p, numpy.ndarray) and not masks[i]:
             if p.dtype.kind not in "iu" and p.size:
                 raise IndexError("arrays used as indices must be of integer or boolean type")
-            p = p.astype(numpy.int64)
-            if axis < host.ndim and host.shape[axis]:
-                p = p % host.shape[axis]
-        found.append(p)
-        axis += host.ndim - sum(used) if p is Ellipsis else n
-    return (tuple(found) if type(key) is tuple else found[0]), any(masks)
+            size = host.shape[axis] if axis < host.ndim else 1
+            parts[i] = p.astype(numpy.int64) % max(size, 1)
+        axis += host.ndim - sum(used) if p is Ellipsis else used[i]
+    return (tuple(parts) if type(key) is tuple else parts[0]), any(masks)
 
 
-# --- The array -------------------------------------------------------------------------------
-
-
-class Flags:
-    """CuPy's flags: no `writeable` to read, and setting it does nothing."""
-
-    def __init__(self, x):
-        self.c_contiguous, self.f_contiguous = (x._host.flags[f"{o}_CONTIGUOUS"] for o in "CF")
-        self.owndata = x._base is None
-
-    def __getitem__(self, name):
-        return getattr(self, name.lower())
+# --- The array -----------------------------------------------------------------------------------
 
 
 class ndarray:
@@ -307,24 +293,16 @@ class ndarray:
             "Please use `.get()` to construct a NumPy array explicitly."
         )
 
-    ndim, size, strides, itemsize, nbytes, dtype, shape = (
-        property(operator.attrgetter(f"_host.{name}"))
-        for name in ("ndim", "size", "strides", "itemsize", "nbytes", "dtype", "shape")
-    )
-    T, mT, real, imag = (
-        property(lambda self, get=operator.attrgetter(name): _result(get(self._host), self))
-        for name in ("T", "mT", "real", "imag")
-    )
-    base = property(operator.attrgetter("_base"))
-    flags = property(Flags)
+    base = property(lambda self: self._base)
     device = property(lambda self: Device(0))
+    flags = property(
+        lambda self: types.SimpleNamespace(
+            c_contiguous=self._host.flags.c_contiguous,
+            f_contiguous=self._host.flags.f_contiguous,
+            owndata=self._base is None,
+        )
+    )
     data = property(lambda self: types.SimpleNamespace(ptr=self._host.ctypes.data))
-
-    @shape.setter
-    def shape(self, shape):
-        self._host = self._host.reshape(shape, copy=False) if self._base else self._host
-        if self._base is None:
-            self._host.shape = shape
 
     def get(self, stream=None, order="C", out=None, blocking=True):
         _count("to_host")
@@ -336,10 +314,10 @@ class ndarray:
     def set(self, arr, stream=None):
         if not isinstance(arr, numpy.ndarray):
             raise TypeError("Only numpy.ndarray can be set to cupy.ndarray")
-        if arr.dtype != self.dtype:
-            raise TypeError(f"{arr.dtype} array cannot be set to {self.dtype} array")
-        if arr.shape != self.shape:
-            raise ValueError(f"Shape mismatch. Old shape: {self.shape}, new shape: {arr.shape}")
+        if arr.dtype != self._host.dtype:
+            raise TypeError(f"{arr.dtype} array cannot be set to {self._host.dtype} array")
+        if arr.shape != self._host.shape:
+            raise ValueError(f"Shape mismatch: {self._host.shape} and {arr.shape}")
         _count("to_device")
         self._host[...] = arr
 
@@ -359,21 +337,24 @@ class ndarray:
             return _result(self._host.astype(dtype, order, copy=copy), self)
 
     def view(self, dtype=None):
-        return _result(self._host.view(*(() if dtype is None else (dtype,))), self)
+        return _result(self._host.view() if dtype is None else self._host.view(dtype), self)
 
     def __len__(self):
         return len(self._host)
 
     def __iter__(self):
-        if self.ndim == 0:
+        if self._host.ndim == 0:
             raise TypeError("iteration over a 0-d array")
-        return (self[i] for i in range(len(self)))
+        return (self[i] for i in range(len(self._host)))
 
     def __getitem__(self, key):
         key, mask = _index(self._host, key)
         if mask:
             _count("waits")
-        return _result(self._host[key], self)
+        value = self._host[key]
+        if isinstance(value, numpy.generic):  # a[0, 0] is a 0-d view
+            value = self._host[(*key, ...) if type(key) is tuple else (key, ...)]
+        return _result(value, self)
 
     def __setitem__(self, key, value):
         if isinstance(value, (list, tuple)) or (isinstance(value, numpy.ndarray) and value.ndim):
@@ -383,11 +364,8 @@ class ndarray:
             self._host[_index(self._host, key)[0]] = value
 
     def __bool__(self):
-        if self.size > 1:
-            raise ValueError(
-                "The truth value of an array with more than one element is ambiguous. "
-                "Use a.any() or a.all()"
-            )
+        if self._host.size > 1:
+            raise ValueError("The truth value of an array with more than one element is ambiguous")
         return bool(self.get())
 
     def __copy__(self):
@@ -403,90 +381,323 @@ class ndarray:
         return format(self.get(), spec)
 
 
+def _read(name):
+    return property(lambda self: getattr(self._host, name))
+
+
+def _part(name):
+    return property(lambda self: _result(getattr(self._host, name), self))
+
+
 def _conversion(name):
     return lambda self: getattr(self.get(), name)()
 
 
 def _unary(name):
-    host = getattr(numpy.ndarray, name)
-
-    def method(self):
-        return _result(host(self._host), self)
-
-    return method
+    return lambda self: _result(getattr(self._host, name)(), self)
 
 
-def _binary(name, check=_operand):
+def _binary(name, operand=_operand):
     host = getattr(numpy.ndarray, name)
 
     def method(self, other):
-        value = check(other)
+        other = operand(other)
         with _silent():
-            return _result(host(self._host, value), self)
+            return _result(host(self._host, other), self)
 
     return method
 
 
-for _name in "int float complex str repr".split():
+for _name in words("ndim size shape strides itemsize nbytes dtype"):
+    setattr(ndarray, _name, _read(_name))
+for _name in words("T mT real imag"):
+    setattr(ndarray, _name, _part(_name))
+for _name in words("int float complex str repr"):
     setattr(ndarray, f"__{_name}__", _conversion(f"__{_name}__"))
-for _name in "neg pos abs invert".split():
+for _name in words("neg pos abs invert"):
     setattr(ndarray, f"__{_name}__", _unary(f"__{_name}__"))
-for _name in "add sub mul truediv floordiv mod pow lshift rshift and or xor".split():
+for _name in words("add sub mul truediv floordiv mod pow lshift rshift and or xor"):
     for _form in ("", "r", "i"):
         setattr(ndarray, f"__{_form}{_name}__", _binary(f"__{_form}{_name}__"))
-for _name in "eq ne lt le gt ge divmod rdivmod".split():
+for _name in words("eq ne lt le gt ge divmod rdivmod"):
     setattr(ndarray, f"__{_name}__", _binary(f"__{_name}__"))
-for _name in "matmul rmatmul".split():
-    setattr(ndarray, f"__{_name}__", _binary(f"__{_name}__", _array))
+for _name in ("__matmul__", "__rmatmul__"):
+    setattr(ndarray, _name, _binary(_name, _array))
 
-# --- Functions -------------------------------------------------------------------------------
+# --- Functions -----------------------------------------------------------------------------------
 
 
-def _not_array_positions(name):
+def _argsort(a, axis=-1, kind=None):
+    if kind not in (None, "stable"):
+        raise ValueError("kind can only be None or 'stable'")
+    return numpy.argsort(a, axis, kind=kind)
+
+
+SPECIAL = {
+    "argsort": _argsort,
+    "matmul": lambda a, b, **keywords: numpy.matmul(a, b, **keywords),
+    "put": functools.partial(numpy.put, mode="wrap"),
+    "take": functools.partial(numpy.take, mode="wrap"),
+}
+
+
+def _must_be_arrays(name):
+    """-> a function that picks, out of the positional arguments, those that CuPy wants as arrays"""
+    if name in SIZES or name in ANYTHING:
+        return lambda args: ()
+    if name in ALL_ARRAYS:
+        return lambda args: args[name == "einsum" :]
+    if name in SEQUENCES:
+        return lambda args: args[0] if isinstance(args[0], (list, tuple)) else args[:1]
+    return lambda args: args[: 2 if name in PAIRS else 1]
+
+
+def _unwrapping(name):
+    """-> the function that turns an argument into what NumPy gets"""
+    if name in SIZES:
+        return lambda x: x  # a device array has no __index__, so NumPy refuses it
+    if name in ANYTHING:
+        return lambda x: x._host if type(x) is ndarray else x
+    if name in OPERANDS:
+        return lambda x: x if x is None or isinstance(x, str) else _operand(x)
+    return _strip
+
+
+def _positions(name):
+    """Where in a call `name` takes no arrays, as far as NumPy tells."""
     try:
         parameters = inspect.signature(getattr(numpy, name)).parameters
     except (AttributeError, TypeError, ValueError):
         return frozenset()
-    return frozenset(i for i, p in enumerate(parameters) if p in NOT_ARRAYS)
+    return frozenset(i for i, parameter in enumerate(parameters) if parameter in NOT_ARRAYS)
 
 
-def _check_arrays(name, args, kwargs):
-    """Refuse, before NumPy sees them, the arguments where CuPy wants device arrays."""
-    first = args[0] if args else next(iter(kwargs.values()), None)
-    if name in ALL_ARRAYS:
-        for x in args[1:] if name == "einsum" else args:
-            _array(x)
-    elif name in SEQUENCE and isinstance(first, (list, tuple)):
-        for x in first:
-            _strip(x) if name == "select" else _array(x)
-    elif name not in ANYTHING:
-        for x in args[: 2 if name in PAIRS else 1] or [first]:
-            _array(x)
-        if name in OPERANDS:
-            for x in args[1:]:
-                _operand(0 if x is None or isinstance(x, str) else x)
-    if name == "matmul" and len(args) > 2:
-        raise TypeError("matmul() takes its output as out=")
-    if (kind := kwargs.get("kind")) not in (None, "stable") and name == "argsort":
-        raise ValueError(f"kind can only be None or 'stable', not {kind!r}")
-
-
-def _function(name, host, method=False):
+def _function(name, host, wanted=None, method=False):
     """CuPy's function `name`, computed by NumPy's `host`."""
-    refused = NEVER | {k for ks, names in LACKS.items() if name in names.split() for k in ks.split()}
-    refused = (refused - {"min", "max"} if method else refused) | {"where"} - {"where" * (name == "copyto")}
-    skip = _not_array_positions(name)
-    no_arrays = name in SIZES or name in ("reshape", "transpose")
-    if name in ("take", "put"):
-        host = functools.partial(host, mode="wrap")
+    refused = NEVER.union(*(k.split() for k, names in LACKS.items() if name in names.split()))
+    refused -= {"where"} if name == "copyto" else {"min", "max"} if method else set()
+    wanted, unwrap, positions = wanted or _must_be_arrays(name), _unwrapping(name), _positions(name)
+    if method and name in ("reshape", "transpose"):
+        positions = range(1, 99)
+    waits, scalar, host = name in WAITS, name in DEVICE_SCALARS, SPECIAL.get(name, host)
 
     def call(*args, **kwargs):
-        if kwargs and not refused.isdisjoint(kwargs):
+        if not refused.isdisjoint(kwargs):
             keyword = next(k for k in kwargs if k in refused)
             raise TypeError(f"{name}() got an unexpected keyword argument {keyword!r}")
-        if name not in SIZES:
-            _check_arrays(name, args, kwargs)
-        if name in WAITS or (name == "where" and len(args) == 1):
+        for x in wanted(args):
+            _array(x)
+        if waits or (name == "where" and len(args) == 1):
             _count("waits")
-        ...
+        inputs = [x if i in positions else unwrap(x) for i, x in enumerate(args)]
+        keywords = {k: x if k in NOT_ARRAYS else unwrap(x) for k, x in kwargs.items()}
+        with _silent():
+            value = host(*inputs, **keywords)
+        return _result(numpy.asarray(value) if scalar else value, args, kwargs.get("out"))
+
+    call.__name__ = name
     return call
+
+
+class ufunc:
+    def __init__(self, host):
+        self._host, self.nin, self.nout, self.nargs = host, host.nin, host.nout, host.nargs
+        self.name = self.__name__ = f"cupy_{host.__name__}"
+
+    def __call__(self, *args, **kwargs):
+        outs = args[self.nin :]
+        inputs = [_operand(x) for x in args]
+        if kwargs:
+            if not kwargs.keys() <= {"out", "where", "dtype", "casting"}:
+                raise TypeError(f"Wrong arguments {kwargs}")
+            outs += (kwargs.get("out"),)
+            if "where" in kwargs:
+                kwargs["where"] = _array(kwargs["where"])
+            if kwargs.get("out") is not None:
+                kwargs["out"] = tuple(_array(x) for x in _leaves(kwargs["out"]))
+        with _silent():
+            return _result(self._host(*inputs, **kwargs), outs)
+
+    def at(self, a, indices, b=None):
+        name, host = self._host.__name__, _array(a)
+        if name not in AT:
+            raise NotImplementedError(f"`{self.name}.at` is not supported yet")
+        if host.dtype.name not in AT[name].split():
+            raise TypeError(f"cupy.{name}.at only supports {AT[name]} as data type")
+        self._host.at(host, _index(host, indices)[0], _operand(b))
+
+
+def _ufunc_method(name):
+    def method(self, a, *args, **kwargs):
+        if name not in UFUNC_METHODS.get(self._host.__name__, "outer").split():
+            raise NotImplementedError(f"`{self.name}.{name}` is not supported yet")
+        if kwargs.keys() & {"initial", "where"}:
+            raise TypeError(f"Wrong arguments {kwargs}")
+        inputs, keywords = map(_strip, args), {k: _strip(v) for k, v in kwargs.items()}
+        with _silent():
+            value = getattr(self._host, name)(_array(a), *inputs, **keywords)
+        return _result(value, kwargs.get("out"))
+
+    return method
+
+
+for _name in words("reduce accumulate reduceat outer"):
+    setattr(ufunc, _name, _ufunc_method(_name))
+for _name in METHODS:
+    setattr(ndarray, _name, _function(_name, getattr(numpy.ndarray, _name), method=True))
+
+
+def array(obj, dtype=None, copy=True, order="K", subok=False, ndmin=0, *, blocking=False):
+    on_device = [type(x) is ndarray for x in _leaves(obj)]
+    if not any(on_device):
+        _count("to_device")
+        return _own(numpy.array(obj, dtype, order=order, ndmin=ndmin))
+    if not all(on_device):
+        raise TypeError("Implicit conversion to a NumPy array is not allowed.")
+    host = numpy.array(_strip(obj), dtype, copy=copy or None, order=order, ndmin=ndmin)
+    return _result(host, obj)
+
+
+def asarray(a, dtype=None, order=None, *, copy=None, blocking=False):
+    return array(a, dtype, copy, order or "K")
+
+
+def asnumpy(a, stream=None, order="C", out=None, *, blocking=True):
+    return a.get(stream, order, out) if type(a) is ndarray else numpy.asarray(a)
+
+
+def full(shape, fill_value, dtype=None, order="C"):
+    return _own(numpy.full(shape, _operand(fill_value), dtype, order))
+
+
+def fuse(*args, **kwargs):
+    return args[0] if args and callable(args[0]) else lambda function: function
+
+
+def get_array_module(*args):
+    return cupy if any(type(x) is ndarray for x in args) else numpy
+
+
+# --- The modules ---------------------------------------------------------------------------------
+
+
+class Device:
+    def __init__(self, device=0):
+        self.id = device
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+    def use(self):
+        return self
+
+    def synchronize(self):
+        _count("waits")
+
+
+def _namesake(name):
+    """CuPy's thing of this name, made from NumPy's."""
+    host = getattr(numpy, name)
+    if isinstance(host, numpy.ufunc) and name != "matmul":
+        return ufunc(host)
+    return host if isinstance(host, type) or not callable(host) else _function(name, host)
+
+
+def _drawn(name, host):
+    return _function(name, host, wanted=lambda args: ())
+
+
+class Generator:
+    def __init__(self, host):
+        for name in GENERATOR:
+            setattr(self, name, _drawn(name, getattr(host, name)))
+
+
+def _choice(a, size=None, replace=True, p=None):
+    if size is None or (p is not None and not replace):
+        raise NotImplementedError
+    a = a if isinstance(a, int) else array(a, copy=False)._host
+    if p is not None:
+        _count("waits")  # the sum of p
+        p = array(p)._host.astype(float)
+        p = p / p.sum() if numpy.allclose(p.sum(), 1) else p
+    return _result(_state.choice(a, size, replace, p))
+
+
+def _permutation(a):
+    order = _own(_state.permutation(a if isinstance(a, int) else len(a)))
+    return order if isinstance(a, int) else a[order]
+
+
+def _shuffle(a):
+    _array(a)[...] = _permutation(a)._host
+
+
+def _default_rng(seed=None):
+    if isinstance(seed, numpy.random.Generator):
+        raise TypeError(f"SeedSequence expects int or sequence of ints for entropy not {seed}")
+    return seed if isinstance(seed, Generator) else Generator(numpy.random.default_rng(seed))
+
+
+def _module(name, **names):
+    module = types.ModuleType(name)
+    module.__spec__ = ModuleSpec(name, None)
+    module.__dict__.update(names)
+    return module
+
+
+_state = numpy.random.RandomState()
+cuda = _module(
+    "cupy.cuda",
+    Device=Device,
+    Stream=types.SimpleNamespace(null=Device(0)),
+    is_available=lambda: True,
+    runtime=types.SimpleNamespace(
+        getDeviceCount=lambda: 1,
+        CUDARuntimeError=type("CUDARuntimeError", (RuntimeError,), {}),
+    ),
+)
+linalg = _module("cupy.linalg", LinAlgError=numpy.linalg.LinAlgError)
+linalg.__dict__.update({n: _function(n, getattr(numpy.linalg, n)) for n in LINALG})
+random = _module(
+    "cupy.random",
+    Generator=Generator,
+    default_rng=_default_rng,
+    choice=_choice,
+    permutation=_permutation,
+    shuffle=_shuffle,
+    seed=lambda seed=None: _state.seed(seed),
+    **{n: _drawn(n, getattr(_state, n)) for n in RANDOM},
+)
+cupy = _module(
+    "cupy",
+    __version__="14.2.0",
+    **{name: _namesake(name) for name in NAMES if hasattr(numpy, name)},
+    **{f.__name__: f for f in (ndarray, ufunc, array, asarray, asnumpy, full, fuse)},
+    get_array_module=get_array_module,
+    asanyarray=asarray,
+    cuda=cuda,
+    linalg=linalg,
+    random=random,
+    is_available=cuda.is_available,
+    get_default_memory_pool=lambda: types.SimpleNamespace(
+        used_bytes=lambda: 0, total_bytes=lambda: 0, free_all_blocks=lambda: None
+    ),
+)
+
+
+@contextlib.contextmanager
+def install():
+    """Put the stand-in into sys.modules["cupy"] for the block; `cupyx` cannot be imported in it."""
+    ours = {m.__name__: m for m in (cupy, cuda, linalg, random)} | {"cupyx": None}
+    before = {name: sys.modules[name] for name in ours if name in sys.modules}
+    sys.modules.update(ours)  # type: ignore[arg-type]
+    try:
+        yield cupy
+    finally:
+        for name in ours:
+            del sys.modules[name]
+        sys.modules.update(before)

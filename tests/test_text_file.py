@@ -103,13 +103,13 @@ def test_the_same_words_as_a_stream_get_the_same_ids():
 
 @pytest.mark.parametrize("data_type", ["Train", "", "dev", None, 3])
 def test_an_unknown_part_is_named_beside_the_known_ones(save, data_type):
-    with pytest.raises(ValueError, match=f"{data_type!r}.*'train', 'valid'.*'val'.*'test'"):
+    with pytest.raises(ValueError, match=rf"{data_type!r}.*'train', 'valid'.*'val'.*'test'"):
         text_file.load_data(save(TEN_LINES), data_type)
 
 
 @pytest.mark.parametrize("content", ["", "\n \n", "one\n" * 9])
 def test_too_few_lines_are_refused(save, content):
-    with pytest.raises(ValueError, match=f"text.txt has {content.count('one')} lines.* 10 "):
+    with pytest.raises(ValueError, match=rf"text.txt has {content.count('one')} lines.* 10 "):
         text_file.load_data(save(content))
 
 
@@ -120,7 +120,7 @@ def test_text_that_is_not_utf8_is_refused_with_the_byte(save):
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere.txt"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.txt"):
         text_file.load_data(tmp_path / "nowhere.txt")
     with pytest.raises(IsADirectoryError, match=tmp_path.name):
         text_file.load_data(tmp_path)

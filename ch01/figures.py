@@ -1,0 +1,68 @@
+"""Draw the two curves of chapter 1: the sigmoid (figure 1-10), a tangent of x^2 (figure 1-14).
+
+    python -m ch01.figures
+    python -m ch01.figures --at -0.5
+"""
+
+import sys
+from pathlib import Path
+
+import numpy
+
+sys.path.append(str(Path(__file__).resolve().parent.parent))  # for a start inside this folder
+
+from common.cli import arguments
+from common.functions import sigmoid
+from common.graph_nodes import Branch, Multiply
+from common.np import Array, np, to_cpu
+from common.plots import show
+
+
+def square(x: Array) -> tuple[Array, Array]:
+    """x^2 and its derivative 2x, the latter from a graph: one branch, both copies multiplied."""
+    branch, multiply = Branch(), Multiply()
+    y = multiply.forward(*branch.forward(x))
+    return y, branch.backward(*multiply.backward(np.ones_like(y)))
+
+
+def plot_sigmoid() -> None:
+    """Figure 1-10: the curve of 1 / (1 + exp(-x))."""
+    import matplotlib.pyplot as plt
+
+    x = np.linspace(-5, 5, 201)
+    plt.plot(to_cpu(x), to_cpu(sigmoid(x)))
+    plt.xlabel("x")
+    plt.ylabel("sigmoid(x)")
+    plt.yticks([0, 0.5, 1])
+    plt.grid(alpha=0.4)
+    show("fig_1_10_sigmoid.png")
+
+
+def plot_tangent(at: float) -> None:
+    """Figure 1-14: y = x^2, and the line of slope 2 `at` that touches it there."""
+    import matplotlib.pyplot as plt
+
+    x = numpy.linspace(-3, 3, 121)
+    y, _ = square(np.asarray(x))
+    height, slope = (float(a) for a in square(np.asarray(at)))
+    plt.plot(x, to_cpu(y), label="$y = x^2$")
+    plt.plot(x, height + slope * (x - at), "--", label=f"slope {slope:g} at x = {at:g}")
+    plt.plot(at, height, "o", color="black")
+    plt.xlabel("x")
+    plt.ylabel("y")
+    plt.ylim(-2, 9)
+    plt.legend()
+    show("fig_1_14_tangent.png")
+
+
+def main(at: float = 1.0) -> None:
+    """Draw the sigmoid, and x^2 with a tangent.
+
+    at  where the tangent touches
+    """
+    plot_sigmoid()
+    plot_tangent(at)
+
+
+if __name__ == "__main__":
+    main(**arguments(main))

@@ -1,0 +1,100 @@
+"""Train on the spiral with every step of the loop in sight; draw figures 1-32 and 1-33.
+
+    python -m ch01.train_custom_loop                      (time and result: ch01/README.md)
+    python -m ch01.train_custom_loop --hidden-size 3
+
+Source: book 1.4.3.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy
+
+sys.path.append(str(Path(__file__).resolve().parent.parent))  # for a start inside this folder
+
+from ch01.show_spiral_dataset import COLORS, draw_points
+from ch01.two_layer_net import TwoLayerNet, accuracy
+from common.cli import arguments
+from common.np import Array, np, to_cpu
+from common.optimizer import SGD
+from common.plots import show
+from common.rng import generator
+from dataset import spiral
+
+
+def main(
+    max_epoch: int = 300,
+    batch_size: int = 30,
+    hidden_size: int = 10,
+    lr: float = 1.0,
+    seed: int = 0,
+    plot: bool = True,
+) -> tuple[TwoLayerNet, list[float]]:
+    """Train a two-layer network on the spiral -> the model and the mean loss of each epoch.
+
+    max_epoch    how often to go through the data
+    batch_size   samples of one step; what is left over in an epoch is dropped
+    hidden_size  neurons between input and output
+    lr           learning rate
+    seed         decides the first weights and the order of the samples
+    plot         whether to draw the loss and the decision regions
+    """
+    x, t = spiral.load_data()
+    if not 1 <= batch_size <= len(x):
+        raise ValueError(f"batch_size is one of 1..{len(x)}, not {batch_size}")
+    rng = generator(seed)
+    model = TwoLayerNet(input_size=2, hidden_size=hidden_size, output_size=3, rng=rng)
+    optimizer = SGD(lr)
+
+    max_iters = len(x) // batch_size
+    loss_list = []
+    for epoch in range(max_epoch):
+        order = rng.permutation(len(x))
+        total_loss = 0
+        for iters in range(max_iters):
+            chosen = order[iters * batch_size : (iters + 1) * batch_size]
+            total_loss += model.forward(np.asarray(x[chosen]), t[chosen])
+            model.backward()
+            optimizer.update(model.params, model.grads)
+        loss_list.append(float(total_loss) / max_iters)
+        print(f"| epoch {epoch + 1} |  iter {max_iters} / {max_iters} | loss {loss_list[-1]:.2f}")
+    print(f"accuracy {accuracy(model, x, t):.3f}")
+
+    if plot:
+        plot_loss(loss_list, max_iters)
+        plot_regions(model, x, t)
+    return model, loss_list
+
+
+def plot_loss(loss_list: list[float], max_iters: int) -> None:
+    """Figure 1-32: the mean loss of every max_iters iterations."""
+    import matplotlib.pyplot as plt
+
+    plt.plot(loss_list, label="train")
+    plt.xlabel(f"iterations (x{max_iters})")
+    plt.ylabel("loss")
+    plt.legend()
+    show("fig_1_32_loss.png")
+
+
+def plot_regions(model: TwoLayerNet, x: Array, t: Array) -> None:
+    """Figure 1-33: which class the model gives to each place of the plane, and the points."""
+    import matplotlib.pyplot as plt
+
+    margin, step = 0.1, 0.01
+    (left, low), (right, high) = x.min(axis=0) - margin, x.max(axis=0) + margin
+    across, up = numpy.meshgrid(numpy.arange(left, right, step), numpy.arange(low, high, step))
+    places = np.asarray(numpy.stack([across, up], axis=-1))  # (rows, columns, 2)
+    classes = to_cpu(model.predict(places)).argmax(axis=-1)
+
+    # One class at a time: class 1 is no height between 0 and 2 that a contour must pass.
+    for k, color in enumerate(COLORS):
+        plt.contourf(across, up, classes == k, levels=[0.5, 1], colors=[color], alpha=0.3)
+    draw_points(x, t)
+    plt.axis("off")
+    show("fig_1_33_regions.png")
+
+
+if __name__ == "__main__":
+    main(**arguments(main))

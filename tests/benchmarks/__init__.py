@@ -1,0 +1,1 @@
+"""Our training steps against PyTorch's: `python -m tests.benchmarks`, see README.md."""

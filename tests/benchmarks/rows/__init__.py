@@ -1,0 +1,15 @@
+"""What is timed, by name. A row is an object with two methods, one for each side:
+
+    ours()      builds our model -> a function that takes one training step
+    theirs()    the same in PyTorch
+
+Both do the same work on the same batches. Each imports what it needs inside, because the two run
+in processes of their own, and neither should load the other's library.
+"""
+
+from tests.benchmarks.rows import ch01, ch06
+
+ROWS = {
+    "TwoLayerNet": ch01.Spiral(),
+    "Rnnlm": ch06.LanguageModel(),
+}

@@ -1,0 +1,65 @@
+"""Fixtures for all tests: the array library, random numbers, the data and tools a test may need."""
+
+import importlib.util
+import os
+
+import matplotlib
+import numpy
+import pytest
+from tests import cupy_stand_in
+
+from common.np import np, use
+from dataset import ptb
+
+matplotlib.use("Agg")
+
+REAL_GPU = os.environ.get("DLFS2_GPU") == "1"
+
+
+def pytest_report_header() -> str:
+    return f"array libraries: numpy, then {'CuPy' if REAL_GPU else 'the strict stand-in for CuPy'}"
+
+
+@pytest.fixture(params=["numpy", "cupy"])
+def backend(request):
+    """Run the test over NumPy, and again over CuPy or its stand-in."""
+    if request.param == "numpy" or REAL_GPU:
+        use(request.param)
+        yield request.param
+    else:
+        with cupy_stand_in.install():
+            use("cupy")
+            yield request.param
+    use("cupy" if REAL_GPU else "numpy")
+
+
+@pytest.fixture
+def r():
+    """r(2, 3): a (2, 3) float64 array of standard normal numbers, in the array library in use."""
+    rng = numpy.random.default_rng(0)
+    return lambda *shape: np.asarray(rng.standard_normal(shape))
+
+
+@pytest.fixture
+def torch():
+    return pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[bench]'")
+
+
+@pytest.fixture(scope="session")
+def ptb_text():
+    """Penn Treebank's loader, where the files are on this machine already."""
+    missing = [f.name for f in ptb.FILES.values() if not _on_this_machine(f.name)]
+    if missing:
+        pytest.skip(f"Penn Treebank is not on this machine ({', '.join(missing)})")
+    return ptb.load_data
+
+
+def _on_this_machine(name: str) -> bool:
+    from dataset.fetch import folders
+
+    return any((folder / name).exists() for folder in folders())
+
+
+def pytest_configure(config) -> None:
+    if REAL_GPU and importlib.util.find_spec("cupy") is None:
+        raise pytest.UsageError("DLFS2_GPU=1, but CuPy is not installed")

@@ -1,0 +1,79 @@
+import numpy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from common.functions import cross_entropy_error, relu, sigmoid, softmax
+from common.np import np, to_cpu
+
+both = pytest.mark.usefixtures("backend")
+scores = st.floats(-1e4, 1e4)
+
+
+@both
+def test_sigmoid_has_the_values_of_the_book():
+    y = sigmoid(np.array([-1.0, 0.0, 1.0, 2.0]))
+    numpy.testing.assert_allclose(
+        to_cpu(y), [0.26894142, 0.5, 0.73105858, 0.88079708], rtol=0, atol=5e-9
+    )
+
+
+@both
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sigmoid_never_overflows_and_keeps_small_values(dtype):
+    y = to_cpu(sigmoid(np.array([-1e4, -80, -20, 20, 1e4], dtype=dtype)))
+    assert y.dtype == dtype
+    numpy.testing.assert_allclose(y[1:3], numpy.exp([-80.0, -20.0]), rtol=1e-4)
+    assert y[0] == 0
+    assert y[4] == 1
+
+
+def test_tanh_is_a_stretched_sigmoid():
+    x = numpy.linspace(-6, 6, 101)
+    numpy.testing.assert_allclose(numpy.tanh(x), 2 * sigmoid(2 * x) - 1, atol=1e-15)
+
+
+@given(arrays(float, st.tuples(st.integers(1, 5), st.integers(1, 6)), elements=scores))
+def test_softmax_rows_are_probabilities_and_ignore_a_shift(x):
+    y = softmax(x)
+    assert (y >= 0).all()
+    numpy.testing.assert_allclose(y.sum(axis=1), 1)
+    numpy.testing.assert_allclose(softmax(x + 7), y, atol=1e-9)
+
+
+@both
+def test_softmax_of_large_scores_is_finite():
+    y = to_cpu(softmax(np.array([1010.0, 1000.0, 990.0])))
+    numpy.testing.assert_allclose(y, [0.9999546, 4.53978686e-05, 2.0610600e-09], rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(), (2, 3, 4)])
+def test_softmax_refuses_other_dimensions(shape):
+    with pytest.raises(ValueError, match="softmax"):
+        softmax(numpy.zeros(shape))
+
+
+@both
+def test_relu_keeps_what_is_positive():
+    numpy.testing.assert_array_equal(to_cpu(relu(np.array([-2.0, 0.0, 3.0]))), [0, 0, 3])
+
+
+@both
+def test_cross_entropy_takes_ids_one_hot_and_a_single_row():
+    y = np.array([[0.2, 0.8], [0.5, 0.5]])
+    # -(ln 0.8 + ln 0.5) / 2 = (0.22314 + 0.69315) / 2
+    for t in ([1, 0], [[0, 1], [1, 0]]):
+        assert float(cross_entropy_error(y, np.array(t))) == pytest.approx(0.4581454, abs=1e-6)
+    assert float(cross_entropy_error(y[0], np.array([0, 1]))) == pytest.approx(0.2231435, abs=1e-6)
+
+
+def test_cross_entropy_of_an_impossible_event_is_finite():
+    assert cross_entropy_error(numpy.array([[1.0, 0.0]]), numpy.array([1])) == pytest.approx(
+        -numpy.log(1e-7)
+    )
+
+
+def test_cross_entropy_refuses_labels_that_do_not_fit():
+    with pytest.raises(ValueError, match=r"cross_entropy_error.*\(3,\).*\(2, 4\)"):
+        cross_entropy_error(numpy.full((2, 4), 0.25), numpy.array([0, 1, 2]))

@@ -1,0 +1,173 @@
+"""What every layer promises, each promise written once and asked of all of them.
+
+A new layer adds one line to LAYERS: how to make a tiny one in float64, and its inputs.
+"""
+
+import numpy
+import pytest
+
+from common.gradient_check import check_gradients
+from common.gradients import to_dense
+from common.graph_nodes import Add, Branch, Multiply, Repeat, Sum
+from common.layers import (
+    Affine,
+    Dropout,
+    Embedding,
+    MatMul,
+    ReLU,
+    Sigmoid,
+    SigmoidWithLoss,
+    Softmax,
+    SoftmaxWithLoss,
+    Tanh,
+)
+from common.np import np, to_cpu
+from common.time_layers import (
+    LSTM,
+    TimeAffine,
+    TimeDropout,
+    TimeEmbedding,
+    TimeLSTM,
+    TimeSoftmaxWithLoss,
+)
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+
+def lstm_weights(r, D=3, H=4):
+    return r(D, 4 * H), r(H, 4 * H), r(4 * H)
+
+
+def ids(*values):
+    return numpy.array(values)
+
+
+LAYERS = {
+    "Affine": lambda r: (Affine(r(3, 5), r(5)), r(2, 3)),
+    "Affine, more dimensions": lambda r: (Affine(r(3, 5), r(5)), r(2, 4, 3)),
+    "MatMul": lambda r: (MatMul(r(3, 5)), r(2, 3)),
+    "Sigmoid": lambda r: (Sigmoid(), r(2, 3)),
+    "Tanh": lambda r: (Tanh(), r(2, 3)),
+    "ReLU": lambda r: (ReLU(), r(2, 3)),
+    "Softmax": lambda r: (Softmax(), r(2, 3)),
+    "Softmax, one row": lambda r: (Softmax(), r(3)),
+    "SoftmaxWithLoss, ids": lambda r: (SoftmaxWithLoss(), r(4, 3), ids(0, 2, 1, 1)),
+    "SoftmaxWithLoss, one-hot": lambda r: (SoftmaxWithLoss(), r(3, 3), numpy.eye(3, dtype="i")),
+    "SigmoidWithLoss": lambda r: (SigmoidWithLoss(), r(4), ids(0, 1, 1, 0)),
+    "Dropout": lambda r: (Dropout(0.3, rng=1), r(4, 5)),
+    "Embedding": lambda r: (Embedding(r(5, 3)), ids(1, 4, 1, 0)),
+    "Embedding, sparse": lambda r: (Embedding(r(5, 3), sparse=True), ids([1, 4], [1, 0])),
+    "LSTM": lambda r: (LSTM(*lstm_weights(r)), r(2, 3), r(2, 4), r(2, 4)),
+    "TimeLSTM": lambda r: (TimeLSTM(*lstm_weights(r)), r(2, 3, 3)),
+    "TimeLSTM, one step": lambda r: (TimeLSTM(*lstm_weights(r)), r(1, 1, 3)),
+    "TimeLSTM, stateful": lambda r: (TimeLSTM(*lstm_weights(r), stateful=True), r(2, 3, 3)),
+    "TimeEmbedding": lambda r: (TimeEmbedding(r(5, 3)), ids([1, 4, 1], [0, 0, 2])),
+    "TimeEmbedding, sparse": lambda r: (TimeEmbedding(r(5, 3), sparse=True), ids([1, 4], [1, 0])),
+    "TimeAffine": lambda r: (TimeAffine(r(3, 5), r(5)), r(2, 4, 3)),
+    "TimeSoftmaxWithLoss": lambda r: (TimeSoftmaxWithLoss(), r(2, 2, 4), ids([0, 3], [2, 1])),
+    "TimeSoftmaxWithLoss, some ignored": lambda r: (
+        TimeSoftmaxWithLoss(),
+        r(2, 3, 4),
+        ids([0, -1, 3], [-1, -1, 2]),
+    ),
+    "TimeDropout": lambda r: (TimeDropout(0.3, rng=1), r(2, 3, 4)),
+    "Add": lambda r: (Add(), r(2, 3), r(2, 3)),
+    "Multiply": lambda r: (Multiply(), r(2, 3), r(2, 3)),
+    "Branch": lambda r: (Branch(3), r(2, 3)),
+    "Repeat": lambda r: (Repeat(4), r(1, 3)),
+    "Sum": lambda r: (Sum(), r(4, 3)),
+}
+
+
+@pytest.fixture(params=LAYERS)
+def case(request, backend, r):
+    return LAYERS[request.param](r)
+
+
+def several(outputs):
+    return outputs if isinstance(outputs, tuple) else (outputs,)
+
+
+def start(layer):
+    """The same start every time: no kept state, the same random mask."""
+    if hasattr(layer, "reset_state"):
+        layer.reset_state()
+    if hasattr(layer, "rng"):
+        layer.rng = np.random.default_rng(5)
+
+
+def forward(layer, inputs):
+    start(layer)
+    return several(layer.forward(*inputs))
+
+
+def backward(layer, outputs):
+    """The gradients of inputs and parameters, for upstream gradients that are not all alike."""
+    rng = numpy.random.default_rng(1)
+    douts = [np.asarray(rng.standard_normal(y.shape).astype(y.dtype)) for y in outputs]
+    douts = [d if d.ndim else float(d) for d in douts]
+    dinputs = several(layer.backward(*douts))
+    found = [to_cpu(dx) for dx in dinputs if dx is not None]
+    return found + [to_cpu(to_dense(g)).copy() for g in layer.grads]
+
+
+def test_gradients_agree_with_differences(case):
+    layer, *inputs = case
+    errors = check_gradients(layer, *inputs, before=lambda: start(layer))
+    assert errors or isinstance(layer, Embedding)
+
+
+def test_params_and_grads_go_together(case):
+    layer, *inputs = case
+    backward(layer, forward(layer, inputs))
+    assert [p.shape for p in layer.params] == [g.shape for g in layer.grads]
+    assert [p.dtype for p in layer.params] == [g.dtype for g in layer.grads]
+
+
+def test_backward_twice_gives_the_same_twice(case):
+    layer, *inputs = case
+    outputs = forward(layer, inputs)
+    first, second = backward(layer, outputs), backward(layer, outputs)
+    for a, b in zip(first, second, strict=True):
+        numpy.testing.assert_array_equal(a, b)
+
+
+def test_gradient_arrays_are_overwritten_never_replaced(case):
+    layer, *inputs = case
+    before = list(layer.grads)
+    once = backward(layer, forward(layer, inputs))
+    again = backward(layer, forward(layer, inputs))
+    assert all(a is b for a, b in zip(before, layer.grads, strict=True))
+    for a, b in zip(once, again, strict=True):
+        numpy.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_dtype_follows_the_weights(name, dtype, r):
+    layer, *inputs = LAYERS[name](lambda *shape: r(*shape).astype(dtype))
+    outputs = forward(layer, inputs)
+    assert {str(y.dtype) for y in outputs} == {dtype}
+    assert {str(g.dtype) for g in backward(layer, outputs)} <= {dtype}
+
+
+def test_arrays_of_the_caller_stay_untouched(case):
+    layer, *inputs = case
+    given = [*inputs, *layer.params]
+    before = [to_cpu(a).copy() for a in given]
+    outputs = forward(layer, inputs)
+    douts = [np.ones_like(y) if y.ndim else 1.0 for y in outputs]
+    layer.backward(*douts)
+    for a, b in zip(given, before, strict=True):
+        numpy.testing.assert_array_equal(to_cpu(a), b)
+    for dout in douts:
+        assert float(np.asarray(dout).min()) == float(np.asarray(dout).max()) == 1
+
+
+def test_a_later_forward_leaves_earlier_outputs_alone(case):
+    layer, *inputs = case
+    outputs = forward(layer, inputs)
+    before = [to_cpu(y).copy() for y in outputs]
+    forward(layer, [x * 0 if x.dtype.kind == "f" else x for x in inputs])
+    for y, was in zip(outputs, before, strict=True):
+        numpy.testing.assert_array_equal(to_cpu(y), was)
