@@ -2,6 +2,8 @@
 
     python -m ch01.figures
     python -m ch01.figures --at -0.5
+
+Source: book 1.2.1, 1.3.2.
 """
 
 import sys
@@ -42,7 +44,8 @@ def plot_tangent(at: float) -> None:
     """Figure 1-14: y = x^2, and the line of slope 2 `at` that touches it there."""
     import matplotlib.pyplot as plt
 
-    x = numpy.linspace(-3, 3, 121)
+    end = max(3, abs(at) + 1)
+    x = numpy.linspace(-end, end, 201)
     y, _ = square(np.asarray(x))
     height, slope = (float(a) for a in square(np.asarray(at)))
     plt.plot(x, to_cpu(y), label="$y = x^2$")
@@ -50,7 +53,7 @@ def plot_tangent(at: float) -> None:
     plt.plot(at, height, "o", color="black")
     plt.xlabel("x")
     plt.ylabel("y")
-    plt.ylim(-2, 9)
+    plt.ylim(-0.2 * end**2, end**2)
     plt.legend()
     show("fig_1_14_tangent.png")
 

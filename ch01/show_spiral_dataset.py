@@ -1,6 +1,8 @@
 """Draw the spiral data set of chapter 1 (figure 1-31).
 
     python -m ch01.show_spiral_dataset
+
+Source: book 1.4.1.
 """
 
 import sys
@@ -23,8 +25,8 @@ def draw_points(x: Array, t: Array) -> None:
 
     classes = t.argmax(axis=1)
     for k, (color, marker) in enumerate(zip(COLORS, MARKERS, strict=True)):
-        points = x[classes == k]
-        plt.scatter(*points.T, s=40, color=color, marker=marker, label=f"class {k}")
+        across, up = x[classes == k].T
+        plt.scatter(across, up, s=40, color=color, marker=marker, label=f"class {k}")
     plt.gca().set_aspect("equal")
 
 
@@ -42,6 +44,8 @@ def main(seed: int = 1984) -> None:
     draw_points(x, t)
     plt.xlabel("x[:, 0]")
     plt.ylabel("x[:, 1]")
+    plt.xticks([-1, -0.5, 0, 0.5, 1])
+    plt.yticks([-1, -0.5, 0, 0.5, 1])
     plt.legend()
     show("fig_1_31_spiral.png")
 

@@ -6,17 +6,16 @@ arrays, are read as well, by an unpickler that can build NumPy arrays and nothin
 """
 
 import json
-import os
 import pickle
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, ClassVar
 
 import numpy
 from numpy.typing import DTypeLike
 
 from common import __version__
+from common.files import write_whole
 from common.np import Array, np, to_cpu
 
 HEADER = "header.json"
@@ -115,22 +114,6 @@ class BaseModel:
         shapes, needed = [a.shape for a in arrays], [p.shape for p in self.params]
         if shapes != needed:
             raise ValueError(f"holds arrays of shapes {shapes}, the model needs {needed}")
-
-
-def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Let `write` fill a file that then takes the place of `path` in one move.
-
-    Whatever goes wrong before that leaves an older file at `path` as it was.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _existing(path: Path) -> Path:

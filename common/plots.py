@@ -2,29 +2,29 @@
 
 from pathlib import Path
 
-from common.base_model import write_whole
+from common.files import write_whole
+
+FILE_BACKENDS = ("agg", "cairo", "pdf", "pgf", "ps", "svg", "template")  # plt.show() would warn
 
 
 def show(path: str | Path) -> None:
     """Show the open figures, or save the current one to `path` where nothing can be shown.
 
     path  a file to write on a machine without a display, or under a Matplotlib backend that only
-          makes files; its ending is the format. The path is printed and the figure closed.
+          makes files; its ending is the format, png if there is none. The path is printed and the
+          figure closed.
     Raises OSError if the file cannot be written; an older one then stays as it was.
     """
-    # Imported here, so that training needs no Matplotlib until something is drawn.
-    import matplotlib.pyplot as plt
-    from matplotlib.backends import BackendFilter, backend_registry
+    import matplotlib.pyplot as plt  # here, because training needs it for its figures only
 
-    if plt.get_backend().lower() not in backend_registry.list_builtin(
-        BackendFilter.NON_INTERACTIVE
-    ):
+    if plt.get_backend().lower() not in FILE_BACKENDS:
         plt.show()
         return
     path = Path(path)
     figure = plt.gcf()
+    how = {"format": path.suffix[1:] or "png", "dpi": 150, "bbox_inches": "tight"}
     try:
-        write_whole(path, lambda file: figure.savefig(file, format=path.suffix[1:], dpi=150))
+        write_whole(path, lambda file: figure.savefig(file, **how))
     finally:
         plt.close(figure)
     print(f"figure saved: {path}")

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy
@@ -22,6 +23,7 @@ class _Loop:
     """What the trainers share: the step, the reports, the plot. They differ in their batches."""
 
     _quantity = "loss"
+    _history = "loss_list"
 
     def __init__(self, model: Any, optimizer: Any) -> None:
         self.model = model
@@ -30,35 +32,29 @@ class _Loop:
         self.current_epoch = 0
 
     def _run(
-        self,
-        epochs: Iterable[Iterable[Batch]],
-        max_iters: int,
-        max_grad: float | None,
-        history: list[float],
+        self, epochs: Iterable[Iterable[Batch]], max_iters: int, max_grad: float | None
     ) -> None:
-        """Train on every batch of every epoch; reports go to `history` and are printed."""
-        losses: list[Any] = []  # since the last report, on the device: reading one waits for it
-        good = [p.copy() for p in self.model.params]
+        """Train on every batch of every epoch, printing and keeping a report now and then."""
+        self._losses: list[Any] = []  # on the device until a report: reading one waits for it
+        self._good = [p.copy() for p in self.model.params]
         step, start = 0, time.monotonic()
         for batches in epochs:
-            bar = tqdm(batches, f"epoch {self.current_epoch + 1}", max_iters, False, disable=None)
+            epoch = self.current_epoch + 1
+            bar = tqdm(batches, f"epoch {epoch}", max_iters, leave=False, disable=None)
             for iters, batch in enumerate(bar):
-                with numpy.errstate(over="ignore", invalid="ignore"):  # _mean says it better
-                    losses.append(self.model.forward(*batch))
+                with numpy.errstate(over="ignore", invalid="ignore"):  # _check_losses says it
+                    self._losses.append(self.model.forward(*batch))
                     step += 1
-                    if self.eval_interval is not None and iters % self.eval_interval == 0:
-                        value = self._of_loss(self._mean(losses, step, good))
-                        losses.clear()
-                        for kept, p in zip(good, self.model.params, strict=True):
-                            kept[...] = p
-                        history.append(value)
-                        bar.write(
-                            f"| epoch {self.current_epoch + 1} |  iter {iters + 1} / {max_iters} "
-                            f"| time {time.monotonic() - start:.0f}[s] "
-                            f"| {self._quantity} {value:.2f}"
-                        )
+                    if iters % (self.eval_interval or max_iters) == 0:
+                        loss = self._settle(step)
+                        if self.eval_interval is not None:
+                            seconds = time.monotonic() - start
+                            bar.write(
+                                f"| epoch {epoch} |  iter {iters + 1} / {max_iters} "
+                                f"| time {seconds:.0f}[s] | {self._report(loss)}"
+                            )
                     self._learn(max_grad)
-            self._mean(losses, step, good)
+            self._check_losses(step)
             self.current_epoch += 1
 
     def _learn(self, max_grad: float | None) -> None:
@@ -69,33 +65,57 @@ class _Loop:
             clip_grads(grads, max_grad)
         self.optimizer.update(params, grads)
 
-    def _mean(self, losses: list[Any], step: int, good: list[Array]) -> float:
-        """Mean of the losses of the steps up to `step`; puts `good` back if one is not finite."""
-        values = [float(loss) for loss in losses]
-        for k, value in enumerate(values):
-            if not math.isfinite(value):
-                for p, kept in zip(self.model.params, good, strict=True):
+    def _report(self, loss: float) -> str:
+        value = self._of_loss(loss)
+        getattr(self, self._history).append(value)
+        return f"{self._quantity} {value:.2f}"
+
+    def _settle(self, step: int) -> float:
+        """The mean of the losses since last time; the weights of now are the good ones now."""
+        losses = self._check_losses(step)
+        self._losses.clear()
+        for kept, p in zip(self._good, self.model.params, strict=True):
+            kept[...] = p
+        return math.fsum(losses) / len(losses)
+
+    def _check_losses(self, step: int) -> list[float]:
+        """The losses since last time, of which `step` made the latest.
+
+        If one is not finite, the weights go back to the good ones, and FloatingPointError names
+        the step.
+        """
+        losses = [float(loss) for loss in self._losses]
+        for k, loss in enumerate(losses, start=step - len(losses) + 1):
+            if not math.isfinite(loss):
+                for p, kept in zip(self.model.params, self._good, strict=True):
                     p[...] = kept
                 raise FloatingPointError(
-                    f"{type(self).__name__}.fit: the loss became {value} at step "
-                    f"{step - len(values) + k + 1}, in epoch {self.current_epoch + 1}; the weights "
-                    "are those of the last report before it. A smaller learning rate, or max_grad, "
-                    "usually helps"
+                    f"{type(self).__name__}.fit: the loss became {loss} at step {k}, in epoch "
+                    f"{self.current_epoch + 1}; the weights are back at those of the last report. "
+                    "A smaller learning rate, or max_grad, usually helps"
                 )
-        return math.fsum(values) / max(len(values), 1)
+        return losses
 
     def _of_loss(self, loss: float) -> float:
         return loss
 
-    def _plot(self, history: list[float], ylim: tuple[float, float] | None) -> None:
+    def plot(
+        self, ylim: tuple[float, float] | None = None, *, file: str | Path | None = None
+    ) -> None:
+        """Draw what the reports said, the loss or the perplexity.
+
+        ylim  lower and upper end of the axis
+        file  where the figure goes on a machine without a display; loss.png or perplexity.png
+        """
         import matplotlib.pyplot as plt
 
+        history = getattr(self, self._history)
         if ylim is not None:
             plt.ylim(*ylim)
         plt.plot(range(len(history)), history, label="train")
         plt.xlabel(f"iterations (x{self.eval_interval})")
         plt.ylabel(self._quantity)
-        show(f"{self._quantity}.png")
+        show(file or f"{self._quantity}.png")
 
     def _check(self, **at_least_one: int | None) -> None:
         for name, value in at_least_one.items():
@@ -141,7 +161,7 @@ class Trainer(_Loop):
         being finite (seen at the next report); the weights are then those of the last report.
         """
         x, t = to_cpu(x), to_cpu(t)
-        self._check(batch_size=batch_size, eval_interval=eval_interval)
+        self._check(max_epoch=max_epoch, batch_size=batch_size, eval_interval=eval_interval)
         if len(x) != len(t):
             raise self._refuse(f"{len(x)} samples do not go with {len(t)} labels")
         if batch_size > len(x):
@@ -149,7 +169,7 @@ class Trainer(_Loop):
         self.eval_interval = eval_interval
         rng = generator(rng)
         epochs = (self._batches(x, t, batch_size, rng) for _ in range(max_epoch))
-        self._run(epochs, len(x) // batch_size, max_grad, self.loss_list)
+        self._run(epochs, len(x) // batch_size, max_grad)
 
     def _batches(
         self, x: Array, t: Array, batch_size: int, rng: numpy.random.Generator
@@ -158,13 +178,6 @@ class Trainer(_Loop):
         for start in range(0, len(x) - batch_size + 1, batch_size):
             chosen = order[start : start + batch_size]
             yield _on_device(x[chosen]), t[chosen]
-
-    def plot(self, ylim: tuple[float, float] | None = None) -> None:
-        """Draw the loss of every report; without a display, into loss.png in the current folder.
-
-        ylim  lower and upper end of the axis
-        """
-        self._plot(self.loss_list, ylim)
 
 
 class RnnlmTrainer(_Loop):
@@ -177,6 +190,7 @@ class RnnlmTrainer(_Loop):
     """
 
     _quantity = "perplexity"
+    _history = "ppl_list"
 
     def __init__(self, model: Any, optimizer: Any) -> None:
         super().__init__(model, optimizer)
@@ -214,7 +228,12 @@ class RnnlmTrainer(_Loop):
         as `Trainer.fit` does.
         """
         xs, ts = to_cpu(xs), to_cpu(ts)
-        self._check(batch_size=batch_size, time_size=time_size, eval_interval=eval_interval)
+        self._check(
+            max_epoch=max_epoch,
+            batch_size=batch_size,
+            time_size=time_size,
+            eval_interval=eval_interval,
+        )
         if xs.ndim != 1 or xs.shape != ts.shape:
             raise self._refuse(f"xs and ts must be (L,) both, not {xs.shape} and {ts.shape}")
         max_iters = len(xs) // (batch_size * time_size)
@@ -229,14 +248,7 @@ class RnnlmTrainer(_Loop):
             (self.get_batch(xs, ts, batch_size, time_size) for _ in range(max_iters))
             for _ in range(max_epoch)
         )
-        self._run(epochs, max_iters, max_grad, self.ppl_list)
-
-    def plot(self, ylim: tuple[float, float] | None = None) -> None:
-        """Draw the perplexity of every report; without a display, into perplexity.png.
-
-        ylim  lower and upper end of the axis
-        """
-        self._plot(self.ppl_list, ylim)
+        self._run(epochs, max_iters, max_grad)
 
     def _of_loss(self, loss: float) -> float:
         return math.exp(loss) if loss < 700 else math.inf

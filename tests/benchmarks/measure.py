@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-SIDES = ("ours", "theirs")
+SIDES: tuple[str, ...] = ("ours", "theirs")
 ROOT = Path(__file__).parents[2]
 PAUSE = 0.25  # seconds; threads that have just finished spin for up to 0.2 before they sleep
 BLOCK = 0.4  # seconds that a block lasts if nobody says how many steps
@@ -29,6 +29,7 @@ class Worker:
 
     def __init__(self, side: str, row: str, threads: int) -> None:
         env = {name: value for name, value in os.environ.items() if name not in FORCED}
+        self.name = f"{row}, {side}"
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.benchmarks.worker", side, row],
             cwd=ROOT,
@@ -48,7 +49,7 @@ class Worker:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{' '.join(self.process.args[3:])}: the process ended, see above")
+            raise RuntimeError(f"{self.name}: the process ended, its message is above")
         return json.loads(line)
 
     def run(self, steps: int) -> dict[str, float]:
@@ -62,12 +63,18 @@ class Worker:
 def measure(
     row: str, sides: tuple[str, ...], threads: int, steps: int | None, rounds: int
 ) -> dict[str, Any]:
-    """Time a row. The ratio is taken within each round, so that a drifting clock cancels."""
+    """Time a row -> median times, and the ratio of the two sides: median, least, largest.
+
+    The ratio is taken within each round, so that a drifting clock cancels.
+    """
     with ExitStack() as stack:
         workers = {side: stack.enter_context(Worker(side, row, threads)) for side in sides}
         about = {side: worker.answer() for side, worker in workers.items()}
-        slowest = max(worker.run(5)["ms"] for worker in workers.values())  # and warms up
-        steps = steps or max(5, round(BLOCK * 1000 / slowest))
+        for worker in workers.values():
+            worker.run(2)  # a first warm-up
+        if steps is None:
+            slowest = max(worker.run(5)["ms"] for worker in workers.values())
+            steps = max(5, round(BLOCK * 1000 / slowest))
         blocks: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
         for k in range(rounds):
             for side in sides if k % 2 else reversed(sides):
@@ -77,7 +84,7 @@ def measure(
     return {
         "row": row,
         "ms": {side: median(ms[side]) for side in sides},
-        "ratio": ratios and {"median": median(ratios), "min": min(ratios), "max": max(ratios)},
+        "ratio": [median(ratios), min(ratios), max(ratios)] if ratios else [],
         "peak_mb": {side: blocks[side][-1]["peak_mb"] for side in sides},
         "steps": steps,
         "rounds": rounds,

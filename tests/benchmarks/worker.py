@@ -12,14 +12,14 @@ from statistics import median
 from typing import Any
 
 import numpy
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 
 from tests.benchmarks.rows import ROWS
 
 
 def main(side: str, row: str) -> None:
     step = getattr(ROWS[row], side)()
-    answer({"ours": about_numpy, "theirs": about_torch}[side]())
+    answer(about(side))
     for line in sys.stdin:
         steps = int(line)
         for _ in range(steps // 10 + 1):  # wakes threads and fills caches, not counted
@@ -40,24 +40,18 @@ def peak_mb() -> float:
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def about_numpy() -> dict[str, Any]:
-    """Version, and the BLAS that ran with its kernel."""
-    blas = next((p for p in threadpool_info() if p["user_api"] == "blas"), {})
-    names = {"internal_api": "BLAS", "version": "version", "architecture": "kernel"}
-    return {"NumPy": numpy.__version__} | {
-        name: blas.get(key) for key, name in (names | {"num_threads": "threads"}).items()
-    }
-
-
-def about_torch() -> dict[str, Any]:
+def about(side: str) -> dict[str, Any]:
+    """The library of this side, its processor kernel and its threads, as they run."""
+    if side == "ours":
+        blas = next((pool for pool in threadpool_info() if pool["user_api"] == "blas"), {})
+        keys = ("internal_api", "version", "architecture", "num_threads")
+        api, version, kernel, threads = (blas.get(key) for key in keys)
+        blas = {"BLAS": f"{api} {version}", "kernel": kernel, "threads": threads}
+        return {"NumPy": numpy.__version__} | blas
     import torch
 
-    return {
-        "PyTorch": torch.__version__,
-        "MKL": torch.backends.mkl.is_available(),
-        "kernel": torch.backends.cpu.get_cpu_capability(),
-        "threads": torch.get_num_threads(),
-    }
+    kernel, threads = torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()
+    return {"PyTorch": torch.__version__, "kernel": kernel, "threads": threads}
 
 
 def answer(what: Any) -> None:

@@ -1,0 +1,44 @@
+"""tests/benchmarks runs and reports; how fast anything is, is not tested here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.rows import ROWS
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", "tests.benchmarks", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize(
+    "row", [next(iter(ROWS)), *(pytest.param(r, marks=pytest.mark.slow) for r in list(ROWS)[1:])]
+)
+def test_a_row_is_timed_on_both_sides(row):
+    pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[bench]'")
+    done = run(row, "--rounds", "1", "--steps", "2", "--threads", "1")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout.splitlines()[-1])
+    (result,) = report["rows"]
+    assert (result["row"], result["rounds"], result["steps"]) == (row, 1, 2)
+    assert result["ratio"] == [result["ms"]["ours"] / result["ms"]["theirs"]] * 3
+    assert min(result["peak_mb"].values()) > 1
+    assert [side["threads"] for side in result["about"].values()] == [1, 1]
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+def test_both_sides_get_the_same_batches_every_time(row):
+    for first, again in zip(row.batches(), row.batches(), strict=True):
+        assert all((a == b).all() for a, b in zip(first, again, strict=True))
+
+
+def test_an_unknown_row_is_refused_with_the_names_that_exist():
+    done = run("Perceptron")
+    assert done.returncode == 2
+    assert "'Perceptron' (choose from" in done.stderr

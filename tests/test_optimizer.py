@@ -1,0 +1,174 @@
+"""Optimizers against hand-worked updates, against torch, and with row-sparse gradients."""
+
+import math
+
+import numpy
+import pytest
+
+from common.gradients import RowSparse
+from common.np import np, to_cpu
+from common.optimizer import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop
+
+both = pytest.mark.usefixtures("backend")
+ALL = [SGD, Momentum, Nesterov, AdaGrad, RMSprop, Adam]
+
+
+def two_steps(optimizer):
+    """w after gradients 2 and 1, from w = 1."""
+    w, g = np.array([1.0]), np.array([2.0])
+    optimizer.update([w], [g])
+    first = float(w[0])
+    optimizer.update([w], [g / 2])
+    return first, float(w[0])
+
+
+@both
+def test_sgd_goes_down_the_gradient():
+    assert two_steps(SGD(0.1)) == pytest.approx((0.8, 0.7))  # 1 - 0.1*2, then - 0.1*1
+
+
+@both
+def test_momentum_keeps_its_speed():
+    # v = -0.1*2 = -0.2, w = 0.8;  v = 0.9*-0.2 - 0.1 = -0.28, w = 0.52
+    assert two_steps(Momentum(0.1)) == pytest.approx((0.8, 0.52))
+
+
+@both
+def test_nesterov_looks_ahead_with_the_old_speed():
+    # w = 1 + 0.81*0 - 1.9*0.1*2 = 0.62, v = -0.2;  w = 0.62 + 0.81*-0.2 - 1.9*0.1*1 = 0.268
+    assert two_steps(Nesterov(0.1)) == pytest.approx((0.62, 0.268))
+
+
+@both
+def test_adagrad_slows_down_with_every_step():
+    # h = 4, w = 1 - 0.1*2/2 = 0.9;  h = 5, w = 0.9 - 0.1/sqrt(5) = 0.8552786
+    assert two_steps(AdaGrad(0.1)) == pytest.approx((0.9, 0.9 - 0.1 / math.sqrt(5)), rel=1e-6)
+
+
+@both
+def test_rmsprop_forgets_old_gradients():
+    # h = 0.01*4 = 0.04, w = 1 - 0.1*2/0.2 = 0;  h = 0.0396 + 0.01 = 0.0496, w = -0.1/sqrt(0.0496)
+    assert two_steps(RMSprop(0.1)) == pytest.approx((0, -0.1 / math.sqrt(0.0496)), abs=1e-6)
+
+
+@both
+def test_adam_first_step_is_lr_times_the_sign():
+    # m = 0.2, v = 0.004; lr_1 = 0.1*sqrt(0.001)/0.1; w = 1 - lr_1*0.2/sqrt(0.004) = 0.9
+    # m = 0.28, v = 0.004996; lr_2 = 0.1*sqrt(1-0.999^2)/0.19; w = 0.9 - lr_2*m/sqrt(v) = 0.806782
+    second = 0.9 - 0.1 * math.sqrt(1 - 0.999**2) / 0.19 * 0.28 / math.sqrt(0.004996)
+    assert two_steps(Adam(0.1)) == pytest.approx((0.9, second), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (SGD(0.1), lambda o, p: o.SGD(p, 0.1)),
+        (Momentum(0.1), lambda o, p: o.SGD(p, 0.1, momentum=0.9)),
+        (AdaGrad(0.1), lambda o, p: o.Adagrad(p, 0.1, eps=1e-7)),
+        (RMSprop(0.1), lambda o, p: o.RMSprop(p, 0.1, eps=1e-7)),
+        (Adam(0.1), lambda o, p: o.Adam(p, 0.1)),
+    ],
+    ids=["SGD", "Momentum", "AdaGrad", "RMSprop", "Adam"],
+)
+def test_ten_steps_agree_with_torch(torch, ours, theirs):
+    rng = numpy.random.default_rng(0)
+    w = rng.standard_normal((4, 3))
+    twin = torch.nn.Parameter(torch.from_numpy(w.copy()))
+    optimizer = theirs(torch.optim, [twin])
+    for step in range(1, 11):
+        if isinstance(ours, Adam):  # our 1e-7 joins sqrt(v) before the correction, theirs after
+            optimizer.param_groups[0]["eps"] = 1e-7 / math.sqrt(1 - 0.999**step)
+        g = rng.standard_normal((4, 3))
+        twin.grad = torch.from_numpy(g)
+        optimizer.step()
+        ours.update([w], [g])
+    numpy.testing.assert_allclose(w, twin.detach().numpy(), atol=1e-6)
+
+
+def test_nesterov_is_torch_nesterov_seen_one_step_ahead(torch):
+    """torch keeps w and looks ahead in the step; ours keeps the point looked ahead to."""
+    rng = numpy.random.default_rng(0)
+    w = rng.standard_normal(5)
+    twin = torch.nn.Parameter(torch.from_numpy(w.copy()))
+    optimizer = torch.optim.SGD([twin], 0.1, momentum=0.9, nesterov=True)
+    ours = Nesterov(0.1)
+    for _ in range(10):
+        g = rng.standard_normal(5)
+        twin.grad = torch.from_numpy(g)
+        optimizer.step()
+        ours.update([w], [g])
+    numpy.testing.assert_allclose(w, twin.detach().numpy(), atol=1e-6)
+
+
+@both
+@pytest.mark.parametrize("cls", ALL)
+def test_parameters_change_in_place_and_keep_their_dtype(cls):
+    for dtype in "float32", "float64":
+        w = np.ones((2, 3), dtype=dtype)
+        params = [w]
+        cls(lr=np.float64(0.1)).update(params, [np.ones((2, 3), dtype=dtype)])
+        assert params[0] is w
+        assert w.dtype == dtype
+        assert float(w.max()) < 1
+
+
+@both
+@pytest.mark.parametrize("cls", ALL)
+def test_row_sparse_gradients_with_all_rows_are_dense_ones(cls, r):
+    dense = r(4, 2)
+    sparse = dense.copy()
+    a, b = cls(0.1), cls(0.1)
+    for _ in range(3):
+        g, order = r(4, 2), numpy.array([2, 0, 3, 1])
+        rows = RowSparse((4, 2), g.dtype)
+        rows.assign(order, g[np.asarray(order)])
+        a.update([dense], [g])
+        b.update([sparse], [rows])
+    numpy.testing.assert_allclose(to_cpu(sparse), to_cpu(dense), rtol=1e-12)
+
+
+@both
+@pytest.mark.parametrize("cls", ALL)
+def test_rows_outside_a_row_sparse_gradient_rest(cls):
+    w, rows = np.ones((4, 2)), RowSparse((4, 2), float)
+    optimizer = cls(0.1)
+    for ids in [0, 1], [1, 2]:
+        rows.assign(numpy.array(ids), np.ones((2, 2)))
+        before = to_cpu(w).copy()
+        optimizer.update([w], [rows])
+        moved = (to_cpu(w) != before).any(axis=1)
+        assert moved.tolist() == [k in ids for k in range(4)]
+
+
+def test_row_sparse_adam_agrees_with_torch_sparse_adam(torch):
+    rng = numpy.random.default_rng(0)
+    w = rng.standard_normal((6, 2))
+    twin = torch.nn.Parameter(torch.from_numpy(w.copy()))
+    theirs, ours = torch.optim.SparseAdam([twin], 0.1, eps=1e-7), Adam(0.1)
+    for _ in range(10):
+        ids, g = rng.choice(6, 3, replace=False), rng.standard_normal((3, 2))
+        twin.grad = torch.sparse_coo_tensor(
+            ids[None], torch.from_numpy(g), (6, 2), check_invariants=False
+        )
+        rows = RowSparse((6, 2), float)
+        rows.assign(ids, g)
+        theirs.step()
+        ours.update([w], [rows])
+    numpy.testing.assert_allclose(w, twin.detach().numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_what_does_not_go_together_is_refused_with_nothing_changed(cls):
+    optimizer, w = cls(), numpy.ones((2, 3))
+    for grads in [], [numpy.ones(3)], [numpy.ones((2, 3))] * 2:
+        with pytest.raises(ValueError, match=rf"{cls.__name__}.update: parameters \[\(2, 3\)\]"):
+            optimizer.update([w], grads)
+    assert (w == 1).all()
+
+
+@pytest.mark.parametrize("cls", [c for c in ALL if c is not SGD])
+def test_an_optimizer_refuses_another_model(cls):
+    optimizer = cls()
+    optimizer.update([numpy.ones(3)], [numpy.ones(3)])
+    with pytest.raises(ValueError, match="the state belongs to other parameters"):
+        optimizer.update([numpy.ones(4)], [numpy.ones(4)])
