@@ -1,7 +1,7 @@
 """Perplexity of a trained Rnnlm, on the test text or on a sentence.
 
-    python -m ch06.eval
-    python -m ch06.eval --sentence "the company said it expects higher sales"
+python -m ch06.eval
+python -m ch06.eval --sentence "the company said it expects higher sales"
 """
 
 import math

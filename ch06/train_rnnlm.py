@@ -1,8 +1,8 @@
 """Train the LSTM language model of chapter 6.
 
-    python -m ch06.train_rnnlm                      on Penn Treebank (time and result: README.md)
-    python -m ch06.train_rnnlm --corpus grammar     on made-up English, in seconds
-    python -m ch06.train_rnnlm --corpus novel.txt   on a text of yours
+python -m ch06.train_rnnlm                      on Penn Treebank (time and result: README.md)
+python -m ch06.train_rnnlm --corpus grammar     on made-up English, in seconds
+python -m ch06.train_rnnlm --corpus novel.txt   on a text of yours
 """
 
 import json
@@ -56,9 +56,7 @@ def main(
     model = Rnnlm(len(word_to_id), wordvec_size, hidden_size, rng=seed)
     trainer = RnnlmTrainer(model, SGD(lr))
     try:
-        trainer.fit(
-            text[:-1], text[1:], max_epoch, batch_size, time_size, max_grad, eval_interval
-        )
+        trainer.fit(text[:-1], text[1:], max_epoch, batch_size, time_size, max_grad, eval_interval)
     except (KeyboardInterrupt, FloatingPointError):  # keep what was learned
         model.save_params(weights)
         print(f"stopped early; the weights so far are in {weights}")
@@ -74,7 +72,8 @@ def main(
     content = json.dumps(history).encode()
     write_whole(Path(weights).with_suffix(".json"), lambda file: file.write(content))
     if plot:
-        trainer.plot(ylim=(0, 500) if corpus == "ptb" else None)
+        ylim = (0, 500) if corpus == "ptb" else None
+        trainer.plot(ylim, file=Path(weights).with_suffix(".png"))
     return perplexity
 
 

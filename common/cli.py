@@ -16,7 +16,9 @@ def arguments(main: Callable[..., Any], argv: list[str] | None = None) -> dict[s
     """
     doc = inspect.getdoc(main) or ""
     parser = argparse.ArgumentParser(
-        description=doc.split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        description=doc.split("\n\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
     )
     helps = _helps(doc)
     for name, parameter in inspect.signature(main).parameters.items():

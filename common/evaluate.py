@@ -17,18 +17,20 @@ def eval_perplexity(
 
     corpus (L,)  ids. Row n of the N reads the n-th of N equal parts, block after block, without
                  wrapping; words left over after the last full block are not counted
+    batch_size   N; fewer where the text is too short to give each of N rows a block
     The model's state is reset before and after, and its dropout is off (where its `forward` has a
     `train_flg`).
-    Raises ValueError for a text too short for one block.  Source: book 5.5.2, 6.5.4.
+    Raises ValueError for a text too short for one row.  Source: book 5.5.2, 6.5.4.
     """
     corpus = to_cpu(corpus)
     length = len(corpus) - 1
-    max_iters = length // (batch_size * time_size)
-    if max_iters < 1:
+    batch_size = min(batch_size, length // time_size)
+    if batch_size < 1:
         raise ValueError(
             f"eval_perplexity: a text of {len(corpus)} words is too short for one block of "
-            f"{batch_size} x {time_size} and the word after it"
+            f"{time_size} and the word after it"
         )
+    max_iters = length // (batch_size * time_size)
     options = {}
     if "train_flg" in inspect.signature(model.forward).parameters:
         options["train_flg"] = False

@@ -1,6 +1,7 @@
 """The end of every figure: on the screen where there is one, else in a file."""
 
 from pathlib import Path
+from typing import Any
 
 from common.files import write_whole
 
@@ -22,7 +23,7 @@ def show(path: str | Path) -> None:
         return
     path = Path(path)
     figure = plt.gcf()
-    how = {"format": path.suffix[1:] or "png", "dpi": 150, "bbox_inches": "tight"}
+    how: dict[str, Any] = {"format": path.suffix[1:] or "png", "dpi": 150, "bbox_inches": "tight"}
     try:
         write_whole(path, lambda file: figure.savefig(file, **how))
     finally:

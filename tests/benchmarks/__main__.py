@@ -23,11 +23,13 @@ LINE = "{:<14}{:>10}{:>10}{:>7}{:>14}{:>9}{:>10}"
 def main() -> None:
     parser = argparse.ArgumentParser("python -m tests.benchmarks", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("rows", nargs="*", choices=list(ROWS), help="default: all")
+    parser.add_argument("rows", nargs="*", metavar="row", help=f"default: {' '.join(ROWS)}")
     parser.add_argument("--steps", type=int, help="timed steps of a block; default: 0.4 s of them")
     parser.add_argument("--rounds", type=int, default=9, help="blocks of each side; default: 9")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="default: all cores")
     args = parser.parse_args()
+    if unknown := set(args.rows) - set(ROWS):
+        parser.error(f"no row {' '.join(sorted(unknown))}; the rows are {' '.join(ROWS)}")
     if min(args.rounds, args.threads, args.steps or 1) < 1:
         parser.error("--steps, --rounds and --threads are at least 1")
 
@@ -53,8 +55,10 @@ def main() -> None:
 def line(result: dict) -> str:
     ms = [f"{result['ms'][side]:.3g}" if side in result["ms"] else "-" for side in SIDES]
     mb = [f"{result['peak_mb'][side]:.0f}" if side in result["peak_mb"] else "-" for side in SIDES]
-    ratio = [f"{r:.2f}" for r in result["ratio"]] or ["-", "-", "-"]
-    return LINE.format(result["row"], *ms, ratio[0], f"{ratio[1]}..{ratio[2]}", *mb)
+    ratio = ["-", "-"]
+    if result["ratio"]:
+        ratio = ["{:.2f}".format(*result["ratio"]), "{1:.2f}..{2:.2f}".format(*result["ratio"])]
+    return LINE.format(result["row"], *ms, *ratio, *mb)
 
 
 def cpu() -> str:

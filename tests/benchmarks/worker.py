@@ -43,11 +43,11 @@ def peak_mb() -> float:
 def about(side: str) -> dict[str, Any]:
     """The library of this side, its processor kernel and its threads, as they run."""
     if side == "ours":
-        blas = next((pool for pool in threadpool_info() if pool["user_api"] == "blas"), {})
+        pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
         keys = ("internal_api", "version", "architecture", "num_threads")
-        api, version, kernel, threads = (blas.get(key) for key in keys)
-        blas = {"BLAS": f"{api} {version}", "kernel": kernel, "threads": threads}
-        return {"NumPy": numpy.__version__} | blas
+        api, version, kernel, threads = [pools[0].get(k) for k in keys] if pools else [None] * 4
+        names = {"NumPy": numpy.__version__, "BLAS": f"{api} {version}"}
+        return names | {"kernel": kernel, "threads": threads}
     import torch
 
     kernel, threads = torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()

@@ -1,0 +1,260 @@
+"""Weights on their way to files and back: whole, checked, never executed."""
+
+import json
+import pickle
+import zipfile
+
+import numpy
+import pytest
+
+from ch06.rnnlm import Rnnlm
+from common.base_model import BaseModel
+from common.files import write_whole
+from common.np import np, to_cpu
+
+SIZES = 11, 3, 4  # V, D, H
+
+
+def model(seed=0):
+    return Rnnlm(*SIZES, rng=seed)
+
+
+def values(m):
+    return [to_cpu(p).copy() for p in m.params]
+
+
+def assert_same(a, b):
+    for x, y in zip(a, b, strict=True):
+        numpy.testing.assert_array_equal(x, y)
+
+
+class Tied(BaseModel):
+    """A model whose second parameter is the first one transposed."""
+
+    def __init__(self):
+        W = np.ones((3, 2), dtype="f")
+        self.params, self.grads = [W, W.T], [0, 0]
+
+
+@pytest.mark.usefixtures("backend")
+def test_loading_gives_back_what_was_saved(tmp_path):
+    first, second = model(0), model(1)
+    arrays = second.params[:]
+    first.save_params(tmp_path / "w.npz")
+    second.load_params(tmp_path / "w.npz")
+    assert_same(values(first), values(second))
+    assert all(p is a for p, a in zip(second.params, arrays, strict=True))
+    xs = numpy.arange(6).reshape(2, 3)
+    assert_same([to_cpu(first.predict(xs))], [to_cpu(second.predict(xs))])
+
+
+def test_the_default_file_has_the_name_of_the_class(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model(0).save_params()
+    second = model(1)
+    second.load_params()
+    assert (tmp_path / "Rnnlm.npz").exists()
+    assert_same(values(second), values(model(0)))
+
+
+def test_float16_halves_the_file_and_keeps_three_digits(tmp_path):
+    first, second = Rnnlm(1000, 20, 20, rng=0), Rnnlm(1000, 20, 20, rng=1)
+    first.save_params(tmp_path / "32.npz")
+    first.save_params(tmp_path / "16.npz", dtype="float16")
+    second.load_params(tmp_path / "16.npz")
+    assert second.params[0].dtype == "float32"
+    for a, b in zip(first.params, second.params, strict=True):
+        numpy.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)
+    sizes = [(tmp_path / name).stat().st_size for name in ("16.npz", "32.npz")]
+    assert sizes[0] < 0.55 * sizes[1]
+
+
+def test_a_weight_file_says_what_it_is(tmp_path):
+    model().save_params(tmp_path / "w.npz")
+    with numpy.load(tmp_path / "w.npz", allow_pickle=False) as file:
+        header = json.loads(file["header.json"].tobytes())
+        names = [name for name in file.files if name != "header.json"]
+    assert header["class"] == "Rnnlm"
+    assert header["shapes"]["1.TimeLSTM.0"] == [3, 16]
+    assert header["dlfs2"]
+    assert names == [
+        "0.TimeEmbedding.0",
+        "1.TimeLSTM.0",
+        "1.TimeLSTM.1",
+        "1.TimeLSTM.2",
+        "2.TimeAffine.0",
+        "2.TimeAffine.1",
+    ]
+
+
+def test_a_tie_survives_loading(tmp_path):
+    m = Tied()
+    m.params[0][...] = numpy.arange(6).reshape(3, 2)
+    m.save_params(tmp_path / "w.npz")
+    other = Tied()
+    other.load_params(tmp_path / "w.npz")
+    other.params[0][0, 1] = 99
+    assert other.params[1][1, 0] == 99
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_the_old_pickled_weights_of_the_book_are_read(tmp_path, protocol):
+    first, second = model(0), model(1)
+    old = [p.astype("float16") for p in first.params]
+    (tmp_path / "Rnnlm.pkl").write_bytes(pickle.dumps(old, protocol))
+    second.load_params(tmp_path / "Rnnlm.pkl")
+    assert_same(values(second), [a.astype("float32") for a in old])
+
+
+def test_old_pickles_of_numpy_1_are_read(tmp_path):
+    content = pickle.dumps([p.astype("float16") for p in model(0).params], 2)
+    content = content.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+    assert b"numpy.core" in content
+    (tmp_path / "old.pkl").write_bytes(content)
+    second = model(1)
+    second.load_params(tmp_path / "old.pkl")
+    numpy.testing.assert_allclose(second.params[0], model(0).params[0], rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(("saved", "asked"), [("w.npz", "w.pkl"), ("w.pkl", "w.npz")])
+def test_a_script_may_ask_for_either_ending(tmp_path, saved, asked):
+    model(0).save_params(tmp_path / saved)
+    second = model(1)
+    second.load_params(str(tmp_path / asked))
+    assert_same(values(second), values(model(0)))
+
+
+class Bomb:
+    def __reduce__(self):
+        return open, ("exploded", "w")
+
+
+class Smuggler:
+    def __reduce__(self):
+        return numpy.load, ("exploded",)
+
+
+def npz(path, change):
+    """A weight file whose arrays were changed by `change(arrays)`."""
+    model(0).save_params(path)
+    with numpy.load(path) as file:
+        arrays = dict(file)
+    change(arrays)
+    numpy.savez(path, **arrays)
+
+
+def broken_header(arrays):
+    arrays["header.json"] = numpy.frombuffer(b"{", numpy.uint8)
+
+
+def another_shape(arrays):
+    arrays["2.TimeAffine.1"] = numpy.zeros(12)
+
+
+def an_array_less(arrays):
+    del arrays["2.TimeAffine.1"]
+
+
+def objects(arrays):
+    arrays["2.TimeAffine.1"] = numpy.array([{}] * 11, object)
+
+
+def integers(arrays):
+    arrays["2.TimeAffine.1"] = numpy.zeros(11, int)
+
+
+def another_class(path):
+    class Other(Rnnlm):
+        pass
+
+    Other(*SIZES).save_params(path)
+
+
+def altered(path):
+    model(0).save_params(path)
+    content = bytearray(path.read_bytes())
+    content[content.index(model(0).params[0].tobytes()) + 1] ^= 0xFF
+    path.write_bytes(content)
+
+
+def truncated(path):
+    model(0).save_params(path)
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+BAD = {
+    "another class": (another_class, "holds the weights of Other"),
+    "another shape": (lambda p: npz(p, another_shape), "holds arrays of shapes"),
+    "an array less": (lambda p: npz(p, an_array_less), "holds the arrays"),
+    "integers": (lambda p: npz(p, integers), "holds int64 where an array of floats"),
+    "objects": (lambda p: npz(p, objects), "not a readable weight file"),
+    "a broken header": (lambda p: npz(p, broken_header), "not a readable weight file"),
+    "no header": (lambda p: numpy.savez(p, a=numpy.zeros(2)), "not a readable weight file"),
+    "truncated": (truncated, "not a readable weight file"),
+    "altered": (altered, "not a readable weight file"),
+    "empty": (lambda p: p.write_bytes(b""), "not a readable weight file"),
+    "no weights at all": (lambda p: p.write_text("hello"), "not a readable weight file"),
+    "a zip of something": (lambda p: zipfile.ZipFile(p, "w").close(), "not a readable weight file"),
+    "a pickle that calls": (
+        lambda p: p.write_bytes(pickle.dumps([Bomb()])),
+        r"the pickle wants to call (_io|io)\.open",
+    ),
+    "a pickle that calls numpy": (
+        lambda p: p.write_bytes(pickle.dumps([Smuggler()])),
+        r"the pickle wants to call numpy\S*\.load",
+    ),
+    "a pickled dictionary": (lambda p: p.write_bytes(pickle.dumps({})), "holds a dict"),
+    "a pickle of objects": (
+        lambda p: p.write_bytes(pickle.dumps([numpy.array([1, "a"], object)] * 6)),
+        "holds object where an array of floats",
+    ),
+    "a pickle of numbers": (lambda p: p.write_bytes(pickle.dumps([1.0])), "holds float where"),
+    "a pickle of other sizes": (
+        lambda p: p.write_bytes(pickle.dumps([numpy.zeros((2, 2), "e")])),
+        "holds arrays of shapes",
+    ),
+    "a truncated pickle": (
+        lambda p: p.write_bytes(pickle.dumps([numpy.zeros(99)])[:-50]),
+        "not a readable weight file",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_weight_files_are_refused_with_nothing_changed(case, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make, problem = BAD[case]
+    path = tmp_path / "bad.npz"
+    make(path)
+    m = model(1)
+    with pytest.raises(ValueError, match=rf"Rnnlm\.load_params: .*bad\.npz: .*{problem}"):
+        m.load_params(path)
+    assert_same(values(m), values(model(1)))
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r"load_params: there is no weight file .*none\.npz"
+    ):
+        model().load_params(tmp_path / "none.npz")
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path):
+    path = tmp_path / "w"
+    path.write_text("old")
+
+    def fail(file):
+        file.write(b"half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_whole(path, fail)
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["w"]
+
+
+def test_forward_and_backward_are_the_models_to_write():
+    for method in "forward", "backward":
+        with pytest.raises(NotImplementedError, match=f"BaseModel has no {method}"):
+            getattr(BaseModel(), method)()

@@ -1,0 +1,77 @@
+"""Imports point one way, and nothing heavy is imported before it is needed."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ["common", "dataset", *sorted(p.name for p in ROOT.glob("ch0[1-8]"))]
+FILES = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.py"))]
+
+# What each file of `common` may import of its own folder; the order is from the ground up.
+LAYERS = ["np", "config", "rng", "files", "functions", "gradients", "layers", "time_layers"]
+
+
+def imports(path, top_level_only=False):
+    """The modules that a file imports, dotted."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in tree.body if top_level_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def ours(path):
+    return {name for name in imports(path) if name.split(".")[0] in FOLDERS}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}/{p.name}")
+def test_arrows_point_one_way(path):
+    here = path.parent.name
+    for name in ours(path):
+        there = name.split(".")[0]
+        if here == "common":
+            assert there == "common"
+        elif here == "dataset":
+            assert there == "dataset"
+        else:  # a chapter uses earlier chapters
+            assert there in ("common", "dataset") or there <= here
+
+
+def test_common_is_built_from_the_ground_up():
+    for k, name in enumerate(LAYERS):
+        below = {f"common.{lower}" for lower in LAYERS[:k]}
+        modules = {m for m in ours(ROOT / "common" / f"{name}.py") if (ROOT / path_of(m)).exists()}
+        assert modules <= below, name
+
+
+def path_of(module):
+    return module.replace(".", "/") + ".py"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}/{p.name}")
+def test_only_np_names_cupy(path):
+    if path.name != "np.py":
+        assert not any(name.split(".")[0] in ("cupy", "cupyx") for name in imports(path))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}/{p.name}")
+def test_nothing_heavy_is_imported_at_the_top(path):
+    heavy = {"matplotlib", "sklearn", "scipy", "torch", "cupy"}
+    assert not heavy & {name.split(".")[0] for name in imports(path, top_level_only=True)}
+
+
+@pytest.mark.parametrize("module", ["common.layers", "common.util", "ch06.train_rnnlm"])
+def test_importing_loads_no_plots_no_learning_library_and_no_seed(module):
+    code = (
+        f"import sys, numpy; before = numpy.random.get_state()[1].tolist(); import {module}; "
+        "print(*{m.split('.')[0] for m in sys.modules} & {'matplotlib', 'sklearn', 'torch'}); "
+        "print(before == numpy.random.get_state()[1].tolist())"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["True"]
