@@ -6,12 +6,7 @@
 Source: book 1.2.1, 1.3.2.
 """
 
-import sys
-from pathlib import Path
-
 import numpy
-
-sys.path.append(str(Path(__file__).resolve().parent.parent))  # for a start inside this folder
 
 from common.cli import arguments
 from common.functions import sigmoid

@@ -31,7 +31,8 @@ class Affine:
 
     def forward(self, x: NDArray[Any]) -> NDArray[Any]:
         W, b = self.params
-        return x @ W + b
+        y: NDArray[Any] = x @ W + b
+        return y
 
 
 class TwoLayerNet:

@@ -5,11 +5,6 @@
 Source: book 1.4.1.
 """
 
-import sys
-from pathlib import Path
-
-sys.path.append(str(Path(__file__).resolve().parent.parent))  # for a start inside this folder
-
 from common.cli import arguments
 from common.np import Array
 from common.plots import show

@@ -6,11 +6,6 @@
 Source: book 1.4.4.
 """
 
-import sys
-from pathlib import Path
-
-sys.path.append(str(Path(__file__).resolve().parent.parent))  # for a start inside this folder
-
 from ch01.two_layer_net import TwoLayerNet, accuracy
 from common.cli import arguments
 from common.optimizer import SGD

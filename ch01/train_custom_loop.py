@@ -6,12 +6,7 @@
 Source: book 1.4.3.
 """
 
-import sys
-from pathlib import Path
-
 import numpy
-
-sys.path.append(str(Path(__file__).resolve().parent.parent))  # for a start inside this folder
 
 from ch01.show_spiral_dataset import COLORS, draw_points
 from ch01.two_layer_net import TwoLayerNet, accuracy

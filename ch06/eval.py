@@ -6,8 +6,6 @@ python -m ch06.eval --sentence "the company said it expects higher sales"
 
 import math
 
-import numpy
-
 from ch06.rnnlm import Rnnlm
 from common.cli import arguments
 from common.evaluate import eval_perplexity

@@ -168,9 +168,8 @@ class SoftmaxWithLoss(Layer):
     def forward(self, x: Array, t: Array) -> Array:
         if x.ndim != self.ndim:
             raise self._refuse(f"scores need {self.ndim} dimensions, not shape {x.shape}")
-        self.shape = x.shape
-        self.t, self.weight = self._labels(to_cpu(t), x.dtype)
-        x = x.reshape(-1, x.shape[-1])
+        self.t, self.weight = self._labels(x, to_cpu(t))
+        self.shape, x = x.shape, x.reshape(-1, x.shape[-1])
         self.rows = np.arange(len(x))
         e = x - x.max(axis=1, keepdims=True)
         label_scores = e[self.rows, self.t]
@@ -189,14 +188,14 @@ class SoftmaxWithLoss(Layer):
         """The probabilities of the last forward, in the shape of the scores."""
         return (self.e / self.total[:, None]).reshape(self.shape)
 
-    def _labels(self, t: Array, dtype: Any) -> tuple[Array, Any]:
+    def _labels(self, x: Array, t: Array) -> tuple[Array, Any]:
         """Labels on the host -> class ids (M,) and what each counts: 1/M, or 0 where ignored."""
-        if t.shape == self.shape:
+        if t.shape == x.shape:
             t = t.argmax(axis=-1)
-        elif t.shape != self.shape[:-1]:
+        elif t.shape != x.shape[:-1]:
             raise self._refuse(
-                f"labels have shape {t.shape}, scores {self.shape} need {self.shape[:-1]}, one id "
-                "each, or one-hot rows"
+                f"labels have shape {t.shape}, scores {x.shape} need {x.shape[:-1]}, one id each, "
+                "or one-hot rows"
             )
         t = t.reshape(-1)
         ignored = t == self.ignore_label
@@ -205,8 +204,8 @@ class SoftmaxWithLoss(Layer):
             raise self._refuse(f"none of the {t.size} positions has a label")
         if count < t.size:
             t = numpy.where(ignored, 0, t)
-        ids = checked_ids(type(self).__name__, t, self.shape[-1])
-        weight = 1 / count if count == t.size else np.asarray((~ignored / count).astype(dtype))
+        ids = checked_ids(type(self).__name__, t, x.shape[-1])
+        weight = 1 / count if count == t.size else np.asarray((~ignored / count).astype(x.dtype))
         return np.asarray(ids), weight
 
 

@@ -35,7 +35,9 @@ class Optimizer:
                 f"{type(self).__name__}.update: parameters {[p.shape for p in params]} do not go "
                 f"with gradients {[g.shape for g in grads]}"
             )
-        for p, g, *state in zip(params, grads, *self._state(params), strict=True):
+        states = self._state(params)
+        self.begin()
+        for p, g, *state in zip(params, grads, *states, strict=True):
             if isinstance(g, RowSparse):
                 rows = [a[g.index] for a in (p, *state)]
                 self.step(rows[0], g.rows, *rows[1:])
@@ -43,6 +45,9 @@ class Optimizer:
                     a[g.index] = changed
             else:
                 self.step(p, g, *state)
+
+    def begin(self) -> None:
+        """What an update does once, before the first parameter."""
 
     def step(self, w: Array, g: Array, *state: Array) -> None:
         """Apply the rule to one array, in place."""
@@ -154,11 +159,10 @@ class Adam(Optimizer):
         self.beta2 = beta2
         self.iter = 0
 
-    def update(self, params: list[Array], grads: list[Any]) -> None:
+    def begin(self) -> None:
         self.iter += 1
         correction = math.sqrt(1 - self.beta2**self.iter) / (1 - self.beta1**self.iter)
         self._lr_t = float(self.lr) * correction
-        super().update(params, grads)
 
     def step(self, w: Array, g: Array, m: Array, v: Array) -> None:
         m += (1 - float(self.beta1)) * (g - m)

@@ -6,10 +6,10 @@ import os
 import matplotlib
 import numpy
 import pytest
-from tests import cupy_stand_in
 
 from common.np import np, use
 from dataset import ptb
+from tests import cupy_stand_in
 
 matplotlib.use("Agg")
 

@@ -249,7 +249,7 @@ def test_weights_are_a_hundredth_of_normal_numbers_drawn_in_order():
 def test_numpys_global_seed_decides_a_network_without_its_own(net):
     nets = []
     for _ in range(2):
-        numpy.random.seed(3)  # noqa: NPY002 - what a reader of the book types
+        numpy.random.seed(3)
         nets.append(net(2, 4, 3))
     for p, q in zip(nets[0].params, nets[1].params, strict=True):
         assert_array_equal(to_cpu(p), to_cpu(q))
@@ -556,10 +556,10 @@ def checkout(tmp_path_factory):
     return root
 
 
-def run(*argv, cwd, status=0):
-    """Run Python as someone would who has nothing but this checkout, and no display."""
+def run(*argv, cwd, status=0, installed=None):
+    """Run Python as someone would who has no display, and the packages in a folder `installed`."""
     env = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "PYTHONPATH", "DLFS2_GPU")}
-    env["MPLBACKEND"] = "Agg"
+    env |= {"MPLBACKEND": "Agg"} | ({"PYTHONPATH": str(installed)} if installed else {})
     done = subprocess.run(
         [sys.executable, *argv], cwd=cwd, env=env, capture_output=True, text=True, timeout=60
     )
@@ -569,7 +569,7 @@ def run(*argv, cwd, status=0):
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_an_unknown_flag_ends_with_status_2_and_is_named(script):
-    done = run(f"{script}.py", "--no-such-flag", cwd=ROOT / "ch01", status=2)
+    done = run(f"{script}.py", "--no-such-flag", cwd=ROOT / "ch01", status=2, installed=ROOT)
     assert "--no-such-flag" in done.stderr
     assert done.stdout == ""
 
@@ -607,7 +607,7 @@ def test_help_explains_every_flag(script):
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_scripts_run_as_a_module_and_from_inside_the_chapter(script, checkout):
     short = ["--max-epoch", "2"] if script.startswith("train") else []
-    inside = run(f"{script}.py", *short, cwd=checkout / "ch01").stdout
+    inside = run(f"{script}.py", *short, cwd=checkout / "ch01", installed=checkout).stdout
     as_module = run("-W", "error", "-m", f"ch01.{script}", *short, cwd=checkout).stdout
     untimed = [re.sub(r"time \d+", "time 0", text) for text in (inside, as_module)]
     assert untimed[0] == untimed[1] != ""

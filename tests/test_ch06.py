@@ -9,19 +9,18 @@ from pathlib import Path
 
 import numpy
 import pytest
-from tests import cupy_stand_in
 
 from ch06 import eval as eval_script
 from ch06 import train_rnnlm
 from ch06.rnnlm import Rnnlm
 from common.evaluate import eval_perplexity
 from common.gradient_check import check_gradients
-from common.gradients import to_dense
 from common.np import np, to_cpu, use
 from common.optimizer import SGD
 from common.trainer import RnnlmTrainer
 from dataset import corpus as texts
 from dataset import grammar
+from tests import cupy_stand_in
 
 ROOT = Path(__file__).parent.parent
 TINY = {"max_epoch": 1, "wordvec_size": 5, "hidden_size": 6, "corpus_size": 2000, "plot": False}
@@ -176,7 +175,7 @@ def test_evaluation_finds_what_training_found(tmp_path, monkeypatch, capsys):
     assert eval_script.main(**sizes) == perplexity
     of_sentence = eval_script.main(**sizes, sentence="the dog sleeps")
     assert f"perplexity of the sentence:  {of_sentence:.2f}" in capsys.readouterr().out
-    with pytest.raises(KeyError, match="words_to_ids: not in the vocabulary.*: xylophone"):
+    with pytest.raises(KeyError, match=r"words_to_ids: not in the vocabulary.*: xylophone"):
         eval_script.main(**sizes, sentence="the xylophone sleeps")
     with pytest.raises(ValueError, match=r"Rnnlm\.load_params: Rnnlm\.npz: holds arrays of shapes"):
         eval_script.main(corpus="grammar")

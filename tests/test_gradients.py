@@ -4,10 +4,10 @@ import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests import cupy_stand_in
 
 from common.gradients import RowSparse, add_rows, clip_grads, remove_duplicate, sum_by_id
 from common.np import np, to_cpu
+from tests import cupy_stand_in
 
 both = pytest.mark.usefixtures("backend")
 

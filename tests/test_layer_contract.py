@@ -3,6 +3,8 @@
 A new layer adds one line to LAYERS: how to make a tiny one in float64, and its inputs.
 """
 
+from typing import Any
+
 import numpy
 import pytest
 
@@ -42,7 +44,7 @@ def ids(*values):
     return numpy.array(values)
 
 
-LAYERS = {
+LAYERS: dict[str, Any] = {
     "Affine": lambda r: (Affine(r(3, 5), r(5)), r(2, 3)),
     "Affine, more dimensions": lambda r: (Affine(r(3, 5), r(5)), r(2, 4, 3)),
     "MatMul": lambda r: (MatMul(r(3, 5)), r(2, 3)),

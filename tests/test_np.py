@@ -7,11 +7,11 @@ import sys
 
 import numpy
 import pytest
-from tests import cupy_stand_in
 
 from common import config
 from common.np import np, to_cpu, to_gpu, use
 from common.rng import generator, randn
+from tests import cupy_stand_in
 
 
 @pytest.fixture

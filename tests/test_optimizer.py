@@ -164,6 +164,7 @@ def test_what_does_not_go_together_is_refused_with_nothing_changed(cls):
         with pytest.raises(ValueError, match=rf"{cls.__name__}.update: parameters \[\(2, 3\)\]"):
             optimizer.update([w], grads)
     assert (w == 1).all()
+    assert getattr(optimizer, "iter", 0) == 0
 
 
 @pytest.mark.parametrize("cls", [c for c in ALL if c is not SGD])

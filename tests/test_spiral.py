@@ -60,9 +60,9 @@ def test_another_seed_moves_the_points_along_their_circles_only():
 
 
 def test_global_random_state_is_neither_read_nor_changed():
-    np.random.seed(5)  # noqa: NPY002
-    expected = np.random.rand(3)  # noqa: NPY002
-    np.random.seed(5)  # noqa: NPY002
+    np.random.seed(5)
+    expected = np.random.rand(3)
+    np.random.seed(5)
     x, _ = spiral.load_data()
-    assert_array_equal(np.random.rand(3), expected)  # noqa: NPY002
+    assert_array_equal(np.random.rand(3), expected)
     assert_array_equal(spiral.load_data()[0], x)

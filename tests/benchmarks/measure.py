@@ -57,7 +57,8 @@ class Worker:
         assert self.process.stdin is not None
         time.sleep(PAUSE)
         print(steps, file=self.process.stdin, flush=True)
-        return self.answer()
+        result: dict[str, float] = self.answer()
+        return result
 
 
 def measure(

@@ -1,6 +1,6 @@
 """The process of one side of a row: reads how many steps to take, answers with their times.
 
-python -m tests.benchmarks.worker ours Rnnlm
+`measure.py` starts it, as in `python -m tests.benchmarks.worker ours Rnnlm`.
 """
 
 import json
@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 import numpy
-from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_info
 
 from tests.benchmarks.rows import ROWS
 
