@@ -1,18 +1,20 @@
 """Functions without state: sigmoid, ReLU, softmax, cross-entropy.  N samples, C classes."""
 
+import numpy
+
 from common.np import Array, np
 
 __all__ = ["cross_entropy_error", "np", "relu", "sigmoid", "softmax"]
 
 
 def sigmoid(x: Array) -> Array:
-    """1 / (1 + exp(-x)), element by element, for any shape; never overflows.
+    """1 / (1 + exp(-x)), element by element, for any shape.
 
-    Below zero it is exp(x) / (1 + exp(x)), the same number with an exponent that cannot grow.
+    No score is too large: where exp(-x) has no finite value, the result is the limit, 0.
     Source: book 1.2.1, (1.5); appendix A.
     """
-    z = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, z) / (1 + z)
+    with numpy.errstate(over="ignore"):  # 1 / (1 + inf) is the 0 wanted
+        return 1 / (1 + np.exp(-x))
 
 
 def relu(x: Array) -> Array:

@@ -78,33 +78,25 @@ def remove_duplicate(params: list[Array], grads: list[Any]) -> tuple[list[Array]
     """
     kept: list[Array] = []
     sums: list[Any] = []
+    place: dict[int, int] = {}  # in `kept`, by memory
     for p, g in zip(params, grads, strict=True):
-        for k, q in enumerate(kept):
-            if p is q or _same_memory(p, q):
-                same = (p.shape, p.strides) == (q.shape, q.strides)
-                sums[k] = _add(sums[k], g, transposed=not same)
-                break
-        else:
+        k = place.setdefault(_memory(p), len(kept))
+        if k == len(kept):
             kept.append(p)
             sums.append(g)
+        else:
+            same = (p.shape, p.strides) == (kept[k].shape, kept[k].strides)
+            sums[k] = _add(sums[k], g, transposed=not same)
     return kept, sums
 
 
-def _same_memory(p: Array, q: Array) -> bool:
-    """Whether p and q are the whole of one array, as it is or transposed."""
-    owner = _owner(p)
-    return (
-        owner is _owner(q)
-        and owner.size == p.size == q.size
-        and (
-            (p.shape, p.strides) == (q.shape, q.strides)
-            or (p.shape, p.strides) == (q.T.shape, q.T.strides)
-        )
-    )
-
-
-def _owner(a: Array) -> Array:
-    return a.base if isinstance(a.base, type(a)) else a
+def _memory(p: Array) -> int:
+    """What tells shared weights: the array that owns p, if p is the whole of it, else p itself."""
+    owner = p.base
+    if not isinstance(owner, type(p)) or p.size != owner.size:
+        return id(p)
+    layouts = (owner.shape, owner.strides), (owner.T.shape, owner.T.strides)
+    return id(owner) if (p.shape, p.strides) in layouts else id(p)
 
 
 def _add(total: Any, g: Any, transposed: bool) -> Any:

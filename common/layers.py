@@ -6,7 +6,9 @@ N samples, D inputs, M outputs, C classes, V words; `...` stands for any leading
 Every layer has `forward` and `backward`, and lists `params` and `grads` that go together by
 position. `backward` writes the gradients of the parameters into the arrays of `grads`, which stay
 the same objects for the layer's whole life, and returns the gradient of the input; calling it again
-gives the same again. Arithmetic follows the dtype of the weights.  Source: book 1.2.2, 1.3.4.
+gives the same again. Arithmetic follows the dtype of the weights. Products are often written
+`a.dot(b)`: it starts half a microsecond sooner than `a @ b`, which small networks feel.
+Source: book 1.2.2, 1.3.4.
 """
 
 from typing import Any
@@ -65,7 +67,7 @@ class Affine(Layer):
         if x.shape[-1:] != W.shape[:1]:
             raise self._refuse(f"input {x.shape} needs {len(W)} columns, W is {W.shape}")
         self.x_shape, self.x = x.shape, x.reshape(-1, len(W))
-        y = self.x @ W
+        y = self.x.dot(W)
         y += b
         return y.reshape(*x.shape[:-1], -1)
 
@@ -75,7 +77,7 @@ class Affine(Layer):
         dy = dy.reshape(-1, W.shape[1])
         np.matmul(self.x.T, dy, out=dW)
         dy.sum(axis=0, out=db)
-        return (dy @ W.T).reshape(self.x_shape)
+        return dy.dot(W.T).reshape(self.x_shape)
 
 
 class MatMul(Layer):
@@ -92,12 +94,12 @@ class MatMul(Layer):
         if x.ndim != 2 or x.shape[1] != len(W):
             raise self._refuse(f"input must be (N, {len(W)}), not {x.shape}")
         self.x = x
-        return x @ W
+        return x.dot(W)
 
     def backward(self, dy: Array) -> Array:
         (W,) = self.params
         np.matmul(self.x.T, dy, out=self.grads[0])
-        return dy @ W.T
+        return dy.dot(W.T)
 
 
 class Sigmoid(Layer):
@@ -168,19 +170,18 @@ class SoftmaxWithLoss(Layer):
     def forward(self, x: Array, t: Array) -> Array:
         if x.ndim != self.ndim:
             raise self._refuse(f"scores need {self.ndim} dimensions, not shape {x.shape}")
-        self.t, self.weight = self._labels(x, to_cpu(t))
+        self.at_label, self.weight = self._labels(x, to_cpu(t))
         self.shape, x = x.shape, x.reshape(-1, x.shape[-1])
-        self.rows = np.arange(len(x))
         e = x - x.max(axis=1, keepdims=True)
-        label_scores = e[self.rows, self.t]
+        label_scores = e.reshape(-1)[self.at_label]
         np.exp(e, out=e)
-        self.e, self.total = e, e @ np.ones(e.shape[1], e.dtype)  # BLAS: 5 times faster than sum
+        self.e, self.total = e, e.dot(np.ones(e.shape[1], e.dtype))  # 5 times as fast as sum
         return ((np.log(self.total) - label_scores) * self.weight).sum()
 
     def backward(self, dout: float = 1) -> Array:
         weight = self.weight * dout
         dx = self.e * (weight / self.total)[:, None]
-        dx[self.rows, self.t] -= weight
+        dx.reshape(-1)[self.at_label] -= weight
         return dx.reshape(self.shape)
 
     @property
@@ -189,24 +190,29 @@ class SoftmaxWithLoss(Layer):
         return (self.e / self.total[:, None]).reshape(self.shape)
 
     def _labels(self, x: Array, t: Array) -> tuple[Array, Any]:
-        """Labels on the host -> class ids (M,) and what each counts: 1/M, or 0 where ignored."""
+        """Labels on the host -> where they are in the flat scores, (N,), and what each counts.
+
+        That is 1/M for the M that count, and 0 for ignored ones, which point at class 0.
+        """
+        C, ignored = x.shape[-1], None
         if t.shape == x.shape:
-            t = t.argmax(axis=-1)
-        elif t.shape != x.shape[:-1]:
+            ids = t.argmax(axis=-1).reshape(-1)
+        elif t.shape == x.shape[:-1]:
+            ids = t.reshape(-1)
+            if self.ignore_label is not None:
+                ignored = ids == self.ignore_label
+                ids = numpy.where(ignored, 0, ids)
+            checked_ids(type(self).__name__, ids, C)
+        else:
             raise self._refuse(
                 f"labels have shape {t.shape}, scores {x.shape} need {x.shape[:-1]}, one id each, "
                 "or one-hot rows"
             )
-        t = t.reshape(-1)
-        ignored = t == self.ignore_label
-        count = t.size - int(numpy.count_nonzero(ignored))
+        count = len(ids) if ignored is None else numpy.count_nonzero(~ignored)
         if not count:
-            raise self._refuse(f"none of the {t.size} positions has a label")
-        if count < t.size:
-            t = numpy.where(ignored, 0, t)
-        ids = checked_ids(type(self).__name__, t, x.shape[-1])
-        weight = 1 / count if count == t.size else np.asarray((~ignored / count).astype(x.dtype))
-        return np.asarray(ids), weight
+            raise self._refuse(f"none of the {len(ids)} positions has a label")
+        weight = 1 / count if ignored is None else np.asarray((~ignored / count).astype(x.dtype))
+        return np.asarray(numpy.arange(len(ids)) * C + ids), weight
 
 
 class SigmoidWithLoss(Layer):

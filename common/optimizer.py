@@ -30,12 +30,13 @@ class Optimizer:
         Raises ValueError if the lists, or the shapes in them, do not go together; nothing has
         changed then.
         """
-        if [p.shape for p in params] != [g.shape for g in grads]:
+        shapes = [p.shape for p in params]
+        if shapes != [g.shape for g in grads]:
             raise ValueError(
-                f"{type(self).__name__}.update: parameters {[p.shape for p in params]} do not go "
-                f"with gradients {[g.shape for g in grads]}"
+                f"{type(self).__name__}.update: parameters {shapes} do not go with gradients "
+                f"{[g.shape for g in grads]}"
             )
-        states = self._state(params)
+        states = self._state(params) if self.state_names else []
         self.begin()
         for p, g, *state in zip(params, grads, *states, strict=True):
             if isinstance(g, RowSparse):

@@ -36,8 +36,8 @@ from common.time_layers import (
 pytestmark = pytest.mark.usefixtures("backend")
 
 
-def lstm_weights(r, D=3, H=4):
-    return r(D, 4 * H), r(H, 4 * H), r(4 * H)
+def lstm(r, cls=TimeLSTM, D=3, H=4, **options):
+    return cls(r(D, 4 * H), r(H, 4 * H), r(4 * H), **options)
 
 
 def ids(*values):
@@ -59,10 +59,10 @@ LAYERS: dict[str, Any] = {
     "Dropout": lambda r: (Dropout(0.3, rng=1), r(4, 5)),
     "Embedding": lambda r: (Embedding(r(5, 3)), ids(1, 4, 1, 0)),
     "Embedding, sparse": lambda r: (Embedding(r(5, 3), sparse=True), ids([1, 4], [1, 0])),
-    "LSTM": lambda r: (LSTM(*lstm_weights(r)), r(2, 3), r(2, 4), r(2, 4)),
-    "TimeLSTM": lambda r: (TimeLSTM(*lstm_weights(r)), r(2, 3, 3)),
-    "TimeLSTM, one step": lambda r: (TimeLSTM(*lstm_weights(r)), r(1, 1, 3)),
-    "TimeLSTM, stateful": lambda r: (TimeLSTM(*lstm_weights(r), stateful=True), r(2, 3, 3)),
+    "LSTM": lambda r: (lstm(r, LSTM), r(2, 3), r(2, 4), r(2, 4)),
+    "TimeLSTM": lambda r: (lstm(r), r(2, 3, 3)),
+    "TimeLSTM, one step": lambda r: (lstm(r), r(1, 1, 3)),
+    "TimeLSTM, stateful": lambda r: (lstm(r, stateful=True), r(2, 3, 3)),
     "TimeEmbedding": lambda r: (TimeEmbedding(r(5, 3)), ids([1, 4, 1], [0, 0, 2])),
     "TimeEmbedding, sparse": lambda r: (TimeEmbedding(r(5, 3), sparse=True), ids([1, 4], [1, 0])),
     "TimeAffine": lambda r: (TimeAffine(r(3, 5), r(5)), r(2, 4, 3)),

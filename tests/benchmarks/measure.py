@@ -45,12 +45,13 @@ class Worker:
     def __exit__(self, *error: object) -> None:
         self.process.communicate()  # closes its input, which ends it
 
-    def answer(self) -> Any:
+    def answer(self) -> dict[str, Any]:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError(f"{self.name}: the process ended, its message is above")
-        return json.loads(line)
+        content: dict[str, Any] = json.loads(line)
+        return content
 
     def run(self, steps: int) -> dict[str, float]:
         """Take steps -> {"ms": the median step, "peak_mb": memory so far}."""
