@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from common.base_model import BaseModel
+from common.base_model import Chain
 from common.layers import Affine, Sigmoid, SoftmaxWithLoss
 from common.np import Array, np, to_cpu
 from common.rng import Seed, generator, randn
 
 
-class TwoLayerNet(BaseModel):
+class TwoLayerNet(Chain):
     """Affine, sigmoid, affine:  x (N, I) -> scores (N, O); softmax with cross-entropy as the loss.
 
+    forward(x, t) takes the classes t as ids (N,) or one-hot (N, O); `predict` gives the scores.
     Weights start at 0.01 times standard normal numbers, biases at zero, all in float64.
     rng  seed or Generator of the first weights; None follows NumPy's global seed
     Source: book 1.4.2.
@@ -24,27 +25,9 @@ class TwoLayerNet(BaseModel):
         W1 = 0.01 * randn(rng, I, H, dtype="float64")
         W2 = 0.01 * randn(rng, H, O, dtype="float64")
 
-        self.layers: list[Any] = [Affine(W1, np.zeros(H)), Sigmoid(), Affine(W2, np.zeros(O))]
-        self.loss_layer = SoftmaxWithLoss()
-        self.params = [p for layer in self.layers for p in layer.params]
-        self.grads = [g for layer in self.layers for g in layer.grads]
-
-    def predict(self, x: Array) -> Array:
-        """Scores (N, O) of the inputs x (N, I), before softmax."""
-        for layer in self.layers:
-            x = layer.forward(x)
-        return x
-
-    def forward(self, x: Array, t: Array) -> Array:
-        """Mean loss, in nats, of the classes t: ids (N,) or one-hot (N, O)."""
-        return self.loss_layer.forward(self.predict(x), t)
-
-    def backward(self, dout: float = 1) -> Array:
-        """Fill `grads` for the last forward; returns the gradient of its x, (N, I)."""
-        dout = self.loss_layer.backward(dout)
-        for layer in reversed(self.layers):
-            dout = layer.backward(dout)
-        return dout
+        super().__init__(
+            [Affine(W1, np.zeros(H)), Sigmoid(), Affine(W2, np.zeros(O))], SoftmaxWithLoss()
+        )
 
 
 def accuracy(model: Any, x: Array, t: Array) -> float:

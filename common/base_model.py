@@ -1,4 +1,4 @@
-"""Saving and loading of a model's weights.
+"""What models share: saving and loading of weights, and layers in a row.
 
 A weight file is `.npz`: one array per parameter under a name of its own, and a JSON header with
 the class, the shapes and the library's version. The book's old files, a pickled list of float16
@@ -113,6 +113,37 @@ class BaseModel:
         shapes, needed = [a.shape for a in arrays], [p.shape for p in self.params]
         if shapes != needed:
             raise ValueError(f"holds arrays of shapes {shapes}, the model needs {needed}")
+
+
+class Chain(BaseModel):
+    """A model made of layers in a row, with a loss layer at the end.  Source: book 1.4.2, 6.4.
+
+    layers      each one's output is the next one's input
+    loss_layer  compares the scores of the last one with the labels
+    """
+
+    def __init__(self, layers: list[Any], loss_layer: Any) -> None:
+        self.layers = layers
+        self.loss_layer = loss_layer
+        self.params = [p for layer in layers for p in layer.params]
+        self.grads = [g for layer in layers for g in layer.grads]
+
+    def predict(self, x: Array) -> Array:
+        """The scores that the last layer gives for the inputs x."""
+        for layer in self.layers:
+            x = layer.forward(x)
+        return x
+
+    def forward(self, x: Array, t: Array) -> Array:
+        """The loss of the scores for x, given the labels t."""
+        return self.loss_layer.forward(self.predict(x), t)
+
+    def backward(self, dout: float = 1) -> Array:
+        """Fill `grads` for the last forward; returns the gradient of its x, None for ids."""
+        dout = self.loss_layer.backward(dout)
+        for layer in reversed(self.layers):
+            dout = layer.backward(dout)
+        return dout
 
 
 def _existing(path: Path) -> Path:

@@ -7,14 +7,14 @@ from common.np import Array, np
 __all__ = ["cross_entropy_error", "np", "relu", "sigmoid", "softmax"]
 
 
+@numpy.errstate(over="ignore")  # where exp(-x) is infinite, 1 / (1 + inf) is the 0 wanted
 def sigmoid(x: Array) -> Array:
     """1 / (1 + exp(-x)), element by element, for any shape.
 
     No score is too large: where exp(-x) has no finite value, the result is the limit, 0.
     Source: book 1.2.1, (1.5); appendix A.
     """
-    with numpy.errstate(over="ignore"):  # 1 / (1 + inf) is the 0 wanted
-        return 1 / (1 + np.exp(-x))
+    return 1 / (1 + np.exp(-x))
 
 
 def relu(x: Array) -> Array:

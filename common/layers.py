@@ -176,7 +176,7 @@ class SoftmaxWithLoss(Layer):
         label_scores = e.reshape(-1)[self.at_label]
         np.exp(e, out=e)
         self.e, self.total = e, e.dot(np.ones(e.shape[1], e.dtype))  # 5 times as fast as sum
-        return ((np.log(self.total) - label_scores) * self.weight).sum()
+        return (np.log(self.total) - label_scores).dot(self.weight)
 
     def backward(self, dout: float = 1) -> Array:
         weight = self.weight * dout
@@ -189,7 +189,7 @@ class SoftmaxWithLoss(Layer):
         """The probabilities of the last forward, in the shape of the scores."""
         return (self.e / self.total[:, None]).reshape(self.shape)
 
-    def _labels(self, x: Array, t: Array) -> tuple[Array, Any]:
+    def _labels(self, x: Array, t: Array) -> tuple[Array, Array]:
         """Labels on the host -> where they are in the flat scores, (N,), and what each counts.
 
         That is 1/M for the M that count, and 0 for ignored ones, which point at class 0.
@@ -211,8 +211,10 @@ class SoftmaxWithLoss(Layer):
         count = len(ids) if ignored is None else numpy.count_nonzero(~ignored)
         if not count:
             raise self._refuse(f"none of the {len(ids)} positions has a label")
-        weight = 1 / count if ignored is None else np.asarray((~ignored / count).astype(x.dtype))
-        return np.asarray(numpy.arange(len(ids)) * C + ids), weight
+        weight = numpy.full(len(ids), 1 / count, x.dtype)
+        if ignored is not None:
+            weight[ignored] = 0
+        return np.asarray(numpy.arange(len(ids)) * C + ids), np.asarray(weight)
 
 
 class SigmoidWithLoss(Layer):
