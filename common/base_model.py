@@ -6,9 +6,8 @@ arrays, are read as well, by an unpickler that can build NumPy arrays and nothin
 """
 
 import json
-import pickle
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy
 from numpy.typing import DTypeLike
@@ -16,6 +15,7 @@ from numpy.typing import DTypeLike
 from common import __version__
 from common.files import write_whole
 from common.np import Array, np, to_cpu
+from common.safe_pickle import read_pickle
 
 HEADER = "header.json"
 
@@ -156,40 +156,8 @@ def _existing(path: Path) -> Path:
     return path
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """Builds lists of NumPy arrays; whatever else a pickle asks for is refused, not called."""
-
-    allowed: ClassVar = {
-        (module, name)
-        for package in ("numpy.core", "numpy._core")
-        for module, name in (
-            (f"{package}.multiarray", "_reconstruct"),
-            (f"{package}.numeric", "_frombuffer"),
-        )
-    } | {("numpy", "ndarray"), ("numpy", "dtype")}
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("_codecs", "encode"):  # how protocol 2 spells bytes
-            return _latin1
-        if (module, name) not in self.allowed:
-            raise ValueError(f"refused: the pickle wants to call {module}.{name}")
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
-
-
-def _latin1(text: str, encoding: str) -> bytes:
-    if encoding != "latin1":
-        raise ValueError(f"refused: the pickle wants the encoding {encoding}")
-    return text.encode("latin1")
-
-
 def _read_pickle(path: Path) -> list[Array]:
-    with path.open("rb") as file:
-        try:
-            arrays = _ArrayUnpickler(file).load()
-        except ValueError:
-            raise
-        except Exception as error:  # a damaged pickle can raise almost anything
-            raise ValueError(f"not a readable weight file ({error!r})") from error
+    arrays = read_pickle(path)
     if not isinstance(arrays, list):
         raise ValueError(f"holds a {type(arrays).__name__}, not the list of arrays of a model")
     return arrays

@@ -52,9 +52,12 @@ def to_dense(g: Any) -> Array:
 
 def sum_by_id(ids: Array, rows: Array) -> tuple[Array, Array]:
     """Add up the rows that carry the same id: ids (M,) on the host, rows (M, D) -> (K,), (K, D)."""
-    unique, where = numpy.unique(ids, return_inverse=True)
-    total = np.zeros((len(unique), rows.shape[1]), rows.dtype)
-    add_rows(total, where, rows)
+    unique, first, where = numpy.unique(ids, return_index=True, return_inverse=True)
+    total = rows.take(np.asarray(first), axis=0)
+    again = numpy.ones(len(ids), bool)
+    again[first] = False  # copied already, and most words of a batch come only once
+    again = numpy.flatnonzero(again)
+    add_rows(total, where[again], rows.take(np.asarray(again), axis=0))
     return unique, total
 
 

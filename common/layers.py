@@ -293,7 +293,7 @@ class Embedding(Layer):
     def forward(self, idx: Array) -> Array:
         (W,) = self.params
         self.idx = checked_ids(type(self).__name__, idx, len(W))
-        return W[np.asarray(self.idx)]
+        return W.take(np.asarray(self.idx), axis=0)
 
     def backward(self, dy: Array) -> None:
         (dW,) = self.grads

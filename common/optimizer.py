@@ -40,7 +40,7 @@ class Optimizer:
         self.begin()
         for p, g, *state in zip(params, grads, *states, strict=True):
             if isinstance(g, RowSparse):
-                rows = [a[g.index] for a in (p, *state)]
+                rows = [a.take(g.index, axis=0) for a in (p, *state)]  # faster than a[index]
                 self.step(rows[0], g.rows, *rows[1:])
                 for a, changed in zip((p, *state), rows, strict=True):
                     a[g.index] = changed

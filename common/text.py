@@ -32,7 +32,7 @@ def create_contexts_target(corpus: Array, window_size: int = 1) -> tuple[Array, 
     Source: book 3.3.1.
     """
     corpus, W = to_cpu(corpus), window_size
-    if not 1 <= W or len(corpus) <= 2 * W:
+    if W < 1 or len(corpus) <= 2 * W:
         raise ValueError(
             f"create_contexts_target: window_size {W} does not fit a text of {len(corpus)} words; "
             "it must be at least 1, and the text longer than 2 * window_size"

@@ -1,0 +1,67 @@
+"""CBOW: a word guessed from its neighbours.  V words, H hidden size, C = 2 * window_size of them."""
+
+from common.base_model import BaseModel
+from common.layers import Embedding
+from common.negative_sampling import NegativeSamplingLoss
+from common.np import Array, np
+from common.rng import Seed, generator, randn
+
+
+class CBOW(BaseModel):
+    """Continuous bag of words: the mean of the neighbours' vectors should fit the word's own row.
+
+    forward(contexts (N, C), target (N,)) -> loss, in nats:
+        h = mean over c of W_in[contexts[:, c]],  loss = negative sampling of (h, target) by W_out
+    word_vecs (V, H)  W_in, which is what training is for
+    corpus            ids (L,), for the frequencies of the negatives
+    power, sample_size  of the negatives;  sparse: whether gradients hold only rows in use
+    rng               seed or Generator; None follows NumPy's global seed
+    Raises ValueError for ids outside 0..V-1 or contexts that are not (N, C).
+    Source: book 4.3.1; Mikolov et al. 2013.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        hidden_size: int,
+        window_size: int,
+        corpus: Array,
+        *,
+        power: float = 0.75,
+        sample_size: int = 5,
+        sparse: bool = True,
+        rng: Seed = None,
+    ) -> None:
+        V, H = vocab_size, hidden_size
+        rng = generator(rng)
+        W_in = 0.01 * randn(rng, V, H)
+        W_out = 0.01 * randn(rng, V, H)
+
+        self.window_size = window_size
+        self.in_layer = Embedding(W_in, sparse)
+        self.ns_loss = NegativeSamplingLoss(
+            W_out, corpus, power, sample_size, sparse=sparse, rng=rng
+        )
+        self.params = self.in_layer.params + self.ns_loss.params
+        self.grads = self.in_layer.grads + self.ns_loss.grads
+        self.word_vecs = W_in
+
+    def forward(self, contexts: Array, target: Array) -> Array:
+        check_pairs(self, contexts, target)
+        h = self.in_layer.forward(contexts).mean(axis=1)
+        return self.ns_loss.forward(h, target)
+
+    def backward(self, dout: float = 1) -> None:
+        N, C = self.in_layer.idx.shape
+        dh = self.ns_loss.backward(dout) / C
+        self.in_layer.backward(np.broadcast_to(dh[:, None], (N, C, dh.shape[1])))
+
+
+def check_pairs(model: CBOW, contexts: Array, target: Array) -> None:
+    """Refuse contexts that are not (N, 2 * window_size) for N targets."""
+    needed = (len(target), 2 * model.window_size)
+    if target.ndim != 1 or contexts.shape != needed:
+        raise ValueError(
+            f"{type(model).__name__}: contexts {contexts.shape} and target {target.shape} do not go "
+            f"together; (N, {needed[1]}) and (N,) are needed"
+        )

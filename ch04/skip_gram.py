@@ -1,0 +1,24 @@
+"""Skip-gram: the neighbours guessed from a word.  V words, H hidden size, C = 2 * window_size."""
+
+from ch04.cbow import CBOW, check_pairs
+from common.np import Array, np
+
+
+class SkipGram(CBOW):
+    """The word's vector should fit the rows of all its neighbours.
+
+    forward(contexts (N, C), target (N,)) -> loss, in nats:
+        h = W_in[target],  loss = sum over c of negative sampling of (h, contexts[:, c]) by W_out
+    Arguments, weights, `word_vecs` and errors as for `CBOW`; every neighbour has negatives of its
+    own.  Source: book 3.5.2, 4.1; Mikolov et al. 2013.
+    """
+
+    def forward(self, contexts: Array, target: Array) -> Array:
+        check_pairs(self, contexts, target)
+        self.C = contexts.shape[1]
+        h = np.repeat(self.in_layer.forward(target), self.C, axis=0)  # (N * C, H)
+        return self.ns_loss.forward(h, contexts.reshape(-1)) * self.C
+
+    def backward(self, dout: float = 1) -> None:
+        dh = self.ns_loss.backward(dout * self.C)
+        self.in_layer.backward(dh.reshape(-1, self.C, dh.shape[1]).sum(axis=1))

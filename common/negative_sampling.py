@@ -1,0 +1,169 @@
+"""Negative sampling: a few yes-or-no questions in place of a softmax over all words.
+
+N samples, H hidden size, V words, k negatives. W (V, H) holds a row per word. Whether word w belongs
+to h is sigmoid(h . W[w]); the right word should get a yes, k words drawn at random a no.
+
+`EmbeddingDot` is one such question, to be read; `NegativeSamplingLoss` asks all of them at once.
+Source: book 4.2; Mikolov et al. 2013, https://arxiv.org/abs/1310.4546.
+"""
+
+import numpy
+
+from common.functions import relu, sigmoid
+from common.layers import Embedding, Layer, checked_ids
+from common.np import Array, np, to_cpu
+from common.rng import Seed, generator
+
+__all__ = ["EmbeddingDot", "NegativeSamplingLoss", "UnigramSampler", "np"]
+
+
+class EmbeddingDot(Layer):
+    """y[n] = h[n] . W[ids[n]].   h (N, H), ids (N,), W (V, H) -> y (N,)
+
+    Backward:  dh[n] = dy[n] * W[ids[n]];  dW collects dy[n] * h[n] in row ids[n].
+    Arguments and errors as for `Embedding`; ValueError if h does not fit.  Source: book 4.2.4.
+    """
+
+    def __init__(self, W: Array, sparse: bool = False) -> None:
+        self.embed = Embedding(W, sparse)
+        self.params = self.embed.params
+        self.grads = self.embed.grads
+
+    def forward(self, h: Array, idx: Array) -> Array:
+        check_hidden(self, h, idx)
+        self.h, self.rows = h, self.embed.forward(idx)
+        return (h * self.rows).sum(axis=1)
+
+    def backward(self, dy: Array) -> Array:
+        dy = dy[:, None]
+        self.embed.backward(dy * self.h)
+        return dy * self.rows
+
+
+class UnigramSampler:
+    """Draws words that are not the target, frequent ones more often.
+
+    word_p (V,)  P(w)^power / sum of P(v)^power, P being the share of w in the corpus; power 0.75
+                 gives rare words somewhat more than their share
+    sample_size  k, how many words to draw for a target; no two of them are the same
+    vocab_size   V; words that do not occur are never drawn. Without it, the largest id and one more
+    rng          seed or Generator; None follows NumPy's global seed
+    Works on the host, whichever library computes.
+    Raises ValueError if the corpus has no k + 1 different words, or ids outside 0..V-1.
+    Source: book 4.2.6, (4.4).
+    """
+
+    def __init__(
+        self,
+        corpus: Array,
+        power: float,
+        sample_size: int,
+        *,
+        vocab_size: int | None = None,
+        rng: Seed = None,
+    ) -> None:
+        corpus = to_cpu(corpus)
+        if vocab_size is not None:
+            checked_ids("UnigramSampler", corpus, vocab_size)
+        counts = numpy.bincount(corpus, minlength=vocab_size or 0)
+        words = numpy.count_nonzero(counts)
+        if not 1 <= sample_size < words:
+            raise ValueError(
+                f"UnigramSampler: sample_size is one of 1..{words - 1}, not {sample_size}, when a "
+                f"corpus has {words} different words"
+            )
+        self.sample_size, self.vocab_size = sample_size, len(counts)
+        weight = numpy.where(counts > 0, counts, 1) ** float(power) * (counts > 0)
+        self.word_p = weight / weight.sum()
+        self._ends = numpy.cumsum(self.word_p)
+        self._ends[numpy.flatnonzero(counts)[-1] :] = 1  # rounding may leave the sum short of it
+        self.rng = generator(rng)
+
+    def get_negative_sample(self, target: Array) -> Array:
+        """k words for each target (N,) -> (N, k) on the host, as if drawn without replacement."""
+        target = to_cpu(target)
+        sample = self._draw((len(target), self.sample_size))
+        row = numpy.sort(numpy.column_stack([target, sample]), axis=1)
+        repeats = (row[:, 1:] == row[:, :-1]).any(axis=1)
+        for n in numpy.flatnonzero(repeats):
+            sample[n] = self._without_repeats(sample[n].tolist(), int(target[n]))
+        return sample
+
+    def _draw(self, shape: int | tuple[int, int]) -> Array:
+        """Words with replacement: where a random number falls among the sums of word_p."""
+        return numpy.searchsorted(self._ends, self.rng.random(shape), side="right")
+
+    def _without_repeats(self, drawn: list[int], target: int) -> list[int]:
+        """The first k different words that are not the target, of `drawn` and as many again.
+
+        If these do not suffice, the words that are left with the smallest E / p, where E are
+        exponential random numbers: such come out as if drawn one by one without replacement
+        (Efraimidis and Spirakis 2006).
+        """
+        k = self.sample_size
+        different = dict.fromkeys([target, *drawn, *self._draw(k).tolist()])
+        taken = list(different)[: k + 1]
+        if len(taken) <= k:
+            p = self.word_p.copy()
+            p[taken] = 0
+            left = numpy.flatnonzero(p)
+            race = numpy.argsort(self.rng.standard_exponential(len(left)) / p[left])
+            taken += left[race[: k + 1 - len(taken)]].tolist()
+        return taken[1:]
+
+
+class NegativeSamplingLoss(Layer):
+    """Does h[n] belong to target[n], and not to k words drawn at random?
+
+    loss = mean over n of ( -log sigmoid(h . W[target]) - sum over negatives of log sigmoid(-h . W[w]) )
+
+    forward(h (N, H), target (N,)) -> loss, in nats, with fresh negatives each time
+    backward(dout=1) -> dh (N, H)
+    W (V, H) a row per word;  corpus, power, sample_size: see `UnigramSampler`
+    sparse   whether the gradient of W holds only the rows asked about
+    Raises ValueError for ids out of range, or if h does not fit.  Source: book 4.2.5, 4.2.7.
+    """
+
+    def __init__(
+        self,
+        W: Array,
+        corpus: Array,
+        power: float = 0.75,
+        sample_size: int = 5,
+        *,
+        sparse: bool = False,
+        rng: Seed = None,
+    ) -> None:
+        self.embed = Embedding(W, sparse)
+        self.params = self.embed.params
+        self.grads = self.embed.grads
+        self.sample_size = sample_size
+        self.sampler = UnigramSampler(corpus, power, sample_size, vocab_size=len(W), rng=rng)
+
+    def forward(self, h: Array, target: Array) -> Array:
+        check_hidden(self, h, target)
+        target = checked_ids("NegativeSamplingLoss", target, self.sampler.vocab_size)
+        negatives = self.sampler.get_negative_sample(target)
+        rows = self.embed.forward(numpy.concatenate([target[:, None], negatives], axis=1))
+        self.h, self.rows = h, rows
+        self.scores = np.matmul(rows, h[:, :, None])[:, :, 0]  # (N, 1 + k), the target's first
+        wrong = self.scores.copy()
+        wrong[:, 0] *= -1  # -log sigmoid(x) = log(1 + exp(-x)), and the answer should be yes here
+        return (relu(wrong) + np.log1p(np.exp(-np.abs(wrong)))).sum() / len(h)
+
+    def backward(self, dout: float = 1) -> Array:
+        dscores = sigmoid(self.scores)
+        dscores[:, 0] -= 1
+        dscores *= dout / len(self.h)
+        self.embed.backward(dscores[:, :, None] * self.h[:, None])
+        return np.matmul(dscores[:, None], self.rows)[:, 0]
+
+
+def check_hidden(layer: Layer, h: Array, ids: Array) -> None:
+    """Refuse an h that is not (N, H) for N ids and rows of W that are (H,)."""
+    needed = (len(ids), layer.params[0].shape[1])
+    if h.shape != needed or ids.ndim != 1:
+        raise ValueError(
+            f"{type(layer).__name__}: h has shape {h.shape} and ids {ids.shape}; h (N, "
+            f"{needed[1]}) and ids (N,) are needed"
+        )
