@@ -1,7 +1,7 @@
 """Negative sampling: a few yes-or-no questions in place of a softmax over all words.
 
-N samples, H hidden size, V words, k negatives. W (V, H) holds a row per word. Whether word w belongs
-to h is sigmoid(h . W[w]); the right word should get a yes, k words drawn at random a no.
+N samples, H hidden size, V words, k negatives. W (V, H) holds a row per word. That word w belongs
+to h has probability sigmoid(h . W[w]); the right word should get a yes, k words drawn a no.
 
 `EmbeddingDot` is one such question, to be read; `NegativeSamplingLoss` asks all of them at once.
 Source: book 4.2; Mikolov et al. 2013, https://arxiv.org/abs/1310.4546.
@@ -115,7 +115,7 @@ class UnigramSampler:
 class NegativeSamplingLoss(Layer):
     """Does h[n] belong to target[n], and not to k words drawn at random?
 
-    loss = mean over n of ( -log sigmoid(h . W[target]) - sum over negatives of log sigmoid(-h . W[w]) )
+    loss = mean over n of  -log sigmoid(h . W[target]) - sum over w drawn of log sigmoid(-h . W[w])
 
     forward(h (N, H), target (N,)) -> loss, in nats, with fresh negatives each time
     backward(dout=1) -> dh (N, H)

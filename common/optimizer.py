@@ -2,9 +2,12 @@
 
 w a parameter, g its gradient, lr the learning rate. `update(params, grads)` changes the parameters
 in place, because layers hold the same arrays; it makes the state, zeros like each parameter, at the
-first call. All but SGD treat a row-sparse gradient lazily, as torch.optim.SparseAdam does: rows
-that are not in it keep their value and their state, where a dense zero gradient would still move
-them by momentum.  Source: book 1.3.6.
+first call.
+
+A row-sparse gradient costs only its own rows. The other rows rest, although a gradient of zero
+would still move them by their momentum and let their state fade; both is made up for when a row is
+next part of a gradient (`catch_up`). The result is that of dense gradients, except that a model
+sees a resting row without what it has yet to catch up with.  Source: book 1.3.6.
 """
 
 import math
@@ -15,12 +18,17 @@ from common.np import Array, np
 
 
 class Optimizer:
-    """Walks the parameters; a subclass names its state and gives the rule for one array."""
+    """Walks the parameters; a subclass names its state and gives the rule for one array.
+
+    iter  how many updates there were
+    """
 
     state_names: tuple[str, ...] = ()
 
     def __init__(self, lr: float) -> None:
         self.lr = lr
+        self.iter = 0
+        self._seen: dict[int, Array] = {}  # by position: the update each row was last part of
         for name in self.state_names:
             setattr(self, name, None)
 
@@ -37,22 +45,30 @@ class Optimizer:
                 f"{[g.shape for g in grads]}"
             )
         states = self._state(params) if self.state_names else []
-        self.begin()
-        for p, g, *state in zip(params, grads, *states, strict=True):
+        self.iter += 1
+        for k, (p, g, *state) in enumerate(zip(params, grads, *states, strict=True)):
             if isinstance(g, RowSparse):
                 rows = [a.take(g.index, axis=0) for a in (p, *state)]  # faster than a[index]
+                if state:
+                    self.catch_up(self._missed(k, p, g), *rows)
                 self.step(rows[0], g.rows, *rows[1:])
                 for a, changed in zip((p, *state), rows, strict=True):
                     a[g.index] = changed
             else:
                 self.step(p, g, *state)
 
-    def begin(self) -> None:
-        """What an update does once, before the first parameter."""
-
     def step(self, w: Array, g: Array, *state: Array) -> None:
         """Apply the rule to one array, in place."""
         raise NotImplementedError
+
+    def catch_up(self, missed: Array, w: Array, *state: Array) -> None:
+        """Do to rows (K, D), in place, what `missed` (K, 1) updates with a zero gradient do."""
+
+    def _missed(self, k: int, p: Array, g: RowSparse) -> Array:
+        seen = self._seen.setdefault(k, np.zeros(len(p), p.dtype))
+        missed = self.iter - 1 - seen.take(g.index)
+        seen[g.index] = self.iter
+        return missed[:, None]
 
     def _state(self, params: list[Array]) -> list[list[Array]]:
         for name in self.state_names:
@@ -66,6 +82,11 @@ class Optimizer:
                 f"{shapes}; use a new optimizer for another model"
             )
         return lists
+
+
+def geometric(r: float, n: Array) -> Array:
+    """r + r^2 + ... + r^n, for 0 <= r < 1."""
+    return (r - r ** (n + 1)) / (1 - r)
 
 
 class SGD(Optimizer):
@@ -92,6 +113,10 @@ class Momentum(Optimizer):
         v -= float(self.lr) * g
         w += v
 
+    def catch_up(self, missed: Array, w: Array, v: Array) -> None:
+        w += v * geometric(self.momentum, missed)
+        v *= self.momentum**missed
+
 
 class Nesterov(Optimizer):
     """w += m * m * v - (1 + m) * lr * g, with the old v;  then v = m * v - lr * g.
@@ -111,6 +136,10 @@ class Nesterov(Optimizer):
         v *= m
         w += m * v - (1 + m) * lr_g
         v -= lr_g
+
+    def catch_up(self, missed: Array, w: Array, v: Array) -> None:
+        w += self.momentum * v * geometric(self.momentum, missed)
+        v *= self.momentum**missed
 
 
 class AdaGrad(Optimizer):
@@ -144,6 +173,9 @@ class RMSprop(Optimizer):
         h += (1 - d) * g * g
         w -= float(self.lr) * g / (np.sqrt(h) + 1e-7)
 
+    def catch_up(self, missed: Array, w: Array, h: Array) -> None:
+        h *= self.decay_rate**missed
+
 
 class Adam(Optimizer):
     """m += (1 - beta1) (g - m);  v += (1 - beta2) (g^2 - v);  w -= lr_t * m / (sqrt(v) + 1e-7)
@@ -158,14 +190,18 @@ class Adam(Optimizer):
         super().__init__(lr)
         self.beta1 = beta1
         self.beta2 = beta2
-        self.iter = 0
-
-    def begin(self) -> None:
-        self.iter += 1
-        correction = math.sqrt(1 - self.beta2**self.iter) / (1 - self.beta1**self.iter)
-        self._lr_t = float(self.lr) * correction
 
     def step(self, w: Array, g: Array, m: Array, v: Array) -> None:
         m += (1 - float(self.beta1)) * (g - m)
         v += (1 - float(self.beta2)) * (g * g - v)
-        w -= self._lr_t * m / (np.sqrt(v) + 1e-7)
+        w -= self._lr_t() * m / (np.sqrt(v) + 1e-7)
+
+    def catch_up(self, missed: Array, w: Array, m: Array, v: Array) -> None:
+        fading = self.beta1 / math.sqrt(self.beta2)  # of m / sqrt(v), from update to update
+        w -= self._lr_t() * geometric(fading, missed) * (m / (np.sqrt(v) + 1e-7))
+        m *= self.beta1**missed
+        v *= self.beta2**missed
+
+    def _lr_t(self) -> float:
+        correction = math.sqrt(1 - self.beta2**self.iter) / (1 - self.beta1**self.iter)
+        return float(self.lr * correction)
