@@ -2,7 +2,8 @@
 
 import numpy
 
-from common.layers import Affine, Embedding, SoftmaxWithLoss
+from common.layers import Affine, Embedding, SigmoidWithLoss, SoftmaxWithLoss
+from common.negative_sampling import EmbeddingDot
 from common.np import np
 from common.time_layers import LSTM
 
@@ -72,3 +73,27 @@ class StepByStepSoftmaxWithLoss:
         for (n, t), layer in self.layers.items():
             dxs[n, t] = layer.backward()[0] / len(self.layers)
         return dxs
+
+
+class QuestionByQuestion:
+    """NegativeSamplingLoss as 1 + k layers, each asking one question; negatives are given."""
+
+    def __init__(self, W, sample_size):
+        self.dots = [EmbeddingDot(W) for _ in range(1 + sample_size)]
+        self.losses = [SigmoidWithLoss() for _ in self.dots]
+
+    def forward(self, h, target, negatives):
+        loss = 0
+        for k, (dot, question) in enumerate(zip(self.dots, self.losses, strict=True)):
+            ids = target if k == 0 else negatives[:, k - 1]
+            right = numpy.full(len(ids), int(k == 0))
+            loss += question.forward(dot.forward(h, ids), right)
+        return loss
+
+    def backward(self):
+        dh = sum(
+            dot.backward(question.backward())
+            for dot, question in zip(self.dots, self.losses, strict=True)
+        )
+        self.grads = [sum(dot.grads[0] for dot in self.dots)]
+        return dh

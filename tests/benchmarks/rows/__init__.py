@@ -7,9 +7,10 @@ Both do the same work on the same batches. Each imports what it needs inside, be
 in processes of their own, and neither should load the other's library.
 """
 
-from tests.benchmarks.rows import ch01, ch06
+from tests.benchmarks.rows import ch01, ch04, ch06
 
 ROWS = {
     "TwoLayerNet": ch01.Spiral(),
+    "CBOW": ch04.WordVectors(),
     "Rnnlm": ch06.LanguageModel(),
 }

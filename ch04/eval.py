@@ -1,0 +1,39 @@
+"""Neighbours and analogies of trained word vectors.
+
+    python -m ch04.eval                                     the CBOW vectors in this folder
+    python -m ch04.eval --vectors skipgram_params.npz
+
+Source: book 4.3.3.
+"""
+
+from pathlib import Path
+
+from common.cli import arguments
+from common.similarity import analogy, most_similar
+from common.word_vectors import load_vectors
+
+SHIPPED = Path(__file__).parent / "cbow_params.npz"
+
+
+def main(vectors: str = str(SHIPPED), top: int = 5, cosine: bool = False) -> None:
+    """Print the neighbours of four words and the answers to four analogies.
+
+    vectors  a file that train saved, or the book's cbow_params.pkl
+    top      how many words to print
+    cosine   compare analogies by angle, instead of the book's dot product
+    """
+    word_vecs, word_to_id, id_to_word = load_vectors(vectors)
+    for query in "you", "year", "car", "toyota":
+        most_similar(query, word_to_id, id_to_word, word_vecs, top=top)
+    print("-" * 50)
+    for a, b, c in [
+        ("king", "man", "queen"),
+        ("take", "took", "go"),
+        ("car", "cars", "child"),
+        ("good", "better", "bad"),
+    ]:
+        analogy(a, b, c, word_to_id, id_to_word, word_vecs, top=top, cosine=cosine)
+
+
+if __name__ == "__main__":
+    main(**arguments(main))

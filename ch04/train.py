@@ -1,0 +1,79 @@
+"""Train word vectors: CBOW or skip-gram with negative sampling.
+
+    python -m ch04.train                            on Penn Treebank (time and result: README.md)
+    python -m ch04.train --model skipgram
+    python -m ch04.train --corpus novel.txt         on a text of yours, one sentence a line
+
+Source: book 4.3.2.
+"""
+
+from pathlib import Path
+
+from ch04.cbow import CBOW
+from ch04.skip_gram import SkipGram
+from common.cli import arguments
+from common.np import to_cpu
+from common.optimizer import Adam
+from common.rng import generator
+from common.text import create_contexts_target
+from common.trainer import Trainer
+from common.word_vectors import save_vectors
+from dataset import corpus as texts
+
+MODELS = {"cbow": CBOW, "skipgram": SkipGram}
+
+
+def main(
+    model: str = "cbow",
+    corpus: str = "ptb",
+    window_size: int = 5,
+    hidden_size: int = 100,
+    batch_size: int = 100,
+    max_epoch: int = 10,
+    sample_size: int = 5,
+    lr: float = 0.001,
+    eval_interval: int = 20,
+    seed: int = 0,
+    vectors: str | None = None,
+    plot: bool = True,
+) -> list[float]:
+    """Train word vectors, save them as float16, and return the loss of each report.
+
+    model          cbow or skipgram
+    corpus         ptb, grammar, or a text file (one sentence a line)
+    window_size    neighbours on each side of a word
+    hidden_size    numbers in a word vector
+    batch_size     words of one step
+    max_epoch      passes over the text
+    sample_size    words drawn as negatives for every right one (book 4.2.6)
+    lr             learning rate of Adam
+    eval_interval  iterations from report to report
+    seed           decides weights, order and negatives
+    vectors        where to save them; <model>_params.npz if not given, the figure (.png) beside it
+    plot           draw the loss during training
+    """
+    if model not in MODELS:
+        raise ValueError(f"train: model is one of {', '.join(MODELS)}, not {model!r}")
+    file = Path(vectors or f"{model}_params.npz")
+    text, word_to_id, id_to_word = texts.load_data(corpus, "train")
+    contexts, target = create_contexts_target(text, window_size)
+
+    rng = generator(seed)
+    net = MODELS[model](
+        len(word_to_id), hidden_size, window_size, text, sample_size=sample_size, rng=rng
+    )
+    trainer = Trainer(net, Adam(lr))
+    try:
+        trainer.fit(contexts, target, max_epoch, batch_size, None, eval_interval, rng=rng)
+    except (KeyboardInterrupt, FloatingPointError):  # keep what was learned
+        save_vectors(file, to_cpu(net.word_vecs), id_to_word)
+        print(f"stopped early; the vectors so far are in {file}")
+        raise
+    save_vectors(file, to_cpu(net.word_vecs), id_to_word)
+    if plot:
+        trainer.plot(file=file.with_suffix(".png"))
+    return trainer.loss_list
+
+
+if __name__ == "__main__":
+    main(**arguments(main))
