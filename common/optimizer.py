@@ -84,6 +84,13 @@ class Optimizer:
         return lists
 
 
+def over_root(a: Array, b: Array) -> Array:
+    """a / (sqrt(b) + 1e-7), through one buffer: with more, memory is what takes the time."""
+    root = np.sqrt(b)
+    root += 1e-7
+    return np.divide(a, root, out=root)
+
+
 def geometric(r: float, n: Array) -> Array:
     """r + r^2 + ... + r^n, for 0 <= r < 1."""
     return (r - r ** (n + 1)) / (1 - r)
@@ -152,7 +159,7 @@ class AdaGrad(Optimizer):
 
     def step(self, w: Array, g: Array, h: Array) -> None:
         h += g * g
-        w -= float(self.lr) * g / (np.sqrt(h) + 1e-7)
+        w -= float(self.lr) * over_root(g, h)
 
 
 class RMSprop(Optimizer):
@@ -171,7 +178,7 @@ class RMSprop(Optimizer):
         d = float(self.decay_rate)
         h *= d
         h += (1 - d) * g * g
-        w -= float(self.lr) * g / (np.sqrt(h) + 1e-7)
+        w -= float(self.lr) * over_root(g, h)
 
     def catch_up(self, missed: Array, w: Array, h: Array) -> None:
         h *= self.decay_rate**missed
@@ -193,12 +200,19 @@ class Adam(Optimizer):
 
     def step(self, w: Array, g: Array, m: Array, v: Array) -> None:
         m += (1 - float(self.beta1)) * (g - m)
-        v += (1 - float(self.beta2)) * (g * g - v)
-        w -= self._lr_t() * m / (np.sqrt(v) + 1e-7)
+        gg = g * g
+        gg -= v
+        gg *= 1 - float(self.beta2)
+        v += gg
+        move = over_root(m, v)
+        move *= self._lr_t()
+        w -= move
 
     def catch_up(self, missed: Array, w: Array, m: Array, v: Array) -> None:
         fading = self.beta1 / math.sqrt(self.beta2)  # of m / sqrt(v), from update to update
-        w -= self._lr_t() * geometric(fading, missed) * (m / (np.sqrt(v) + 1e-7))
+        move = over_root(m, v)
+        move *= self._lr_t() * geometric(fading, missed)
+        w -= move
         m *= self.beta1**missed
         v *= self.beta2**missed
 

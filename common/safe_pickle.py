@@ -25,7 +25,7 @@ def read_pickle(path: str | Path) -> Any:
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Builds lists of NumPy arrays; whatever else a pickle asks for is refused, not called."""
+    """Builds NumPy arrays and plain values; what else a pickle asks for is refused."""
 
     allowed: ClassVar = {
         (module, name)

@@ -52,6 +52,97 @@ def convert_one_hot(corpus: Array, vocab_size: int) -> Array:
     return numpy.eye(vocab_size, dtype="int32")[checked_ids("convert_one_hot", corpus, vocab_size)]
 
 
+def create_co_matrix(
+    corpus: Array, vocab_size: int, window_size: int = 1, *, sparse: bool = False
+) -> Array:
+    """Count how often each word stands near each other word -> C (V, V), int32, on the host.
+
+    C[i, j] = number of pairs of positions p, q with corpus[p] = i, corpus[q] = j, 1 <= |p - q| <= W
+
+    corpus (L,)  ids;  V is vocab_size, W is window_size
+    sparse       C as a SciPy CSR array, which keeps only what is not zero: at V = 10,000 some
+                 megabytes instead of 400
+    C is symmetric, its row i is the vector of word i, and all of it adds up to
+    2 * ((L - 1) + ... + (L - W)). Sentence ends are words like others.
+    Raises ValueError for a corpus that is not (L,), ids outside 0..V-1, or W outside 1..L-1: a text
+    of one word has no pairs, and an empty one has no words.  Source: book 2.3.4.
+    """
+    corpus, V, W = to_cpu(corpus), vocab_size, window_size
+    if corpus.ndim != 1 or not 1 <= W < len(corpus):
+        raise ValueError(
+            f"create_co_matrix: window_size {W} does not fit a text of shape {corpus.shape}; "
+            "the text must be (L,) ids, and the window between 1 and L - 1"
+        )
+    corpus = checked_ids("create_co_matrix", corpus, V).astype("int64")
+    left = numpy.concatenate([corpus[:-d] for d in range(1, W + 1)])
+    right = numpy.concatenate([corpus[d:] for d in range(1, W + 1)])
+    if sparse:
+        from scipy.sparse import coo_array  # here, because it takes longer to load than this module
+
+        ones = numpy.ones(len(left), "int32")
+        pairs = coo_array((ones, (left, right)), shape=(V, V)).tocsr()
+        return (pairs + pairs.T).tocsr()
+    C = numpy.zeros((V, V), "int32")
+    for word, neighbour in ((left, right), (right, left)):
+        # add.at, because `+= 1` counts a pair that repeats once; flat, because that is its fast way
+        numpy.add.at(C.reshape(-1), word * V + neighbour, 1)
+    return C
+
+
+def ppmi(C: Array, verbose: bool = False, eps: float = 1e-8) -> Array:
+    """Positive pointwise mutual information of co-occurrence counts -> M (V, V), float32, in bits.
+
+    M[i, j] = max(0, log2(C[i, j] * N / (S[i] * S[j]) + eps)),   S[j] = sum of column j, N = sum S
+
+    C (V, V)  counts, dense or SciPy sparse; M is of the same kind, on the host (sparse as CSR)
+    verbose   print how far it is, every V * V // 100 + 1 cells
+    eps       0..1; the book's guard against log2(0)
+    M is 0 wherever C is, and for words without neighbours (S = 0).
+    Raises ValueError if C is not square or holds a negative number or NaN, or for another eps.
+    Source: book 2.4.1, (2.6).
+    """
+    sparse = hasattr(C, "tocsr")  # a question that does not load SciPy
+    C = C.tocsr(copy=True) if sparse else to_cpu(C)
+    if C.ndim != 2 or C.shape[0] != C.shape[1]:
+        raise ValueError(f"ppmi: counts have shape {C.shape}; they must be (V, V)")
+    if not (C.data if sparse else C).min(initial=0) >= 0:
+        raise ValueError("ppmi: counts must not be negative or NaN")
+    if not 0 <= eps <= 1:
+        raise ValueError(f"ppmi: eps is {eps}; outside 0..1, zero counts would not give zero")
+    V = C.shape[0]
+    if sparse:
+        C.sum_duplicates()
+        S, M = numpy.bincount(C.indices, C.data, V).astype("float64"), C.astype("float32")
+    else:
+        # float64, because the product of two frequent words' counts exceeds 32 bits
+        S, M = C.sum(axis=0, dtype="float64"), numpy.zeros((V, V), "float32")
+    N = S.sum()
+    S[S == 0] = numpy.inf  # what never occurs gives log2(0 + eps), not 0 / 0
+
+    step = V // 100 + 1  # rows; a block also bounds the memory needed beside C and M
+    for start in range(0, V, step):
+        stop = min(start + step, V)
+        if sparse:
+            cells = slice(C.indptr[start], C.indptr[stop])
+            row = numpy.repeat(S[start:stop], numpy.diff(C.indptr[start : stop + 1]))
+            M.data[cells] = _ppmi(C.data[cells], row, S[C.indices[cells]], N, eps)
+        else:
+            i, j = numpy.nonzero(C[start:stop])
+            i += start
+            M[i, j] = _ppmi(C[i, j], S[i], S[j], N, eps)
+        if verbose:
+            every = V * V // 100 + 1  # cells
+            for done in range((start * V // every + 1) * every, stop * V + 1, every):
+                print(f"{100 * done / V**2:.1f}% done")
+    if sparse:
+        M.eliminate_zeros()
+    return M
+
+
+def _ppmi(count: Array, S_i: Array, S_j: Array, N: float, eps: float) -> Array:
+    return numpy.log2(numpy.maximum(count * N / (S_i * S_j) + eps, 1))
+
+
 def words_to_ids(words: list[str], word_to_id: dict[str, int]) -> Array:
     """The ids (L,) of words, on the host.  Raises KeyError naming the words not in word_to_id."""
     unknown = sorted({word for word in words if word not in word_to_id})

@@ -3,13 +3,26 @@
 from common.evaluate import eval_perplexity
 from common.gradients import clip_grads
 from common.np import to_cpu, to_gpu
-from common.text import convert_one_hot, create_contexts_target, preprocess
+from common.similarity import analogy, cos_similarity, most_similar, normalize
+from common.text import (
+    convert_one_hot,
+    create_co_matrix,
+    create_contexts_target,
+    ppmi,
+    preprocess,
+)
 
 __all__ = [
+    "analogy",
     "clip_grads",
     "convert_one_hot",
+    "cos_similarity",
+    "create_co_matrix",
     "create_contexts_target",
     "eval_perplexity",
+    "most_similar",
+    "normalize",
+    "ppmi",
     "preprocess",
     "to_cpu",
     "to_gpu",

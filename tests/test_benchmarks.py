@@ -21,7 +21,8 @@ def run(*arguments):
     "rows", [["TwoLayerNet"], pytest.param([], marks=pytest.mark.slow)], ids=["one", "all"]
 )
 def test_rows_are_timed_on_both_sides(rows):
-    pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[bench]'")
+    for library in "torch", "gensim":
+        pytest.importorskip(library, reason="not installed: pip install '.[bench]'")
     done = run(*rows, "--rounds", "1", "--steps", "2", "--threads", "1")
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout.splitlines()[-1])["rows"]

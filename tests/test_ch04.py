@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy
 import pytest
-from tests import cupy_stand_in
 
 from ch04 import eval as eval_script
 from ch04 import train
 from ch04.cbow import CBOW
 from ch04.skip_gram import SkipGram
 from common.gradient_check import check_gradients
-from common.np import np, to_cpu, use
+from common.np import np, use
 from common.optimizer import SGD, Adam
 from common.similarity import cos_similarity
 from common.text import create_contexts_target, preprocess
 from common.trainer import Trainer
 from common.word_vectors import load_vectors
+from tests import cupy_stand_in
 
 BOTH = pytest.mark.parametrize("cls", [CBOW, SkipGram])
 RNG = numpy.random.default_rng(0)

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
-from tests import reference
 
 from common.negative_sampling import EmbeddingDot, NegativeSamplingLoss, UnigramSampler
 from common.np import np, to_cpu
+from tests import reference
 
 both = pytest.mark.usefixtures("backend")
 TOY = numpy.array([0, 1, 2, 3, 4, 1, 2, 3])

@@ -1,13 +1,19 @@
-"""From text to ids."""
+"""From text to ids, and from ids to counts and PPMI."""
+
+import math
 
 import numpy
 import pytest
+import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.np import np
 from common.text import (
     convert_one_hot,
+    create_co_matrix,
     create_contexts_target,
+    ppmi,
     preprocess,
     words_to_ids,
 )
@@ -93,3 +99,231 @@ def test_one_hot_of_unknown_ids_is_refused(ids):
 def test_one_hot_of_other_dimensions_is_refused():
     with pytest.raises(ValueError, match=r"convert_one_hot: .*not \(1, 1, 1\)"):
         convert_one_hot(numpy.zeros((1, 1, 1), int), 7)
+
+
+# --- Counts --------------------------------------------------------------------------------------
+
+both_kinds = pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
+SENTENCE = preprocess("You say goodbye and I say hello.")[0]
+COUNTS = [
+    [0, 1, 0, 0, 0, 0, 0],
+    [1, 0, 1, 0, 1, 1, 0],
+    [0, 1, 0, 1, 0, 0, 0],
+    [0, 0, 1, 0, 1, 0, 0],
+    [0, 1, 0, 1, 0, 0, 0],
+    [0, 1, 0, 0, 0, 0, 1],
+    [0, 0, 0, 0, 0, 1, 0],
+]
+
+
+def dense(matrix):
+    return matrix.toarray() if scipy.sparse.issparse(matrix) else matrix
+
+
+def counts_one_by_one(corpus, V, W):
+    C = numpy.zeros((V, V), int)
+    for p, word in enumerate(corpus):
+        for d in range(1, W + 1):
+            if p - d >= 0:
+                C[word, corpus[p - d]] += 1
+            if p + d < len(corpus):
+                C[word, corpus[p + d]] += 1
+    return C
+
+
+def ppmi_one_by_one(C, eps=1e-8):
+    M, S, N = numpy.zeros(C.shape), C.sum(axis=0), C.sum()
+    for i, j in numpy.ndindex(*C.shape):
+        if S[i] and S[j]:
+            M[i, j] = max(0, math.log2(C[i, j] * N / (S[i] * S[j]) + eps))
+    return M
+
+
+@st.composite
+def corpora(draw):
+    """A corpus, a vocabulary that may have words the corpus lacks, and a window that fits."""
+    corpus = draw(st.lists(st.integers(0, 9), min_size=2, max_size=40))
+    V = max(corpus) + 1 + draw(st.integers(0, 3))
+    return numpy.array(corpus), V, draw(st.integers(1, len(corpus) - 1))
+
+
+@both_kinds
+def test_counts_of_the_sentence(sparse):
+    C = create_co_matrix(SENTENCE, 7, sparse=sparse)
+    assert C.dtype == "int32"
+    assert dense(C).tolist() == COUNTS
+    assert C.sum() == 14
+    assert create_co_matrix(SENTENCE, 7, 2, sparse=sparse).sum() == 26  # 2 * (7 + 6)
+
+
+def test_a_window_of_two_around_goodbye():
+    row = create_co_matrix(SENTENCE, 7, 2)[2]
+    assert row.tolist() == [1, 1, 0, 1, 1, 0, 0]  # you, say; and, i
+
+
+@given(corpora())
+def test_counts_are_those_of_counting_one_by_one(case):
+    corpus, V, W = case
+    C, in_csr = create_co_matrix(corpus, V, W), create_co_matrix(corpus, V, W, sparse=True)
+    numpy.testing.assert_array_equal(C, counts_one_by_one(corpus, V, W))
+    numpy.testing.assert_array_equal(in_csr.toarray(), C)
+    numpy.testing.assert_array_equal(C, C.T)
+    assert C.sum() == 2 * sum(len(corpus) - d for d in range(1, W + 1))
+    assert in_csr.format == "csr"
+    assert in_csr.nnz == numpy.count_nonzero(C)
+    assert in_csr.dtype == C.dtype == "int32"
+
+
+def test_a_word_near_itself_is_counted_for_both_places():
+    assert create_co_matrix(numpy.array([0, 0, 1]), 2).tolist() == [[2, 1], [1, 0]]
+
+
+@both_kinds
+def test_ids_of_eight_bits_do_not_overflow(sparse):
+    corpus = numpy.array([100, 120, 100], "uint8")
+    C = create_co_matrix(corpus, 200, sparse=sparse)
+    assert C[100, 120] == C[120, 100] == 2
+    assert C.sum() == 4
+
+
+@both_kinds
+@pytest.mark.usefixtures("backend")
+def test_counts_stay_on_the_host_and_take_ids_from_the_device(sparse):
+    C = create_co_matrix(np.asarray(SENTENCE), 7, sparse=sparse)
+    assert dense(C).tolist() == COUNTS
+    assert isinstance(dense(ppmi(C)), numpy.ndarray)
+
+
+@both_kinds
+@pytest.mark.parametrize(("length", "W"), [(0, 1), (1, 1), (8, 0), (8, -1), (8, 8), (8, 9)])
+def test_counting_refuses_a_window_that_does_not_fit(length, W, sparse):
+    with pytest.raises(ValueError, match=rf"create_co_matrix: window_size {W} .*\({length},\)"):
+        create_co_matrix(numpy.zeros(length, int), 1, W, sparse=sparse)
+
+
+def test_counting_refuses_ids_that_are_no_row_of_words():
+    with pytest.raises(ValueError, match=r"create_co_matrix: .*\(1, 8\)"):
+        create_co_matrix(SENTENCE[None], 7)
+    with pytest.raises(ValueError, match="create_co_matrix: ids must be integers, not float64"):
+        create_co_matrix(SENTENCE.astype(float), 7)
+
+
+@both_kinds
+@pytest.mark.parametrize("bad", [-1, 7])
+def test_counting_refuses_ids_outside_the_vocabulary(bad, sparse):
+    with pytest.raises(ValueError, match=rf"create_co_matrix: id {bad} is not in 0\.\.6"):
+        create_co_matrix(numpy.array([0, bad, 1]), 7, sparse=sparse)
+
+
+# --- PPMI ----------------------------------------------------------------------------------------
+
+
+@both_kinds
+def test_ppmi_of_the_sentence(sparse):
+    M = ppmi(create_co_matrix(SENTENCE, 7, sparse=sparse))
+    assert M.dtype == "float32"
+    expected = numpy.zeros((7, 7))
+    for i, j, ratio in [
+        (0, 1, 3.5),  # you say:  1 * 14 / (1 * 4)
+        (2, 3, 3.5),  # goodbye and:  1 * 14 / (2 * 2)
+        (3, 4, 3.5),
+        (1, 2, 1.75),  # say goodbye:  1 * 14 / (4 * 2)
+        (1, 4, 1.75),
+        (1, 5, 1.75),
+        (5, 6, 7),  # hello and the full stop:  1 * 14 / (2 * 1)
+    ]:
+        expected[i, j] = expected[j, i] = math.log2(ratio)
+    numpy.testing.assert_allclose(dense(M), expected, atol=1e-6)
+
+
+@both_kinds
+def test_pmi_of_the_car_and_its_drive(sparse):
+    """N = 10,000: the 1000, car 20, drive 10; the-car 10, car-drive 5; other words the rest."""
+    C = numpy.array([[0, 10, 0, 990], [10, 0, 5, 5], [0, 5, 0, 5], [990, 5, 5, 7970]])
+    assert C.sum(axis=0).tolist() == [1000, 20, 10, 8970]
+    M = dense(ppmi(scipy.sparse.csr_array(C) if sparse else C))
+    assert M[0, 1] == pytest.approx(2.3219, abs=1e-4)  # log2(10 * 10000 / (1000 * 20))
+    assert M[1, 2] == pytest.approx(7.9658, abs=1e-4)  # log2(5 * 10000 / (20 * 10))
+    assert M[0, 3] == pytest.approx(math.log2(990 * 10000 / (1000 * 8970)), abs=1e-6)
+    assert M[3, 3] == 0  # log2(7970 * 10000 / 8970^2) < 0
+
+
+@given(corpora())
+def test_ppmi_is_that_of_the_formula_cell_by_cell(case):
+    C = create_co_matrix(*case)
+    M, in_csr = ppmi(C), ppmi(scipy.sparse.csr_array(C))
+    assert M.dtype == in_csr.dtype == "float32"
+    assert in_csr.format == "csr"
+    assert in_csr.nnz == numpy.count_nonzero(M)
+    assert (M >= 0).all()
+    numpy.testing.assert_array_equal(M, M.T)
+    numpy.testing.assert_allclose(M, ppmi_one_by_one(C), atol=1e-6)
+    numpy.testing.assert_allclose(in_csr.toarray(), M, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["csr_matrix", "csr_array", "coo_array", "csc_matrix"])
+def test_ppmi_takes_every_kind_of_sparse_matrix_and_leaves_it_alone(kind):
+    C = getattr(scipy.sparse, kind)(numpy.array(COUNTS))
+    M = ppmi(C)
+    assert M.format == "csr"
+    numpy.testing.assert_array_equal(M.toarray(), ppmi(numpy.array(COUNTS)))
+    assert C.toarray().tolist() == COUNTS
+
+
+def test_ppmi_adds_up_cells_that_a_sparse_matrix_holds_twice():
+    twice = scipy.sparse.csr_array(([1.0, 1, 2], [1, 1, 0], [0, 2, 3]), shape=(2, 2))
+    numpy.testing.assert_array_equal(ppmi(twice).toarray(), ppmi(numpy.array([[0, 2], [2, 0]])))
+
+
+@both_kinds
+@pytest.mark.parametrize("eps", [1e-8, 0, 1])
+def test_words_without_neighbours_have_zero_ppmi(eps, sparse):
+    C = numpy.zeros((4, 4), "int32")
+    for counts in (C, C + numpy.diag([0, 3, 0, 1]).astype("int32")):
+        M = dense(ppmi(scipy.sparse.csr_array(counts) if sparse else counts, eps=eps))
+        assert numpy.isfinite(M).all()
+        assert not M[[0, 2]].any()
+        assert not M[:, [0, 2]].any()
+
+
+@both_kinds
+@pytest.mark.parametrize("dtype", ["int32", "int64", "float32"])
+def test_products_of_frequent_words_do_not_overflow_32_bits(dtype, sparse):
+    C = numpy.array([[0, 200_000, 10], [200_000, 0, 100_000], [10, 100_000, 5]], dtype)
+    M = dense(ppmi(scipy.sparse.csr_array(C) if sparse else C))
+    numpy.testing.assert_allclose(M, ppmi_one_by_one(C.astype(float)), atol=1e-6)
+
+
+@both_kinds
+@pytest.mark.parametrize("V", [7, 100, 101, 250])
+def test_ppmi_reports_about_a_hundred_times(V, sparse, capsys):
+    C = numpy.ones((V, V), "int32")
+    C = scipy.sparse.csr_array(C) if sparse else C
+    every = V * V // 100 + 1
+    silent = dense(ppmi(C))
+    assert capsys.readouterr().out == ""
+    numpy.testing.assert_array_equal(dense(ppmi(C, verbose=True)), silent)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [f"{100 * n / V**2:.1f}% done" for n in range(every, V * V + 1, every)]
+    assert len(lines) == 49 if V == 7 else 95 < len(lines) < 101
+
+
+@both_kinds
+@pytest.mark.parametrize(
+    ("C", "eps", "problem"),
+    [
+        (numpy.ones((2, 3)), 1e-8, r"counts have shape \(2, 3\)"),
+        (-numpy.eye(2), 1e-8, "counts must not be negative or NaN"),
+        (numpy.diag([1, numpy.nan]), 1e-8, "counts must not be negative or NaN"),
+        (numpy.eye(2), 2.0, r"eps is 2\.0"),
+        (numpy.eye(2), -1e-8, "eps is -1e-08"),
+    ],
+)
+def test_ppmi_refuses_what_are_no_counts(C, eps, problem, sparse):
+    with pytest.raises(ValueError, match=f"ppmi: {problem}"):
+        ppmi(scipy.sparse.csr_array(C) if sparse else C, eps=eps)
+
+
+def test_ppmi_refuses_a_row_of_counts():
+    with pytest.raises(ValueError, match=r"ppmi: counts have shape \(7,\)"):
+        ppmi(numpy.ones(7))

@@ -1,4 +1,4 @@
-"""Time one training step of each model and of its PyTorch twin, in turn, in one run.
+"""Time one training step of each model and of its twin in PyTorch or gensim, in turn, in one run.
 
     python -m tests.benchmarks                      every row
     python -m tests.benchmarks Rnnlm --rounds 20    one row, more rounds
@@ -12,12 +12,13 @@ import json
 import os
 import platform
 from pathlib import Path
+from typing import Any
 
 from tests.benchmarks.measure import FORCED, SIDES, measure
 from tests.benchmarks.rows import ROWS
 
-HEADS = ("row", "ours ms", "torch ms", "ratio", "min..max", "ours MB", "torch MB")
-LINE = "{:<14}{:>10}{:>10}{:>7}{:>14}{:>9}{:>10}"
+HEADS = ("row", "ours ms", "theirs ms", "ratio", "min..max", "ours MB", "theirs MB")
+LINE = "{:<15}{:>10}{:>10}{:>7}{:>14}{:>9}{:>10}"
 
 
 def main() -> None:
@@ -33,16 +34,18 @@ def main() -> None:
     if min(args.rounds, args.threads, args.steps or 1) < 1:
         parser.error("--steps, --rounds and --threads are at least 1")
 
-    sides = SIDES
-    if importlib.util.find_spec("torch") is None:
-        sides = ("ours",)
-        print("PyTorch is missing, so these are our own times only: pip install '.[bench]'")
+    rows = {row: getattr(ROWS[row], "library", "torch") for row in args.rows or ROWS}
+    for library in sorted(set(rows.values())):
+        if importlib.util.find_spec(library) is None:
+            print(f"{library} is missing, so its rows show our times only: pip install '.[bench]'")
     for name in sorted(FORCED & os.environ.keys()):
         print(f"{name}={os.environ[name]} is set; the measured processes run without it")
 
-    results: list[dict] = []
-    for row in args.rows or ROWS:
-        results.append(measure(row, sides, args.threads, args.steps, args.rounds))
+    results: list[dict[str, Any]] = []
+    for row, library in rows.items():
+        sides = SIDES if importlib.util.find_spec(library) else SIDES[:1]
+        threads = getattr(ROWS[row], "threads", args.threads)
+        results.append(measure(row, sides, threads, args.steps, args.rounds))
         if len(results) == 1:
             for side, about in results[0]["about"].items():
                 print(f"{side}:", ", ".join(f"{name} {value}" for name, value in about.items()))

@@ -19,7 +19,7 @@ from tests.benchmarks.rows import ROWS
 
 def main(side: str, row: str) -> None:
     step = getattr(ROWS[row], side)()
-    answer(about(side))
+    answer(about(side, getattr(ROWS[row], "library", "torch")))
     for line in sys.stdin:
         steps = int(line)
         for _ in range(steps // 10 + 1):  # wakes threads and fills caches, not counted
@@ -40,7 +40,7 @@ def peak_mb() -> float:
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def about(side: str) -> dict[str, Any]:
+def about(side: str, library: str) -> dict[str, Any]:
     """The library of this side, its processor kernel and its threads, as they run."""
     if side == "ours":
         pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
@@ -48,6 +48,10 @@ def about(side: str) -> dict[str, Any]:
         api, version, kernel, threads = [pools[0].get(k) for k in keys] if pools else [None] * 4
         names = {"NumPy": numpy.__version__, "BLAS": f"{api} {version}"}
         return names | {"kernel": kernel, "threads": threads}
+    if library == "gensim":
+        import gensim
+
+        return {"gensim": gensim.__version__, "threads": 1}
     import torch
 
     kernel, threads = torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()

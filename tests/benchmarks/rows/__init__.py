@@ -1,7 +1,7 @@
 """What is timed, by name. A row is an object with two methods, one for each side:
 
     ours()      builds our model -> a function that takes one training step
-    theirs()    the same in PyTorch
+    theirs()    the same in PyTorch, or in what the attribute `library` names
 
 Both do the same work on the same batches. Each imports what it needs inside, because the two run
 in processes of their own, and neither should load the other's library.
@@ -12,5 +12,7 @@ from tests.benchmarks.rows import ch01, ch04, ch06
 ROWS = {
     "TwoLayerNet": ch01.Spiral(),
     "CBOW": ch04.WordVectors(),
+    "CBOW-words": ch04.Throughput(),
+    "skipgram-words": ch04.Throughput(model="skipgram"),
     "Rnnlm": ch06.LanguageModel(),
 }

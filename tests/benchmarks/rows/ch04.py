@@ -65,3 +65,48 @@ class WordVectors:
         contexts, target = create_contexts_target(self.corpus()[: 200 * self.N], self.W)
         order = numpy.random.default_rng(0).permutation(len(target))[: 100 * self.N]
         return [(contexts[chosen], target[chosen]) for chosen in order.reshape(100, self.N)]
+
+
+@dataclass
+class Throughput(WordVectors):
+    """A step of 50,000 words of training by the Trainer's loop, against gensim's; use one thread.
+
+    The same vectors, windows, negatives and corpus. gensim learns word by word with SGD, we learn
+    by batches of N with Adam.
+    """
+
+    model: str = "cbow"
+    library: str = "gensim"
+    words: int = 50_000
+    threads: int = 1
+
+    def ours(self) -> Step:
+        from ch04.train import MODELS
+        from common.optimizer import Adam
+        from common.text import create_contexts_target
+        from common.trainer import Trainer
+
+        corpus = self.corpus()
+        net = MODELS[self.model](self.V, self.H, self.W, corpus, sample_size=self.k, rng=0)
+        trainer = Trainer(net, Adam())
+        contexts, target = create_contexts_target(corpus[: self.words + 2 * self.W], self.W)
+        return lambda: trainer.fit(contexts, target, 1, self.N, eval_interval=None)
+
+    def theirs(self) -> Step:
+        from gensim.models import Word2Vec
+
+        words = self.corpus().astype(str).tolist()
+        model = Word2Vec(
+            vector_size=self.H,
+            window=self.W,
+            negative=self.k,
+            sg=int(self.model == "skipgram"),
+            min_count=1,
+            sample=0,
+            shrink_windows=False,
+            workers=1,
+        )
+        sentences = [words[k : k + 1000] for k in range(0, len(words), 1000)]
+        model.build_vocab(sentences)
+        part = sentences[: self.words // 1000]
+        return lambda: model.train(part, total_examples=len(part), epochs=1)

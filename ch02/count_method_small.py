@@ -1,0 +1,77 @@
+"""Counts, PPMI and SVD on one sentence; draw its words in two dimensions (figure 2-11).
+
+    python -m ch02.count_method_small
+    python -m ch02.count_method_small --window-size 2
+
+Source: book 2.4.3.
+"""
+
+import numpy
+
+from common.cli import arguments
+from common.np import Array
+from common.plots import show
+from common.text import create_co_matrix, ppmi, preprocess
+
+
+def main(
+    text: str = "You say goodbye and I say hello.",
+    window_size: int = 1,
+    precision: int = 3,
+    plot: bool = True,
+) -> tuple[Array, Array]:
+    """Print the first word's counts, PPMI and SVD -> U (V, V) and the singular values (V,).
+
+    text         what to count in
+    window_size  how many words to each side are counted
+    precision    digits to print after the point
+    plot         draw the words at their first two numbers
+    """
+    corpus, word_to_id, _ = preprocess(text)
+    C = create_co_matrix(corpus, len(word_to_id), window_size)
+    W = ppmi(C)
+    U, s, _ = numpy.linalg.svd(W)
+    with numpy.printoptions(precision=precision):
+        print(C[0])
+        print(W[0])
+        print(U[0])
+    if plot:
+        plot_words(word_to_id, U)
+    return U, s
+
+
+def plot_words(word_to_id: dict[str, int], U: Array) -> None:
+    """Figure 2-11: each word at (U[i, 0], U[i, 1]); words in one place share a label.
+
+    The picture is not unique: singular values that come in pairs leave its rotation open, and every
+    column its sign, so that libraries and machines differ.
+    """
+    import matplotlib.pyplot as plt
+
+    places: dict[tuple[float, float], list[str]] = {}
+    for word, i in word_to_id.items():
+        x, y = (round(float(a), 3) + 0.0 for a in U[i, :2])  # + 0.0 makes -0.0 the same place
+        places.setdefault((x, y), []).append(word)
+
+    plt.axhline(0, color="lightgray", linewidth=1, zorder=0)
+    plt.axvline(0, color="lightgray", linewidth=1, zorder=0)
+    plt.scatter(U[:, 0], U[:, 1], alpha=0.5)
+    for k, ((x, y), words) in enumerate(sorted(places.items())):
+        above = abs(x) > abs(y)  # or below: a point near the horizontal axis
+        far = 8 if k % 2 else -8  # points; neighbours on two sides, so that no labels overlap
+        plt.annotate(
+            ", ".join(f'"{word}"' if word == "." else word for word in words),
+            (x, y),
+            xytext=(0, far) if above else (far, 0),
+            textcoords="offset points",
+            ha="center" if above else "left" if far > 0 else "right",
+            va="center" if not above else "bottom" if far > 0 else "top",
+        )
+    plt.margins(0.25)
+    plt.xlabel("U[:, 0]")
+    plt.ylabel("U[:, 1]")
+    show("fig_2_11_words.png")
+
+
+if __name__ == "__main__":
+    main(**arguments(main))

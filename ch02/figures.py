@@ -1,0 +1,100 @@
+"""The count tables of chapter 2 (figures 2-4 to 2-7) and the idea of SVD (figure 2-8).
+
+    python -m ch02.figures
+    python -m ch02.figures --window-size 2
+
+Source: book 2.3.4, 2.4.2.
+"""
+
+import numpy
+
+from common.cli import arguments
+from common.np import Array
+from common.plots import show
+from common.rng import generator
+from common.text import create_co_matrix, preprocess
+
+
+def main(
+    text: str = "You say goodbye and I say hello.", window_size: int = 1, seed: int = 0
+) -> None:
+    """Print the tables of counts and draw a projection.
+
+    text         what to count in
+    window_size  how many words to each side are counted
+    seed         decides the points of figure 2-8
+    """
+    corpus, word_to_id, id_to_word = preprocess(text)
+    C = create_co_matrix(corpus, len(word_to_id), window_size)
+    words = list(word_to_id)
+
+    first, second = id_to_word[0], id_to_word[1]
+    print(f"figure 2-4: the words within {window_size} of {first!r}")
+    print(" ".join(words[i] for i in C[0].nonzero()[0]))
+    print(f"\nfigure 2-5: the counts of {first!r}")
+    print(table(C[:1], words[:1], words))
+    print(f"\nfigure 2-6: the counts of {second!r}")
+    print(table(C[1:2], words[1:2], words))
+    print("\nfigure 2-7: the co-occurrence matrix")
+    print(table(C, words, words))
+    plot_projection(correlated_points(seed))
+
+
+def table(numbers: Array, rows: list[str], columns: list[str]) -> str:
+    """Numbers (R, C) in aligned columns, with a name for each row and each column."""
+    lines = [["", *columns]]
+    lines += [[name, *map(str, row)] for name, row in zip(rows, numbers.tolist(), strict=True)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
+        for line in lines
+    )
+
+
+def correlated_points(seed: int) -> Array:
+    """30 points (30, 2) around the origin that spread four times as far one way as across."""
+    z = generator(seed).standard_normal((30, 2)) * [2, 0.5]
+    angle = numpy.pi / 6
+    turn = [[numpy.cos(angle), numpy.sin(angle)], [-numpy.sin(angle), numpy.cos(angle)]]
+    points = z @ turn
+    return points - points.mean(axis=0)
+
+
+def project(points: Array) -> tuple[Array, Array]:
+    """The direction (2,) in which points (N, 2) spread most, and their place (N,) along it.
+
+    It is the first right singular vector, with the sign that makes it point to the right.
+    """
+    _, _, Vt = numpy.linalg.svd(points, full_matrices=False)
+    direction = Vt[0] if Vt[0, 0] > 0 else -Vt[0]
+    return direction, points @ direction
+
+
+def plot_projection(points: Array) -> None:
+    """Figure 2-8: two numbers for each point, and the one number that says most of both."""
+    import matplotlib.pyplot as plt
+
+    direction, along = project(points)
+    feet = along[:, None] * direction
+    end = 1.15 * abs(along).max()
+
+    _, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), sharex=True, sharey=True)
+    left.scatter(*points.T, alpha=0.6)
+    left.set_title("two numbers for each point")
+    ends = numpy.outer([-end, end], direction)
+    right.plot(*ends.T, color="tab:red", label="new axis: first singular vector")
+    for point, foot in zip(points, feet, strict=True):
+        right.plot(*zip(point, foot, strict=True), color="lightgray", linewidth=1, zorder=0)
+    right.scatter(*points.T, alpha=0.2)
+    right.scatter(*feet.T, s=20, color="tab:red", zorder=3)
+    right.set_title("one number: the place on the new axis")
+    right.legend(loc="lower right", fontsize=9)
+    for axes in (left, right):
+        axes.axhline(0, color="lightgray", linewidth=1, zorder=0)
+        axes.axvline(0, color="lightgray", linewidth=1, zorder=0)
+        axes.set_aspect("equal")
+    show("fig_2_8_projection.png")
+
+
+if __name__ == "__main__":
+    main(**arguments(main))

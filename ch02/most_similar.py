@@ -1,0 +1,33 @@
+"""Rank the words of a sentence by how alike their counts are to those of "you".
+
+    python -m ch02.most_similar
+    python -m ch02.most_similar --query hello
+
+Source: book 2.3.6.
+"""
+
+from common.cli import arguments
+from common.similarity import Ranking, most_similar
+from common.text import create_co_matrix, preprocess
+
+
+def main(
+    text: str = "You say goodbye and I say hello.",
+    window_size: int = 1,
+    query: str = "you",
+    top: int = 5,
+) -> Ranking:
+    """Print and return the words most similar to the query.
+
+    text         what to count in
+    window_size  how many words to each side are counted
+    query        the word to compare with
+    top          how many words to print
+    """
+    corpus, word_to_id, id_to_word = preprocess(text)
+    C = create_co_matrix(corpus, len(word_to_id), window_size)
+    return most_similar(query, word_to_id, id_to_word, C, top)
+
+
+if __name__ == "__main__":
+    main(**arguments(main))

@@ -1,0 +1,38 @@
+"""From counts to positive pointwise mutual information, on one sentence.
+
+    python -m ch02.ppmi
+    python -m ch02.ppmi --window-size 2
+
+Source: book 2.4.1.
+"""
+
+import numpy
+
+from common.cli import arguments
+from common.np import Array
+from common.text import create_co_matrix, ppmi, preprocess
+
+
+def main(
+    text: str = "You say goodbye and I say hello.", window_size: int = 1, precision: int = 3
+) -> Array:
+    """Print the counts and their PPMI -> the latter, (V, V).
+
+    text         what to count in
+    window_size  how many words to each side are counted
+    precision    digits to print after the point
+    """
+    corpus, word_to_id, _ = preprocess(text)
+    C = create_co_matrix(corpus, len(word_to_id), window_size)
+    W = ppmi(C)
+    with numpy.printoptions(precision=precision):
+        print("co-occurrence matrix")
+        print(C)
+        print("-" * 50)
+        print("PPMI")
+        print(W)
+    return W
+
+
+if __name__ == "__main__":
+    main(**arguments(main))

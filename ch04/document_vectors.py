@@ -1,0 +1,96 @@
+"""A document as one vector: the mean of the vectors of its words. Their order is lost.
+
+    python -m ch04.document_vectors --text "the hotel room was dirty and cold"
+
+Source: book 4.4.1.  D numbers in a word's vector, N documents.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+import numpy
+
+from ch04.eval import SHIPPED
+from common.cli import arguments
+from common.np import Array, to_cpu
+from common.similarity import cos_similarity
+from common.word_vectors import load_vectors
+
+EMAILS = Path(__file__).parent / "emails.tsv"
+
+
+def split_words(text: str, vocabulary: Collection[str]) -> list[str]:
+    """The words of a text as Penn Treebank writes them: lower case, don't as do n't, it's as it 's.
+
+    vocabulary  the known words, which keep their punctuation marks (mr., u.s.); others lose them
+    """
+    words = []
+    for piece in text.lower().replace("n't", " n't").replace("'s", " 's").split():
+        forms = (piece, piece.strip("\"'()"), piece.strip("\"'().,:;!?"))
+        words.append(next((form for form in forms if form in vocabulary), forms[-1]))
+    return [word for word in words if word]
+
+
+def document_vectors(
+    texts: Sequence[str], word_vecs: Array, word_to_id: Mapping[str, int]
+) -> tuple[Array, Array]:
+    """The mean of the vectors of the known words of each text -> vectors (N, D), known (N,).
+
+    word_vecs (V, D)  row i is the vector of word i
+    known             how many words of each text have a vector; where none has, the vector is zero
+    """
+    vecs = to_cpu(word_vecs)
+    docs = numpy.zeros((len(texts), vecs.shape[1]), vecs.dtype)
+    known = numpy.zeros(len(texts), int)
+    for n, text in enumerate(texts):
+        ids = [word_to_id[w] for w in split_words(text, word_to_id) if w in word_to_id]
+        known[n] = len(ids)
+        if ids:
+            docs[n] = vecs[ids].mean(axis=0)
+    return docs, known
+
+
+def read_documents(path: str | Path = EMAILS) -> tuple[list[str], list[str]]:
+    """Texts and their labels from lines `label<tab>text` -> texts, labels, each N long.
+
+    Raises FileNotFoundError, or ValueError naming the first line that is not two non-empty columns.
+    """
+    texts, labels = [], []
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+        columns = [column.strip() for column in line.split("\t")]
+        if len(columns) != 2 or not all(columns):
+            raise ValueError(
+                f"read_documents: {path}: line {number}: `label<tab>text` is needed, not {line!r}"
+            )
+        labels.append(columns[0])
+        texts.append(columns[1])
+    return texts, labels
+
+
+def main(
+    text: str = "the hotel room was dirty and cold",
+    vectors: str = str(SHIPPED),
+    documents: str = str(EMAILS),
+    top: int = 5,
+) -> list[str]:
+    """Print and return the documents whose vectors have the highest cosine with that of a text.
+
+    text       what to look for
+    vectors    a file of word vectors: ours (.npz), the book's (.pkl), or word2vec's
+    documents  a file of lines `label<tab>text`
+    top        how many to print
+    """
+    word_vecs, word_to_id, _ = load_vectors(vectors)
+    texts, _ = read_documents(documents)
+    (query, *docs), (known, *_) = document_vectors([text, *texts], word_vecs, word_to_id)
+    if not known:
+        raise ValueError(f"document_vectors: no word of {text!r} has a vector")
+    scores = [float(cos_similarity(query, doc)) for doc in docs]
+    best = sorted(range(len(texts)), key=lambda n: -scores[n])[:top]
+    for n in best:
+        print(f"{scores[n]:.3f}  {texts[n]}")
+    return [texts[n] for n in best]
+
+
+if __name__ == "__main__":
+    main(**arguments(main))

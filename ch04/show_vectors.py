@@ -1,0 +1,161 @@
+"""Pictures of word vectors in two dimensions, and the parallelogram of figure 4-20.
+
+    python -m ch04.show_vectors
+    python -m ch04.show_vectors --method tsne --words "car truck toyota ford monday friday"
+
+Source: book 4.3.3.
+"""
+
+from collections.abc import Sequence
+
+import numpy
+
+from ch04.eval import SHIPPED
+from common.cli import arguments
+from common.evaluate_vectors import unit
+from common.np import Array
+from common.plots import show
+from common.word_vectors import load_vectors
+
+WORDS = (
+    "he she we they you car truck toyota ford honda bank loan credit savings monday tuesday friday "
+    "january june december week month year dog cat animal japan germany france britain tokyo paris "
+    "london doctor hospital patient lawyer judge court"
+)
+ANALOGY = ("man", "woman", "king", "queen")
+SPOTS = numpy.array(  # where a word may stand, in points from its dot, best first
+    [
+        (far * x, far * y)
+        for far in (6, 12, 20, 30, 42, 56)
+        for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
+    ]
+)
+
+
+def pca(x: Array, dims: int = 2) -> Array:
+    """Project points on the directions in which they spread most.  x (N, D) -> (N, dims)
+
+    x - mean = U S V^T, and the coordinates are the first columns of U S. The decomposition leaves
+    the sign of a column open: here the coordinate of largest size is positive.
+    Raises ValueError for fewer than `dims` points, or numbers in a vector.
+    """
+    if min(x.shape) < dims:
+        raise ValueError(f"pca: points of shape {x.shape} do not have {dims} directions")
+    U, S, _ = numpy.linalg.svd(x - x.mean(axis=0), full_matrices=False)
+    y = (U * S)[:, :dims]
+    return y * numpy.where(y.max(axis=0) < -y.min(axis=0), -1, 1)
+
+
+def tsne(x: Array, seed: int = 0) -> Array:
+    """A map on which near points stay near; far distances mean little.  x (N, D) -> (N, 2)
+
+    Raises ValueError for fewer than 4 points.
+    Source: van der Maaten and Hinton 2008, https://jmlr.org/papers/v9/vandermaaten08a.html
+    """
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
+    if len(x) < 4:
+        raise ValueError(f"tsne: a map needs 4 points or more, not {len(x)}")
+    perplexity = min(30, (len(x) - 1) / 3)  # scikit-learn's default, or what a few points allow
+    with threadpool_limits(1):  # on few points, threads mostly wait for each other
+        y: Array = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(x)
+    return y
+
+
+def label(points: Array, words: Sequence[str], avoid: Array | None = None) -> None:
+    """Write each word beside its dot, in the first spot where it covers least.
+
+    points (N, 2)  where the dots are
+    avoid (M, 2)   what else not to cover
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.text import Text
+
+    axes = plt.gca()
+    axes.figure.canvas.draw()  # fixes the limits of the axes, and so where dots are on the page
+    dots = axes.transData.transform(points)  # in pixels
+    others = dots if avoid is None else numpy.vstack([dots, axes.transData.transform(avoid)])
+    taken = numpy.hstack([others - 5, others + 5])  # left, bottom, right, top of what is there
+    side = numpy.sign(SPOTS)
+    line = {"arrowstyle": "-", "color": "0.7", "shrinkA": 0, "shrinkB": 3}
+    for point, dot, word in zip(points, dots, words, strict=True):
+        note = axes.annotate(
+            word, point, (0, 0), textcoords="offset points", fontsize=9, arrowprops=line
+        )
+        size = Text.get_window_extent(note).size  # of the word without its line
+        corners = dot + SPOTS * axes.figure.dpi / 72 - size * (1 - side) / 2
+        boxes = numpy.hstack([corners, corners + size])
+        best = _covered(boxes, taken).argmin()
+        x, y = side[best]
+        note.set(
+            position=SPOTS[best],
+            horizontalalignment=("center", "left", "right")[x],
+            verticalalignment=("center", "bottom", "top")[y],
+        )
+        taken = numpy.vstack([taken, boxes[best]])
+
+
+def _covered(boxes: Array, taken: Array) -> Array:
+    """The area that each box (M, 4) shares with the boxes taken (K, 4) -> (M,)"""
+    a, b = boxes[:, None], taken
+    sides = numpy.minimum(a[..., 2:], b[:, 2:]) - numpy.maximum(a[..., :2], b[:, :2])
+    return sides.clip(0).prod(axis=2).sum(axis=1)
+
+
+def plot_words(points: Array, words: Sequence[str], path: str) -> None:
+    """Dots (N, 2) with their words beside them."""
+    import matplotlib.pyplot as plt
+
+    plt.figure(figsize=(8, 6))
+    plt.scatter(points[:, 0], points[:, 1], s=12)
+    plt.margins(0.12)
+    label(points, words)
+    show(path)
+
+
+def plot_analogy(points: Array, words: Sequence[str], path: str) -> None:
+    """Arrows from the first word to the second and from the third to the fourth (figure 4-20).
+
+    points (4, 2)
+    """
+    import matplotlib.pyplot as plt
+
+    plt.figure(figsize=(6, 4.5))
+    plt.scatter(points[:, 0], points[:, 1], s=12)
+    plt.margins(0.2)
+    plt.gca().set_aspect("equal", adjustable="datalim")  # equal arrows must look equal
+    for start, end, color in ((0, 1, "tab:blue"), (2, 3, "tab:orange")):
+        arrow = {"arrowstyle": "->", "color": color, "shrinkA": 3, "shrinkB": 3, "lw": 1.5}
+        plt.annotate("", points[end], xytext=points[start], arrowprops=arrow)
+    arrows = numpy.linspace(points[::2], points[1::2], 30)  # (30, 2, 2), points along both
+    label(points, words, avoid=arrows.reshape(-1, 2))
+    show(path)
+
+
+def main(
+    vectors: str = str(SHIPPED), words: str = WORDS, method: str = "pca", seed: int = 0
+) -> None:
+    """Draw words by the directions of their vectors; and two arrows, if all their words are known.
+
+    vectors  a file of word vectors: ours (.npz), the book's (.pkl), or word2vec's
+    words    the words to draw, with spaces between; unknown ones are left out and named
+    method   pca, a projection, or tsne, a map of neighbours
+    seed     decides the random choices of tsne
+    """
+    if method not in ("pca", "tsne"):
+        raise ValueError(f"show_vectors: the method is pca or tsne, not {method!r}")
+    word_vecs, word_to_id, _ = load_vectors(vectors)
+    unknown = [word for word in words.split() if word not in word_to_id]
+    if unknown:
+        print("not in the vocabulary:", *unknown)
+    known = [word for word in words.split() if word in word_to_id]
+    x = unit(word_vecs[[word_to_id[word] for word in known]])  # directions, as the cosine sees them
+    plot_words(pca(x) if method == "pca" else tsne(x, seed), known, f"word_vectors_{method}.png")
+    if all(word in word_to_id for word in ANALOGY):
+        x = unit(word_vecs[[word_to_id[word] for word in ANALOGY]])
+        plot_analogy(pca(x), ANALOGY, "fig_4_20_analogy.png")
+
+
+if __name__ == "__main__":
+    main(**arguments(main))
