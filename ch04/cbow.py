@@ -1,4 +1,4 @@
-"""CBOW: a word guessed from its neighbours.  V words, H hidden size, C = 2 * window_size of them."""
+"""CBOW: a word guessed from its neighbours.  V words, H hidden size, C = 2 * window_size."""
 
 from common.base_model import BaseModel
 from common.layers import Embedding
@@ -62,6 +62,6 @@ def check_pairs(model: CBOW, contexts: Array, target: Array) -> None:
     needed = (len(target), 2 * model.window_size)
     if target.ndim != 1 or contexts.shape != needed:
         raise ValueError(
-            f"{type(model).__name__}: contexts {contexts.shape} and target {target.shape} do not go "
-            f"together; (N, {needed[1]}) and (N,) are needed"
+            f"{type(model).__name__}: contexts {contexts.shape} and target {target.shape} do not "
+            f"go together; (N, {needed[1]}) and (N,) are needed"
         )

@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from common.negative_sampling import EmbeddingDot, NegativeSamplingLoss, UnigramSampler
+from common.negative_sampling import (
+    EmbeddingDot,
+    NegativeSamplingLoss,
+    UnigramSampler,
+    alias_table,
+)
 from common.np import np, to_cpu
 from tests import reference
 
@@ -77,6 +82,16 @@ def test_words_that_do_not_occur_are_never_drawn():
     assert sampler.vocab_size == 8
     drawn = sampler.get_negative_sample(numpy.full(500, 7))
     assert set(drawn.ravel().tolist()) == {0, 1, 5}
+
+
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=50).filter(any))
+def test_the_parts_of_an_alias_table_add_up_to_the_distribution(counts):
+    p = numpy.array(counts) / sum(counts)
+    share, other = alias_table(p)
+    total = share + numpy.bincount(other, 1 - share, minlength=len(p))
+    numpy.testing.assert_allclose(total / len(p), p, atol=1e-12)
+    assert ((share >= 0) & (share <= 1)).all()
+    assert (p[other[share < 1]] > 0).all()
 
 
 @given(st.integers(2, 12), st.data())
