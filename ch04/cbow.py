@@ -48,13 +48,14 @@ class CBOW(BaseModel):
 
     def forward(self, contexts: Array, target: Array) -> Array:
         check_pairs(self, contexts, target)
-        h = self.in_layer.forward(contexts).mean(axis=1)
+        h = self.in_layer.forward(contexts).sum(axis=1)
+        h /= contexts.shape[1]
         return self.ns_loss.forward(h, target)
 
     def backward(self, dout: float = 1) -> None:
-        N, C = self.in_layer.idx.shape
+        C = 2 * self.window_size
         dh = self.ns_loss.backward(dout) / C
-        self.in_layer.backward(np.broadcast_to(dh[:, None], (N, C, dh.shape[1])))
+        self.in_layer.backward(np.repeat(dh, C, axis=0))
 
 
 def check_pairs(model: CBOW, contexts: Array, target: Array) -> None:

@@ -9,7 +9,7 @@ Source: book 4.2; Mikolov et al. 2013, https://arxiv.org/abs/1310.4546.
 
 import numpy
 
-from common.functions import relu, sigmoid
+from common.functions import sigmoid
 from common.layers import Embedding, Layer, checked_ids
 from common.np import Array, np, to_cpu
 from common.rng import Seed, generator
@@ -172,7 +172,7 @@ class NegativeSamplingLoss(Layer):
         self.scores = np.matmul(rows, h[:, :, None])[:, :, 0]  # (N, 1 + k), the target's first
         wrong = self.scores.copy()
         wrong[:, 0] *= -1  # -log sigmoid(x) = log(1 + exp(-x)), and the answer should be yes here
-        return (relu(wrong) + np.log1p(np.exp(-np.abs(wrong)))).sum() / len(h)
+        return np.logaddexp(0, wrong).sum() / len(h)
 
     def backward(self, dout: float = 1) -> Array:
         dscores = sigmoid(self.scores)

@@ -70,8 +70,8 @@ def analogy(
     word_matrix (V, D)  row i is the vector v_i of word i
     top                 how many; all, if there are fewer
     answer              also print the score of this word
-    cosine              divide each score by |v_i|, so that long vectors are not favoured; without
-                        it, as in the book, scores can exceed 1
+    cosine              scale all vectors to length 1 first, so that long ones are not favoured;
+                        without it, as in the book, scores can exceed 1
     -> [(word, score), ...], highest first, ties in the order of ids, without a, b, c and without
        words whose score is NaN (with `cosine`, those of zero vectors). If a, b or c is unknown,
        that is printed and [] returned.
@@ -81,9 +81,11 @@ def analogy(
     if [word for word in (a, b, c) if not _known(word, word_to_id)]:
         return []
     print(f"\n[analogy] {a}:{b} = {c}:?")
+    if cosine:
+        matrix = normalize(matrix.copy())
     i, j, k = (word_to_id[word] for word in (a, b, c))
     q = normalize(matrix[j] - matrix[i] + matrix[k])
-    scores = to_cpu((normalize(matrix.copy()) if cosine else matrix) @ q)
+    scores = to_cpu(matrix @ q)
     if answer is not None and _known(answer, word_to_id):
         print(f"answer {answer}: {float(scores[word_to_id[answer]])}")
     return _report(scores, id_to_word, {i, j, k}, top)

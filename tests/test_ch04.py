@@ -8,7 +8,7 @@ import numpy
 import pytest
 
 from ch04 import eval as eval_script
-from ch04 import train
+from ch04 import figures, train
 from ch04.cbow import CBOW
 from ch04.skip_gram import SkipGram
 from common.gradient_check import check_gradients
@@ -156,6 +156,13 @@ def test_one_seed_gives_the_same_vectors(tmp_path, monkeypatch):
         train.main(corpus="text.txt", **TINY, sample_size=2, vectors=name, plot=False)
         found.append(load_vectors(name)[0])
     numpy.testing.assert_array_equal(*found)
+
+
+def test_the_figures_are_drawn(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    figures.main(draws=500)
+    made = sorted(p.name for p in tmp_path.iterdir() if p.stat().st_size > 5000)
+    assert made == ["fig_4_18_sampling.png", "fig_4_9_sigmoid.png"]
 
 
 def test_another_model_is_refused():

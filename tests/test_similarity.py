@@ -170,11 +170,15 @@ def test_an_analogy_is_scored_by_the_raw_product_with_a_unit_query(capsys):
 
 
 @both
-def test_by_cosine_long_vectors_are_not_favoured_and_zero_vectors_left_out():
+def test_by_cosine_only_directions_count_and_zero_vectors_are_left_out():
     matrix = np.array(VECTORS, "float32")
     ranking = analogy("man", "woman", "king", *PEOPLE, matrix, cosine=True)
-    assert [word for word, _ in ranking] == ["queen", "tower"]
-    assert [value for _, value in ranking] == pytest.approx([1, 32 / 10**0.5 / 128**0.5], rel=1e-6)
+    # q = (1, 1) / sqrt 2 - (1, 0) + (1, 0); the tower is (8, 8), the queen (3, 1)
+    assert [word for word, _ in ranking] == ["tower", "queen"]
+    assert [value for _, value in ranking] == pytest.approx([1, 4 / 20**0.5], rel=1e-6)
+    longer = matrix * np.arange(1, len(VECTORS) + 1, dtype="float32")[:, None]
+    again = analogy("man", "woman", "king", *PEOPLE, longer, cosine=True)
+    assert [value for _, value in again] == pytest.approx([1, 4 / 20**0.5], rel=1e-6)
 
 
 def test_the_three_words_of_the_question_are_no_answers():
