@@ -23,6 +23,7 @@ from common.layers import (
     SoftmaxWithLoss,
     Tanh,
 )
+from common.negative_sampling import EmbeddingDot, NegativeSamplingLoss
 from common.np import np, to_cpu
 from common.time_layers import (
     LSTM,
@@ -38,6 +39,10 @@ pytestmark = pytest.mark.usefixtures("backend")
 
 def lstm(r, cls=TimeLSTM, D=3, H=4, **options):
     return cls(r(D, 4 * H), r(H, 4 * H), r(4 * H), **options)
+
+
+def negatives(r, **options):
+    return NegativeSamplingLoss(r(5, 3), numpy.arange(5), sample_size=2, **options)
 
 
 def ids(*values):
@@ -59,6 +64,9 @@ LAYERS: dict[str, Any] = {
     "Dropout": lambda r: (Dropout(0.3, rng=1), r(4, 5)),
     "Embedding": lambda r: (Embedding(r(5, 3)), ids(1, 4, 1, 0)),
     "Embedding, sparse": lambda r: (Embedding(r(5, 3), sparse=True), ids([1, 4], [1, 0])),
+    "EmbeddingDot": lambda r: (EmbeddingDot(r(5, 3)), r(4, 3), ids(1, 4, 1, 0)),
+    "NegativeSamplingLoss": lambda r: (negatives(r), r(4, 3), ids(1, 4, 1, 0)),
+    "NegativeSamplingLoss, sparse": lambda r: (negatives(r, sparse=True), r(4, 3), ids(1, 4, 1, 0)),
     "LSTM": lambda r: (lstm(r, LSTM), r(2, 3), r(2, 4), r(2, 4)),
     "TimeLSTM": lambda r: (lstm(r), r(2, 3, 3)),
     "TimeLSTM, one step": lambda r: (lstm(r), r(1, 1, 3)),
@@ -91,11 +99,13 @@ def several(outputs):
 
 
 def start(layer):
-    """The same start every time: no kept state, the same random mask."""
+    """The same start every time: no kept state, the same random mask, the same negatives."""
     if hasattr(layer, "reset_state"):
         layer.reset_state()
     if hasattr(layer, "rng"):
         layer.rng = np.random.default_rng(5)
+    if hasattr(layer, "sampler"):
+        layer.sampler.rng = numpy.random.default_rng(5)
 
 
 def forward(layer, inputs):
