@@ -1,7 +1,7 @@
 """Neighbours and analogies of trained word vectors.
 
-    python -m ch04.eval                                     the CBOW vectors in this folder
-    python -m ch04.eval --vectors skipgram_params.npz
+    python -m ch04.eval                                     CBOW vectors trained by ch04.train
+    python -m ch04.eval --vectors ch04/vectors/skipgram.npz
 
 Source: book 4.3.3.
 """
@@ -12,7 +12,7 @@ from common.cli import arguments
 from common.similarity import analogy, most_similar
 from common.word_vectors import load_vectors
 
-SHIPPED = Path(__file__).parent / "cbow_params.npz"
+SHIPPED = Path(__file__).parent / "vectors" / "cbow.npz"
 
 
 def main(vectors: str = str(SHIPPED), top: int = 5, cosine: bool = False) -> None:

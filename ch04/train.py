@@ -55,6 +55,7 @@ def main(
     if model not in MODELS:
         raise ValueError(f"train: model is one of {', '.join(MODELS)}, not {model!r}")
     file = Path(vectors or f"{model}_params.npz")
+    file.parent.mkdir(parents=True, exist_ok=True)
     text, word_to_id, id_to_word = texts.load_data(corpus, "train")
     contexts, target = create_contexts_target(text, window_size)
 

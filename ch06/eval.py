@@ -4,11 +4,10 @@ python -m ch06.eval
 python -m ch06.eval --sentence "the company said it expects higher sales"
 """
 
-import math
-
 from ch06.rnnlm import Rnnlm
 from common.cli import arguments
 from common.evaluate import eval_perplexity
+from common.functions import perplexity
 from common.text import words_to_ids
 from dataset import corpus as texts
 
@@ -32,14 +31,14 @@ def main(
     model = Rnnlm(len(word_to_id), wordvec_size, hidden_size)
     model.load_params(weights)
     if sentence is None:
-        perplexity = eval_perplexity(model, text)
-        print(f"test perplexity:  {perplexity:.2f}")
+        result = eval_perplexity(model, text)
+        print(f"test perplexity:  {result:.2f}")
     else:
         words = ["<eos>", *sentence.split(), "<eos>"]
         ids = words_to_ids(words, word_to_id)[None]
-        perplexity = math.exp(model.forward(ids[:, :-1], ids[:, 1:]))
-        print(f"perplexity of the sentence:  {perplexity:.2f}")
-    return perplexity
+        result = perplexity(float(model.forward(ids[:, :-1], ids[:, 1:])))
+        print(f"perplexity of the sentence:  {result:.2f}")
+    return result
 
 
 if __name__ == "__main__":

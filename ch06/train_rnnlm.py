@@ -49,6 +49,7 @@ def main(
     weights        where to save the weights; history (.json) and figure (.png) go beside it
     plot           draw the perplexity during training
     """
+    Path(weights).parent.mkdir(parents=True, exist_ok=True)
     text, word_to_id, _ = texts.load_data(corpus, "train")
     text_test, _, _ = texts.load_data(corpus, "test")
     text = text[:corpus_size]

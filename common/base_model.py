@@ -40,15 +40,24 @@ class BaseModel:
     ) -> None:
         """Write all parameters to `file_name` (default: <class name>.npz in the current folder).
 
-        dtype  float32, or float16 for half the size and three digits of precision
+        dtype  float32, or float16 for half the size and three digits, or float64
         The file appears whole or not at all: it is written under another name and renamed.
-        Raises OSError if it cannot be written.
+        Raises ValueError for another dtype, or weights that are not finite in it, and OSError if
+        the file cannot be written.
         """
         path = Path(file_name or self._default_file())
-        arrays = {
-            name: to_cpu(p).astype(dtype)
-            for name, p in zip(self.param_names(), self.params, strict=True)
-        }
+        if numpy.dtype(dtype).name not in ("float16", "float32", "float64"):
+            raise ValueError(f"{type(self).__name__}.save_params: dtype must be float, not {dtype}")
+        with numpy.errstate(over="ignore"):  # told below
+            arrays = {
+                name: to_cpu(p).astype(dtype)
+                for name, p in zip(self.param_names(), self.params, strict=True)
+            }
+        for name, a in arrays.items():
+            if not numpy.isfinite(a).all():
+                raise ValueError(
+                    f"{type(self).__name__}.save_params: {name} is not finite as {a.dtype}"
+                )
         header = {
             "class": type(self).__name__,
             "shapes": {name: a.shape for name, a in arrays.items()},

@@ -7,6 +7,7 @@ from typing import Any
 import numpy
 from tqdm import tqdm
 
+from common.functions import perplexity
 from common.np import Array, to_cpu
 
 
@@ -44,4 +45,4 @@ def eval_perplexity(
         where = starts + start + numpy.arange(time_size)
         losses.append(model.forward(corpus[where], corpus[where + 1], **options))
     model.reset_state()
-    return math.exp(math.fsum(float(loss) for loss in losses) / max_iters)
+    return perplexity(math.fsum(float(loss) for loss in losses) / max_iters)

@@ -1,10 +1,12 @@
 """Functions without state: sigmoid, ReLU, softmax, cross-entropy.  N samples, C classes."""
 
+import math
+
 import numpy
 
 from common.np import Array, np
 
-__all__ = ["cross_entropy_error", "np", "relu", "sigmoid", "softmax"]
+__all__ = ["cross_entropy_error", "np", "perplexity", "relu", "sigmoid", "softmax"]
 
 
 @numpy.errstate(over="ignore")  # where exp(-x) is infinite, 1 / (1 + inf) is the 0 wanted
@@ -52,3 +54,11 @@ def cross_entropy_error(y: Array, t: Array) -> Array:
             f"cross_entropy_error: labels of shape {t.shape} do not go with probabilities {y.shape}"
         )
     return -np.log(y[np.arange(len(y)), t.reshape(-1)] + 1e-7).sum() / len(y)
+
+
+def perplexity(loss: float) -> float:
+    """exp(loss): how many words seem possible on average, for a mean loss in nats; inf beyond 700.
+
+    Source: book 5.5.2, (5.12), (5.13).
+    """
+    return math.exp(loss) if loss < 700 else math.inf

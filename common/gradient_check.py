@@ -24,11 +24,13 @@ def numeric_gradient(f: Callable[[], Any], x: Array, eps: float = 1e-5) -> Array
     gradient = numpy.empty(x.shape)
     for where in numpy.ndindex(x.shape):
         old = float(x[where])
-        x[where] = old + eps
-        above = float(f())
-        x[where] = old - eps
-        below = float(f())
-        x[where] = old
+        try:
+            x[where] = old + eps
+            above = float(f())
+            x[where] = old - eps
+            below = float(f())
+        finally:
+            x[where] = old
         gradient[where] = (above - below) / (2 * eps)
     return gradient
 

@@ -81,7 +81,7 @@ def remove_duplicate(params: list[Array], grads: list[Any]) -> tuple[list[Array]
     """
     kept: list[Array] = []
     sums: list[Any] = []
-    place: dict[int, int] = {}  # in `kept`, by memory
+    place: dict[Any, int] = {}  # in `kept`, by memory
     for p, g in zip(params, grads, strict=True):
         k = place.setdefault(_memory(p), len(kept))
         if k == len(kept):
@@ -93,13 +93,10 @@ def remove_duplicate(params: list[Array], grads: list[Any]) -> tuple[list[Array]
     return kept, sums
 
 
-def _memory(p: Array) -> int:
-    """What tells shared weights: the array that owns p, if p is the whole of it, else p itself."""
-    owner = p.base
-    if not isinstance(owner, type(p)) or p.size != owner.size:
-        return id(p)
-    layouts = (owner.shape, owner.strides), (owner.T.shape, owner.T.strides)
-    return id(owner) if (p.shape, p.strides) in layouts else id(p)
+def _memory(p: Array) -> Any:
+    """What shared weights have in common: the array that owns the whole of them, and its layout."""
+    owner = p.base if isinstance(p.base, type(p)) and p.base.size == p.size else p
+    return id(owner), min((p.shape, p.strides), (p.T.shape, p.T.strides))
 
 
 def _add(total: Any, g: Any, transposed: bool) -> Any:

@@ -6,8 +6,9 @@ N samples, D inputs, M outputs, C classes, V words; `...` stands for any leading
 Every layer has `forward` and `backward`, and lists `params` and `grads` that go together by
 position. `backward` writes the gradients of the parameters into the arrays of `grads`, which stay
 the same objects for the layer's whole life, and returns the gradient of the input; calling it again
-gives the same again. Arithmetic follows the dtype of the weights. Products are often written
-`a.dot(b)`: it starts half a microsecond sooner than `a @ b`, which small networks feel.
+gives the same again. All in float32 stays float32, all in float64 float64; integers in a product
+take the dtype of the weights. Products are often written `a.dot(b)`: it starts half a microsecond
+sooner than `a @ b`, which small networks feel.
 Source: book 1.2.2, 1.3.4.
 """
 
@@ -64,12 +65,13 @@ class Affine(Layer):
 
     def forward(self, x: Array) -> Array:
         W, b = self.params
+        x = floats(x, W.dtype)
         if x.shape[-1:] != W.shape[:1]:
             raise self._refuse(f"input {x.shape} needs {len(W)} columns, W is {W.shape}")
         self.x_shape, self.x = x.shape, x.reshape(-1, len(W))
         y = self.x.dot(W)
         y += b
-        return y.reshape(*x.shape[:-1], -1)
+        return y.reshape(*x.shape[:-1], len(b))
 
     def backward(self, dy: Array) -> Array:
         W, _ = self.params
@@ -91,6 +93,7 @@ class MatMul(Layer):
 
     def forward(self, x: Array) -> Array:
         (W,) = self.params
+        x = floats(x, W.dtype)
         if x.ndim != 2 or x.shape[1] != len(W):
             raise self._refuse(f"input must be (N, {len(W)}), not {x.shape}")
         self.x = x
@@ -170,6 +173,7 @@ class SoftmaxWithLoss(Layer):
     def forward(self, x: Array, t: Array) -> Array:
         if x.ndim != self.ndim:
             raise self._refuse(f"scores need {self.ndim} dimensions, not shape {x.shape}")
+        x = np.ascontiguousarray(floats(x, "float64"))  # so that its flat form is a view
         self.at_label, self.weight = self._labels(x, to_cpu(t))
         self.shape, x = x.shape, x.reshape(-1, x.shape[-1])
         e = x - x.max(axis=1, keepdims=True)
@@ -179,7 +183,7 @@ class SoftmaxWithLoss(Layer):
         return (np.log(self.total) - label_scores).dot(self.weight)
 
     def backward(self, dout: float = 1) -> Array:
-        weight = self.weight * dout
+        weight = self.weight * float(dout)
         dx = self.e * (weight / self.total)[:, None]
         dx.reshape(-1)[self.at_label] -= weight
         return dx.reshape(self.shape)
@@ -202,7 +206,7 @@ class SoftmaxWithLoss(Layer):
             if self.ignore_label is not None:
                 ignored = ids == self.ignore_label
                 ids = numpy.where(ignored, 0, ids)
-            checked_ids(type(self).__name__, ids, C)
+            ids = checked_ids(type(self).__name__, ids, C)
         else:
             raise self._refuse(
                 f"labels have shape {t.shape}, scores {x.shape} need {x.shape[:-1]}, one id each, "
@@ -235,11 +239,17 @@ class SigmoidWithLoss(Layer):
             raise self._refuse(f"labels have shape {t.shape}, scores have {x.shape}")
         if t.size and not (t.min() >= 0 and t.max() <= 1):
             raise self._refuse(f"labels lie in 0..1, not in {t.min()}..{t.max()}")
-        self.x, self.t = x, np.asarray(t.astype(x.dtype))
+        self.x = x = floats(x, "float64")
+        self.t = np.asarray(t.astype(x.dtype))
         return (relu(x) - x * self.t + np.log1p(np.exp(-np.abs(x)))).mean()
 
     def backward(self, dout: float = 1) -> Array:
-        return (sigmoid(self.x) - self.t) * (dout / self.x.size)
+        return (self.y - self.t) * (float(dout) / self.x.size)
+
+    @property
+    def y(self) -> Array:
+        """The probabilities of the last forward."""
+        return sigmoid(self.x)
 
 
 class Dropout(Layer):
@@ -258,7 +268,7 @@ class Dropout(Layer):
         super().__init__()
         if not 0 <= dropout_ratio < 1:
             raise self._refuse(f"dropout_ratio is at least 0 and below 1, not {dropout_ratio}")
-        self.dropout_ratio = dropout_ratio
+        self.dropout_ratio = float(dropout_ratio)
         self.rng = np.random.default_rng(int(generator(rng).integers(2**63)))
 
     def forward(self, x: Array, train_flg: bool = True) -> Array:
@@ -305,8 +315,13 @@ class Embedding(Layer):
             add_rows(dW, ids, rows)
 
 
+def floats(x: Array, dtype: Any) -> Array:
+    """`x` if it holds floats; integers, which may be on the host, as `dtype` on the device."""
+    return x if x.dtype.kind == "f" else np.asarray(x, dtype)
+
+
 def checked_ids(who: str, ids: Array, size: int) -> Array:
-    """`ids` on the host if they are integers in 0..size-1, else ValueError in the name of `who`.
+    """`ids` as int64 on the host if they are in 0..size-1, else ValueError in the name of `who`.
 
     Checked here because a negative id would pick from the end, and a GPU wraps any id silently.
     """
@@ -316,4 +331,4 @@ def checked_ids(who: str, ids: Array, size: int) -> Array:
     if ids.size and (ids.min() < 0 or ids.max() >= size):
         bad = ids[(ids < 0) | (ids >= size)][0]
         raise ValueError(f"{who}: id {bad} is not in 0..{size - 1}")
-    return ids
+    return ids.astype(numpy.int64, copy=False)  # because products of small integers wrap around

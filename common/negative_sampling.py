@@ -30,7 +30,7 @@ class EmbeddingDot(Layer):
         self.grads = self.embed.grads
 
     def forward(self, h: Array, idx: Array) -> Array:
-        check_hidden(self, h, idx)
+        check_hidden(self, h, to_cpu(idx))
         self.h, self.rows = h, self.embed.forward(idx)
         return (h * self.rows).sum(axis=1)
 
@@ -82,7 +82,8 @@ class UnigramSampler:
         """k words for each target (N,) -> (N, k) on the host, as if drawn without replacement."""
         target = to_cpu(target)
         sample = self._draw((len(target), self.sample_size))
-        row = numpy.sort(numpy.column_stack([target, sample]), axis=1)
+        row = numpy.concatenate([target[:, None], sample], axis=1)
+        row.sort(axis=1)
         repeats = (row[:, 1:] == row[:, :-1]).any(axis=1)
         for n in numpy.flatnonzero(repeats):
             sample[n] = self._without_repeats(sample[n].tolist(), int(target[n]))
@@ -164,7 +165,7 @@ class NegativeSamplingLoss(Layer):
         self.sampler = UnigramSampler(corpus, power, sample_size, vocab_size=len(W), rng=rng)
 
     def forward(self, h: Array, target: Array) -> Array:
-        check_hidden(self, h, target)
+        check_hidden(self, h, to_cpu(target))
         target = checked_ids("NegativeSamplingLoss", target, self.sampler.vocab_size)
         negatives = self.sampler.get_negative_sample(target)
         rows = self.embed.forward(numpy.concatenate([target[:, None], negatives], axis=1))
@@ -177,7 +178,7 @@ class NegativeSamplingLoss(Layer):
     def backward(self, dout: float = 1) -> Array:
         dscores = sigmoid(self.scores)
         dscores[:, 0] -= 1
-        dscores *= dout / len(self.h)
+        dscores *= float(dout) / len(self.h)
         self.embed.backward(dscores[:, :, None] * self.h[:, None])
         return np.matmul(dscores[:, None], self.rows)[:, 0]
 

@@ -39,7 +39,8 @@ def use(name: str) -> None:
 
 def to_cpu(x: Array) -> Array:
     """`x` as a NumPy array: the same object if it is one, else a copy (waits for the GPU)."""
-    return x.get() if hasattr(x, "get") else numpy.asarray(x)
+    on_gpu = hasattr(x, "get") and hasattr(x, "device")  # dictionaries and data frames have a get
+    return x.get() if on_gpu else numpy.asarray(x)
 
 
 def to_gpu(x: Array) -> Array:

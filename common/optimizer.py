@@ -7,7 +7,8 @@ first call.
 A row-sparse gradient costs only its own rows. The other rows rest, although a gradient of zero
 would still move them by their momentum and let their state fade; both is made up for when a row is
 next part of a gradient (`catch_up`). The result is that of dense gradients, except that a model
-sees a resting row without what it has yet to catch up with.  Source: book 1.3.6.
+sees a resting row without what it has yet to catch up with. Adam has a rule of its own.
+Source: book 1.3.6.
 """
 
 import math
@@ -194,7 +195,8 @@ class Adam(Optimizer):
 
     A gradient moves w in this and the following updates, by shares that fade with beta1. The rows
     of a row-sparse gradient go at once to where it would carry them,
-        v = beta2^(updates since) v + (1 - beta2) g^2;  w -= lr * sqrt(1 - beta2^iter) * g / sqrt(v)
+        v = beta2^(updates since) v + (1 - beta2) g^2
+        w -= lr * sqrt(1 - beta2^iter) * g / (sqrt(v) + 1e-7)
     so they need no m. torch.optim.SparseAdam does without the fading of v between, which leaves
     the vectors of rare words short (compared in ch04/README.md).
     Source: Kingma and Ba 2015; book 1.3.6.

@@ -112,7 +112,8 @@ class TimeLSTM(_LSTMWeights):
         if xs.ndim != 3 or xs.shape[2] != len(Wx) or not xs.shape[1]:
             raise self._refuse(f"input must be (N, T, {len(Wx)}) with T > 0, not {xs.shape}")
         (N, T, _), H, dtype = xs.shape, len(Wh), Wh.dtype
-        x = xs.transpose(1, 0, 2).reshape(T * N, -1)  # time first: a step is one block of memory
+        # Time first, so that what belongs to a step is one block of memory.
+        x = xs.transpose(1, 0, 2).reshape(T * N, len(Wx))
         gates = (x @ Wx).reshape(T, N, 4, H)
         gates += b.reshape(4, H)
         hs, cs = np.empty((T + 1, N, H), dtype), np.empty((T + 1, N, H), dtype)
@@ -173,10 +174,10 @@ class TimeLSTM(_LSTMWeights):
         np.matmul(x.T, rows, out=dWx)
         np.matmul(hs[:T].reshape(T * N, H).T, rows, out=dWh)
         rows.sum(axis=0, out=db)
-        return np.ascontiguousarray((rows @ Wx.T).reshape(T, N, -1).transpose(1, 0, 2))
+        return np.ascontiguousarray((rows @ Wx.T).reshape(T, N, len(Wx)).transpose(1, 0, 2))
 
     def set_state(self, h: Array, c: Array = None) -> None:
-        """Start the next call from h (N, H) and c (N, H); without c, from an empty cell."""
+        """Start the next call, if stateful, from h and c (N, H); without c, from an empty cell."""
         self.h, self.c = h, c
 
     def reset_state(self) -> None:

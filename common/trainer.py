@@ -9,6 +9,7 @@ from typing import Any
 import numpy
 from tqdm import tqdm
 
+from common.functions import perplexity
 from common.gradients import clip_grads, remove_duplicate
 from common.np import Array, np, to_cpu
 from common.plots import show
@@ -56,6 +57,7 @@ class _Loop:
                     self._learn(max_grad)
             self._check_losses(step)
             self.current_epoch += 1
+        self._good.clear()
 
     def _learn(self, max_grad: float | None) -> None:
         """Backward, merge the gradients of shared weights, clip, update."""
@@ -89,10 +91,13 @@ class _Loop:
             if not math.isfinite(loss):
                 for p, kept in zip(self.model.params, self._good, strict=True):
                     p[...] = kept
+                if hasattr(self.model, "reset_state"):
+                    self.model.reset_state()
                 raise FloatingPointError(
                     f"{type(self).__name__}.fit: the loss became {loss} at step {k}, in epoch "
                     f"{self.current_epoch + 1}; the weights are back at those of the last report. "
-                    "A smaller learning rate, or max_grad, usually helps"
+                    "A smaller learning rate, or max_grad, usually helps; go on with a new "
+                    "optimizer, since the state of this one is spoilt"
                 )
         return losses
 
@@ -202,6 +207,7 @@ class RnnlmTrainer(_Loop):
 
         Row n starts at n * (len(x) // N); time_idx moves on by T.  Source: book 5.2.4, 5.2.5.
         """
+        x, t = to_cpu(x), to_cpu(t)
         starts = numpy.arange(batch_size) * (len(x) // batch_size)
         steps = self.time_idx + numpy.arange(time_size)
         where = (starts[:, None] + steps) % len(x)
@@ -251,7 +257,7 @@ class RnnlmTrainer(_Loop):
         self._run(epochs, max_iters, max_grad)
 
     def _of_loss(self, loss: float) -> float:
-        return math.exp(loss) if loss < 700 else math.inf
+        return perplexity(loss)
 
 
 def _on_device(x: Array) -> Array:

@@ -40,7 +40,7 @@ def save_vectors(
     OSError if the file cannot be written.  Source: book 4.3.2, which pickles.
     """
     with _naming("save_vectors", path):
-        if dtype not in ("float16", "float32"):
+        if numpy.dtype(dtype).name not in ("float16", "float32"):
             raise ValueError(f"the dtype is float16 or float32, not {dtype}")
         vecs, words = _checked(word_vecs, _in_order(id_to_word), dtype)
     arrays = {"word_vecs": vecs, VOCABULARY: _bytes(json.dumps(words))}

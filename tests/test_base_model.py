@@ -233,6 +233,17 @@ def test_bad_weight_files_are_refused_with_nothing_changed(case, tmp_path, monke
     assert not (tmp_path / "exploded").exists()
 
 
+@pytest.mark.parametrize(
+    ("dtype", "problem"), [("int8", "must be float"), ("float16", "not finite")]
+)
+def test_weights_that_would_not_survive_are_not_saved(dtype, problem, tmp_path):
+    m = model()
+    m.params[0][0, 0] = 1e6
+    with pytest.raises(ValueError, match=rf"Rnnlm\.save_params: .*{problem}"):
+        m.save_params(tmp_path / "w.npz", dtype=dtype)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(
         FileNotFoundError, match=r"load_params: there is no weight file .*none\.npz"

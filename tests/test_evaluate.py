@@ -46,6 +46,12 @@ def test_blocks_never_wrap_and_leftover_words_are_dropped(length, blocks):
     assert (numpy.diff(rows, axis=1) == 1).all()
 
 
+def test_a_hopeless_model_has_infinite_perplexity():
+    model = Uniform()
+    model.forward = lambda xs, ts: 800.0
+    assert eval_perplexity(model, numpy.arange(11), 2, 5) == math.inf
+
+
 def test_the_state_is_fresh_before_and_after():
     model = Uniform()
     eval_perplexity(model, numpy.arange(11), 2, 5)

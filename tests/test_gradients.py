@@ -83,6 +83,14 @@ def test_gradients_of_shared_weights_are_summed(r, shape, kinds, tied):
 
 
 @both
+def test_a_weight_that_is_itself_a_view_is_still_one_weight():
+    W = np.arange(12.0).reshape(3, 4)
+    params, (g,) = remove_duplicate([W, W.T], [np.ones((3, 4)), np.ones((4, 3))])
+    assert params[0] is W
+    assert float(g.min()) == 2
+
+
+@both
 def test_row_sparse_gradients_of_one_matrix_stay_row_sparse():
     W = np.zeros((5, 2))
     first, second = row_sparse(5, [0, 3], np.ones((2, 2))), row_sparse(5, [3, 4], np.ones((2, 2)))

@@ -6,6 +6,7 @@ import numpy
 import pytest
 
 from common.functions import cross_entropy_error, softmax
+from common.gradients import to_dense
 from common.layers import (
     Affine,
     Dropout,
@@ -183,3 +184,49 @@ def test_ids_may_come_from_the_device():
 def test_dropout_refuses_a_ratio_that_is_no_share(ratio):
     with refused("Dropout: dropout_ratio"):
         Dropout(ratio)
+
+
+def test_scores_in_any_memory_order_have_the_same_gradient(r):
+    x, t = r(4, 5), numpy.array([0, 4, 2, 2])
+    first, second = SoftmaxWithLoss(), SoftmaxWithLoss()
+    first.forward(x, t)
+    second.forward(np.asfortranarray(x), t)
+    numpy.testing.assert_array_equal(to_cpu(first.backward()), to_cpu(second.backward()))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "uint64"])
+def test_ids_of_any_integer_type_are_the_same_ids(dtype):
+    idx = numpy.array([0, 200, 200], dtype)
+    for layer in Embedding(np.zeros((256, 100))), Embedding(np.zeros((256, 100)), sparse=True):
+        layer.forward(idx)
+        layer.backward(np.ones((3, 100)))
+        assert numpy.flatnonzero(
+            numpy.asarray(to_cpu(to_dense(layer.grads[0])))[:, 0]
+        ).tolist() == [0, 200]
+    numpy.testing.assert_allclose(
+        float(SoftmaxWithLoss().forward(np.zeros((3, 256)), idx)), numpy.log(256)
+    )
+
+
+def test_integers_compute_like_floats():
+    x = numpy.array([[1, 2], [3, 4]])
+    W, b = np.ones((2, 3), dtype="f"), np.zeros(3, dtype="f")
+    y = Affine(W, b).forward(x)
+    assert y.dtype == "float32"
+    numpy.testing.assert_array_equal(to_cpu(y)[:, 0], [3, 7])
+    assert MatMul(W).forward(x).dtype == "float32"
+    t = numpy.array([0, 1])
+    assert float(SoftmaxWithLoss().forward(x, t)) == float(
+        SoftmaxWithLoss().forward(np.asarray(x, dtype=float), t)
+    )
+    half = numpy.array([[0.5, 1], [0.5, 1]])
+    assert float(SigmoidWithLoss().forward(np.asarray(x), half)) == float(
+        SigmoidWithLoss().forward(np.asarray(x, dtype=float), half)
+    )
+
+
+def test_an_empty_batch_is_an_empty_result():
+    layer = Affine(np.ones((2, 3)), np.ones(3))
+    assert layer.forward(np.zeros((0, 2))).shape == (0, 3)
+    assert layer.backward(np.zeros((0, 3))).shape == (0, 2)
+    assert float(np.abs(layer.grads[0]).max()) == 0
