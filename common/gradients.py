@@ -81,22 +81,27 @@ def remove_duplicate(params: list[Array], grads: list[Any]) -> tuple[list[Array]
     """
     kept: list[Array] = []
     sums: list[Any] = []
-    place: dict[Any, int] = {}  # in `kept`, by memory
+    place: dict[int, int] = {}  # in `kept`, by the array that owns the memory
     for p, g in zip(params, grads, strict=True):
-        k = place.setdefault(_memory(p), len(kept))
-        if k == len(kept):
+        k = place.setdefault(id(_owner(p)), len(kept))
+        if k < len(kept) and _layout(p) == _layout(kept[k]):
+            sums[k] = _add(sums[k], g, transposed=False)
+        elif k < len(kept) and _layout(p.T) == _layout(kept[k]):
+            sums[k] = _add(sums[k], g, transposed=True)
+        else:
             kept.append(p)
             sums.append(g)
-        else:
-            same = (p.shape, p.strides) == (kept[k].shape, kept[k].strides)
-            sums[k] = _add(sums[k], g, transposed=not same)
     return kept, sums
 
 
-def _memory(p: Array) -> Any:
-    """What shared weights have in common: the array that owns the whole of them, and its layout."""
-    owner = p.base if isinstance(p.base, type(p)) and p.base.size == p.size else p
-    return id(owner), min((p.shape, p.strides), (p.T.shape, p.T.strides))
+def _owner(p: Array) -> Array:
+    """The array that owns the memory of p, if p is the whole of it, else p itself."""
+    owner = p.base
+    return owner if isinstance(owner, type(p)) and owner.size == p.size else p
+
+
+def _layout(p: Array) -> Any:
+    return p.shape, p.strides
 
 
 def _add(total: Any, g: Any, transposed: bool) -> Any:

@@ -65,13 +65,13 @@ class Affine(Layer):
 
     def forward(self, x: Array) -> Array:
         W, b = self.params
-        x = floats(x, W.dtype)
-        if x.shape[-1:] != W.shape[:1]:
-            raise self._refuse(f"input {x.shape} needs {len(W)} columns, W is {W.shape}")
-        self.x_shape, self.x = x.shape, x.reshape(-1, len(W))
+        shape = x.shape
+        if shape[-1:] != W.shape[:1]:
+            raise self._refuse(f"input {shape} needs {len(W)} columns, W is {W.shape}")
+        self.x_shape, self.x = shape, floats(x, W.dtype).reshape(-1, len(W))
         y = self.x.dot(W)
         y += b
-        return y.reshape(*x.shape[:-1], len(b))
+        return y.reshape(shape[:-1] + b.shape)
 
     def backward(self, dy: Array) -> Array:
         W, _ = self.params
@@ -215,7 +215,8 @@ class SoftmaxWithLoss(Layer):
         count = len(ids) if ignored is None else numpy.count_nonzero(~ignored)
         if not count:
             raise self._refuse(f"none of the {len(ids)} positions has a label")
-        weight = numpy.full(len(ids), 1 / count, x.dtype)
+        weight = numpy.empty(len(ids), x.dtype)
+        weight.fill(1 / count)
         if ignored is not None:
             weight[ignored] = 0
         return np.asarray(numpy.arange(len(ids)) * C + ids), np.asarray(weight)

@@ -12,6 +12,7 @@ Source: book 1.3.6.
 """
 
 import math
+from itertools import repeat
 from typing import Any
 
 from common.gradients import RowSparse
@@ -45,9 +46,9 @@ class Optimizer:
                 f"{type(self).__name__}.update: parameters {shapes} do not go with gradients "
                 f"{[g.shape for g in grads]}"
             )
-        states = self._state(params) if self.state_names else []
+        states = zip(*self._state(params), strict=True) if self.state_names else repeat(())
         self.iter += 1
-        for k, (p, g, *state) in enumerate(zip(params, grads, *states, strict=True)):
+        for k, (p, g, state) in enumerate(zip(params, grads, states)):  # noqa: B905 - repeat(())
             if isinstance(g, RowSparse):
                 self.update_rows(p, g, self._missed(k, p, g) if state else None, *state)
             else:
