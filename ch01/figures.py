@@ -22,8 +22,8 @@ def square(x: Array) -> tuple[Array, Array]:
     return y, branch.backward(*multiply.backward(np.ones_like(y)))
 
 
-def plot_sigmoid() -> None:
-    """Figure 1-10: the curve of 1 / (1 + exp(-x))."""
+def plot_sigmoid(file: str = "fig_1_10_sigmoid.png") -> None:
+    """Figure 1-10, again in figure 4-9: the curve of 1 / (1 + exp(-x))."""
     import matplotlib.pyplot as plt
 
     x = np.linspace(-5, 5, 201)
@@ -32,7 +32,7 @@ def plot_sigmoid() -> None:
     plt.ylabel("sigmoid(x)")
     plt.yticks([0, 0.5, 1])
     plt.grid(alpha=0.4)
-    show("fig_1_10_sigmoid.png")
+    show(file)
 
 
 def plot_tangent(at: float) -> None:

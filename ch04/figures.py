@@ -8,27 +8,13 @@ Figure 4-20 is drawn by show_vectors, the loss curve by train.  Source: book 4.2
 
 import numpy
 
+from ch01.figures import plot_sigmoid
 from common.cli import arguments
-from common.functions import sigmoid
 from common.negative_sampling import UnigramSampler
-from common.np import np, to_cpu
 from common.plots import show
 from dataset import grammar
 
 RANKS = (1, 2, 4, 8, 16, 32, 64, 128)
-
-
-def plot_sigmoid() -> None:
-    """Figure 4-9, right: the score of a question turned into the probability of a yes."""
-    import matplotlib.pyplot as plt
-
-    x = np.linspace(-6, 6, 241)
-    plt.plot(to_cpu(x), to_cpu(sigmoid(x)))
-    plt.xlabel("score x")
-    plt.ylabel("sigmoid(x)")
-    plt.yticks([0, 0.5, 1])
-    plt.grid(alpha=0.4)
-    show("fig_4_9_sigmoid.png")
 
 
 def plot_sampling(power: float, draws: int, seed: int) -> None:
@@ -66,7 +52,7 @@ def main(power: float = 0.75, draws: int = 10000, seed: int = 0) -> None:
     draws  how many words to draw
     seed   decides which
     """
-    plot_sigmoid()
+    plot_sigmoid("fig_4_9_sigmoid.png")
     plot_sampling(power, draws, seed)
 
 

@@ -2,15 +2,9 @@
 
 import importlib
 import math
-import os
 import re
-import shutil
-import subprocess
-import sys
 import textwrap
-from pathlib import Path
 
-import matplotlib.image
 import matplotlib.pyplot as plt
 import numpy
 import pytest
@@ -28,8 +22,8 @@ from common.optimizer import SGD
 from common.rng import generator, randn
 from common.trainer import RnnlmTrainer, Trainer
 from dataset import spiral
+from tests.scripts import ROOT, assert_not_blank, copy_packages, run
 
-ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ["figures", "forward_net", "show_spiral_dataset", "train", "train_custom_loop"]
 
 
@@ -389,13 +383,6 @@ def drawn(monkeypatch):
     plt.close("all")
 
 
-def assert_not_blank(path):
-    image = matplotlib.image.imread(path)[:, :, :3]
-    assert min(image.shape[:2]) > 300
-    assert len(numpy.unique(image.reshape(-1, 3), axis=0)) > 10
-    assert (image < 0.9).any(axis=2).mean() > 0.005
-
-
 @pytest.mark.parametrize(
     ("main", "options", "names"),
     [
@@ -549,22 +536,7 @@ def test_matplotlib_is_only_imported_to_draw():
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
     """A copy of the packages that chapter 1 needs, to be written into."""
-    root = tmp_path_factory.mktemp("checkout")
-    only_code = shutil.ignore_patterns("__pycache__", "*.txt", "*.npz", "*.pkl", "*.png")
-    for name in ("ch01", "common", "dataset"):
-        shutil.copytree(ROOT / name, root / name, ignore=only_code)
-    return root
-
-
-def run(*argv, cwd, status=0, installed=None):
-    """Run Python as someone would who has no display, and the packages in a folder `installed`."""
-    env = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "PYTHONPATH", "DLFS2_GPU")}
-    env |= {"MPLBACKEND": "Agg"} | ({"PYTHONPATH": str(installed)} if installed else {})
-    done = subprocess.run(
-        [sys.executable, *argv], cwd=cwd, env=env, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == status, done.stderr
-    return done
+    return copy_packages(tmp_path_factory.mktemp("checkout"), "ch01", "common", "dataset")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

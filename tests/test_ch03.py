@@ -2,14 +2,8 @@
 
 import functools
 import math
-import os
 import re
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
-import matplotlib.image
 import matplotlib.pyplot as plt
 import numpy
 import pytest
@@ -28,8 +22,8 @@ from common.rng import generator, randn
 from common.trainer import Trainer
 from common.util import convert_one_hot, create_contexts_target, preprocess
 from tests import cupy_stand_in
+from tests.scripts import ROOT, assert_not_blank, copy_packages, run
 
-ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ["cbow_predict", "figures", "train"]
 MODELS = [SimpleCBOW, SimpleSkipGram]
 
@@ -467,12 +461,6 @@ def drawn(monkeypatch):
     plt.close("all")
 
 
-def assert_not_blank(path):
-    image = matplotlib.image.imread(path)[:, :, :3]
-    assert min(image.shape[:2]) > 300
-    assert (image < 0.9).any(axis=2).mean() > 0.005
-
-
 @both
 def test_scripts_save_their_figures(folder, capsys):
     train.main(max_epoch=3)
@@ -540,22 +528,7 @@ def test_the_tables_hold_words_ids_and_one_hot_vectors(drawn, capsys):
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
     """A copy of the packages that chapter 3 needs, to be written into."""
-    root = tmp_path_factory.mktemp("checkout")
-    only_code = shutil.ignore_patterns("__pycache__", "*.txt", "*.npz", "*.pkl", "*.png")
-    for name in ("ch03", "common"):
-        shutil.copytree(ROOT / name, root / name, ignore=only_code)
-    return root
-
-
-def run(*argv, cwd, status=0, installed=None):
-    """Run Python as someone would who has no display, and the packages in a folder `installed`."""
-    env = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "PYTHONPATH", "DLFS2_GPU")}
-    env |= {"MPLBACKEND": "Agg"} | ({"PYTHONPATH": str(installed)} if installed else {})
-    done = subprocess.run(
-        [sys.executable, *argv], cwd=cwd, env=env, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == status, done.stderr
-    return done
+    return copy_packages(tmp_path_factory.mktemp("checkout"), "ch03", "common")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
