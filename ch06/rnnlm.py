@@ -3,6 +3,7 @@
 import math
 
 from common.base_model import Chain
+from common.np import Array
 from common.rng import Seed, generator, randn
 from common.time_layers import TimeAffine, TimeEmbedding, TimeLSTM, TimeSoftmaxWithLoss, np
 
@@ -43,6 +44,15 @@ class Rnnlm(Chain):
             TimeAffine(affine_W, affine_b),
         ]
         super().__init__(layers, TimeSoftmaxWithLoss())
+
+    def forward(self, xs: Array, ts: Array) -> Array:
+        """Mean loss; ids or labels that are refused leave the state where it was."""
+        state = self.lstm_layer.h, self.lstm_layer.c
+        try:
+            return super().forward(xs, ts)
+        except ValueError:
+            self.lstm_layer.set_state(*state)
+            raise
 
     def reset_state(self) -> None:
         """Forget what was read so far: a new text begins."""

@@ -41,6 +41,16 @@ def r():
 
 
 @pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder to work in; no figure may stay open behind a test."""
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    import matplotlib.pyplot as plt
+
+    assert plt.get_fignums() == []
+
+
+@pytest.fixture
 def torch():
     return pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[bench]'")
 

@@ -363,14 +363,6 @@ def test_training_runs_on_both_array_libraries(backend, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """An empty folder to work in; no figure may stay open behind a test."""
-    monkeypatch.chdir(tmp_path)
-    yield tmp_path
-    assert plt.get_fignums() == []
-
-
-@pytest.fixture
 def drawn(monkeypatch):
     """The axes of the figures that a script would show, by file name."""
     axes = {}

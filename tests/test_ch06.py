@@ -142,6 +142,8 @@ def test_bad_ids_and_labels_are_refused_with_nothing_changed():
     model = Rnnlm(7, 3, 4, rng=0)
     before = [p.copy() for p in model.params]
     good = ids(2, 3)
+    model.forward(good, good)
+    h, c = model.lstm_layer.h.copy(), model.lstm_layer.c.copy()
     for xs, ts, problem in [
         (good + 7, good, r"TimeEmbedding: id \d+ is not in 0\.\.6"),
         (good - 7, good, r"TimeEmbedding: id -\d is not in 0\.\.6"),
@@ -151,7 +153,8 @@ def test_bad_ids_and_labels_are_refused_with_nothing_changed():
     ]:
         with pytest.raises(ValueError, match=problem):
             model.forward(xs, ts)
-    for p, was in zip(model.params, before, strict=True):
+    state = model.lstm_layer.h, model.lstm_layer.c
+    for p, was in zip([*model.params, *state], [*before, h, c], strict=True):
         numpy.testing.assert_array_equal(p, was)
 
 

@@ -187,6 +187,14 @@ class TestRnnlmTrainer:
             trainer(RnnlmTrainer).fit(*data, 1, 2, 5)
 
 
+def test_after_a_loss_that_is_no_number_the_state_is_fresh():
+    t, resets = trainer(RnnlmTrainer, losses=[math.nan]), []
+    t.model.reset_state = lambda: resets.append(1)
+    with pytest.raises(FloatingPointError, match="go on with a new optimizer"):
+        t.fit(*text(20), 1, 2, 5)
+    assert resets == [1]
+
+
 def test_the_trainers_are_repeatable_by_seed():
     def order(seed):
         t = trainer(Trainer)
