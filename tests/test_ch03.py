@@ -552,12 +552,14 @@ def test_help_explains_the_flags_and_an_unknown_model_is_named(checkout):
 TYPED = """
 import sys
 sys.path.append('..')
+import numpy as np
 from common.trainer import Trainer
 from common.optimizer import Adam
 from simple_cbow import SimpleCBOW
 from simple_skip_gram import SimpleSkipGram
 from common.util import preprocess, create_contexts_target, convert_one_hot
 
+np.random.seed(0)  # without it, a vector with an exponent may take two lines to print
 corpus, word_to_id, id_to_word = preprocess('You say goodbye and I say hello.')
 contexts, target = create_contexts_target(corpus, 1)
 size = len(word_to_id)
@@ -569,7 +571,7 @@ for make in SimpleCBOW, SimpleSkipGram:
     trainer.fit(contexts, target, 200, 3)
     trainer.plot()
     for k, word in id_to_word.items():
-        print(word, model.word_vecs[k])
+        print(word, model.word_vecs[k].round(3))
     print(len(trainer.loss_list), trainer.loss_list[-1] < trainer.loss_list[0] - 0.2)
 """
 
