@@ -5,7 +5,6 @@ the class, the shapes and the library's version. The book's old files, a pickled
 arrays, are read as well, by an unpickler that can build NumPy arrays and nothing else.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,10 @@ import numpy
 from numpy.typing import DTypeLike
 
 from common import __version__
-from common.files import write_whole
+from common.files import read_npz, write_npz
+from common.gradients import owner
 from common.np import Array, np, to_cpu
 from common.safe_pickle import read_pickle
-
-HEADER = "header.json"
 
 
 class BaseModel:
@@ -49,10 +47,7 @@ class BaseModel:
         if numpy.dtype(dtype).name not in ("float16", "float32", "float64"):
             raise ValueError(f"{type(self).__name__}.save_params: dtype must be float, not {dtype}")
         with numpy.errstate(over="ignore"):  # told below
-            arrays = {
-                name: to_cpu(p).astype(dtype)
-                for name, p in zip(self.param_names(), self.params, strict=True)
-            }
+            arrays = {name: to_cpu(p).astype(dtype) for name, p in self._weights().items()}
         for name, a in arrays.items():
             if not numpy.isfinite(a).all():
                 raise ValueError(
@@ -63,8 +58,7 @@ class BaseModel:
             "shapes": {name: a.shape for name, a in arrays.items()},
             "dlfs2": __version__,
         }
-        arrays[HEADER] = numpy.frombuffer(json.dumps(header).encode(), numpy.uint8)
-        write_whole(path, lambda file: numpy.savez(file, **arrays))
+        write_npz(path, header, arrays)
 
     def load_params(self, file_name: str | Path | None = None) -> None:
         """Copy the parameters of `file_name` into this model's arrays, in place.
@@ -79,10 +73,11 @@ class BaseModel:
             zipped = file.read(2) == b"PK"
         try:
             arrays = self._read_npz(path) if zipped else _read_pickle(path)
-            self._check(arrays)
+            params = [*self._weights().values()] if zipped else self.params
+            self._check(arrays, params)
         except ValueError as error:
             raise ValueError(f"{type(self).__name__}.load_params: {path}: {error}") from error
-        for p, a in zip(self.params, arrays, strict=True):
+        for p, a in zip(params, arrays, strict=True):
             p[...] = np.asarray(a.astype(p.dtype))
 
     def param_names(self) -> list[str]:
@@ -96,30 +91,31 @@ class BaseModel:
             return [f"params.{k}" for k in range(len(self.params))]
         return names
 
+    def _weights(self) -> dict[str, Array]:
+        """Every weight once, by name; of shared ones the first."""
+        once: dict[int, tuple[str, Array]] = {}
+        for name, p in zip(self.param_names(), self.params, strict=True):
+            once.setdefault(id(owner(p)), (name, p))
+        return dict(once.values())
+
     def _default_file(self) -> str:
         return f"{type(self).__name__}.npz"
 
     def _read_npz(self, path: Path) -> list[Array]:
-        try:
-            with path.open("rb") as raw, numpy.load(raw, allow_pickle=False) as file:
-                content = {name: file[name] for name in file.files}
-            header = json.loads(content.pop(HEADER).tobytes())
-            written_by = header["class"]
-        except Exception as error:  # a damaged zip file can raise almost anything
-            raise ValueError(f"not a readable weight file ({error})") from error
-        if written_by != type(self).__name__:
-            raise ValueError(f"holds the weights of {written_by}")
-        names = self.param_names()
+        header, content = read_npz(path, "weight file")
+        if header.get("class") != type(self).__name__:
+            raise ValueError(f"holds the weights of {header.get('class')}")
+        names = list(self._weights())
         if list(content) != names:
             raise ValueError(f"holds the arrays {list(content)}, the model needs {names}")
         return list(content.values())
 
-    def _check(self, arrays: list[Array]) -> None:
+    def _check(self, arrays: list[Array], params: list[Array]) -> None:
         for a in arrays:
             if not isinstance(a, numpy.ndarray) or a.dtype.kind != "f":
                 kind = a.dtype if isinstance(a, numpy.ndarray) else type(a).__name__
                 raise ValueError(f"holds {kind} where an array of floats is needed")
-        shapes, needed = [a.shape for a in arrays], [p.shape for p in self.params]
+        shapes, needed = [a.shape for a in arrays], [p.shape for p in params]
         if shapes != needed:
             raise ValueError(f"holds arrays of shapes {shapes}, the model needs {needed}")
 

@@ -2,6 +2,8 @@
 
 import argparse
 import inspect
+import signal
+import sys
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -29,6 +31,17 @@ def arguments(main: Callable[..., Any], argv: list[str] | None = None) -> dict[s
         flag = "--" + name.replace("_", "-")
         parser.add_argument(flag, default=default, help=helps.get(name, " "), **how)
     return vars(parser.parse_args(argv))
+
+
+def run(main: Callable[..., Any]) -> None:
+    """Call `main` with what the command line says; Ctrl-C or SIGTERM end it without a traceback.
+
+    The exit status is then the usual one, 128 and the signal's number.
+    """
+    try:
+        main(**arguments(main))
+    except KeyboardInterrupt as stop:
+        sys.exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
 
 
 def _type(parameter: inspect.Parameter) -> Any:

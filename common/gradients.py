@@ -83,7 +83,7 @@ def remove_duplicate(params: list[Array], grads: list[Any]) -> tuple[list[Array]
     sums: list[Any] = []
     place: dict[int, int] = {}  # in `kept`, by the array that owns the memory
     for p, g in zip(params, grads, strict=True):
-        k = place.setdefault(id(_owner(p)), len(kept))
+        k = place.setdefault(id(owner(p)), len(kept))
         if k < len(kept) and _layout(p) == _layout(kept[k]):
             sums[k] = _add(sums[k], g, transposed=False)
         elif k < len(kept) and _layout(p.T) == _layout(kept[k]):
@@ -94,10 +94,15 @@ def remove_duplicate(params: list[Array], grads: list[Any]) -> tuple[list[Array]
     return kept, sums
 
 
-def _owner(p: Array) -> Array:
+def distinct(params: list[Array]) -> list[Array]:
+    """Every weight once: shared ones as the array that owns the memory."""
+    return list({id(owner(p)): owner(p) for p in params}.values())
+
+
+def owner(p: Array) -> Array:
     """The array that owns the memory of p, if p is the whole of it, else p itself."""
-    owner = p.base
-    return owner if isinstance(owner, type(p)) and owner.size == p.size else p
+    base = p.base
+    return base if isinstance(base, type(p)) and base.size == p.size else p
 
 
 def _layout(p: Array) -> Any:

@@ -176,6 +176,11 @@ class TimeLSTM(_LSTMWeights):
         rows.sum(axis=0, out=db)
         return np.ascontiguousarray((rows @ Wx.T).reshape(T, N, len(Wx)).transpose(1, 0, 2))
 
+    @property
+    def state(self) -> tuple[Array, Array]:
+        """h and c (N, H) as `set_state` takes them, None before the first call."""
+        return self.h, self.c
+
     def set_state(self, h: Array, c: Array = None) -> None:
         """Start the next call, if stateful, from h and c (N, H); without c, from an empty cell."""
         self.h, self.c = h, c

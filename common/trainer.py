@@ -2,15 +2,17 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy
 from tqdm import tqdm
 
+from common.checkpoint import Checkpoint
 from common.functions import perplexity
-from common.gradients import clip_grads, remove_duplicate
+from common.gradients import clip_grads, distinct, remove_duplicate
+from common.interrupts import DeferredInterrupts
 from common.np import Array, np, to_cpu
 from common.plots import show
 from common.rng import Seed, generator
@@ -21,43 +23,96 @@ Batch = tuple[Array, Array]
 
 
 class _Loop:
-    """What the trainers share: the step, the reports, the plot. They differ in their batches."""
+    """What the trainers share: steps, reports, checkpoints, the plot. They differ in their batches.
+
+    epoch_list  what `after_epoch` returned after each epoch of the last call of `fit`
+    """
 
     _quantity = "loss"
     _history = "loss_list"
+    progress: tuple[str, ...] = (
+        *("current_epoch", "epoch_list"),
+        *("_epochs", "_iters", "_step", "_losses", "_seconds"),
+    )
 
     def __init__(self, model: Any, optimizer: Any) -> None:
         self.model = model
         self.optimizer = optimizer
         self.eval_interval: int | None = None
         self.current_epoch = 0
+        self.epoch_list: list[Any] = []
+
+    def _begin_epoch(self) -> None:
+        """Called before the first batch of every epoch."""
+
+    def _batch(self, k: int) -> Batch:
+        """Batch k of the epoch; they are asked for in order."""
+        raise NotImplementedError
 
     def _run(
-        self, epochs: Iterable[Iterable[Batch]], max_iters: int, max_grad: float | None
+        self,
+        max_epoch: int,
+        max_iters: int,
+        settings: dict[str, Any],
+        checkpoint: str | Path | None,
+        resume: bool,
+        checkpoint_interval: int,
+        after_epoch: Callable[[], Any] | None,
     ) -> None:
-        """Train on every batch of every epoch, printing and keeping a report now and then."""
+        """Train on every batch of every epoch, with a report and a checkpoint now and then."""
+        self._epochs = self._iters = 0  # of this call, of this epoch
+        self._step, self._seconds = 0, 0.0
         self._losses: list[Any] = []  # on the device until a report: reading one waits for it
-        self._good = [p.copy() for p in self.model.params]
-        step, start = 0, time.monotonic()
-        for batches in epochs:
-            epoch = self.current_epoch + 1
-            bar = tqdm(batches, f"epoch {epoch}", max_iters, leave=False, disable=None)
-            for iters, batch in enumerate(bar):
-                with numpy.errstate(over="ignore", invalid="ignore"):  # _check_losses says it
-                    self._losses.append(self.model.forward(*batch))
-                    step += 1
-                    if iters % (self.eval_interval or max_iters) == 0:
-                        loss = self._settle(step)
-                        if self.eval_interval is not None:
-                            seconds = time.monotonic() - start
-                            bar.write(
-                                f"| epoch {epoch} |  iter {iters + 1} / {max_iters} "
-                                f"| time {seconds:.0f}[s] | {self._report(loss)}"
-                            )
-                    self._learn(max_grad)
-            self._check_losses(step)
-            self.current_epoch += 1
+        self.epoch_list = []
+        self._open(checkpoint, resume, settings)
+        self._good = [p.copy() for p in distinct(self.model.params)]
+        start = time.monotonic() - self._seconds
+        with DeferredInterrupts() as interrupts:
+            while self._epochs < max_epoch:
+                epoch = self.current_epoch + 1
+                if self._iters == 0:
+                    self._begin_epoch()
+                how: dict[str, Any] = {"initial": self._iters, "total": max_iters, "leave": False}
+                bar = tqdm(range(self._iters, max_iters), f"epoch {epoch}", disable=None, **how)
+                for k in bar:
+                    with numpy.errstate(over="ignore", invalid="ignore"):  # _check_losses says it
+                        self._losses.append(self.model.forward(*self._batch(k)))
+                        self._step += 1
+                        self._seconds = time.monotonic() - start
+                        if k % (self.eval_interval or max_iters) == 0:
+                            loss = self._settle()
+                            if self.eval_interval is not None:
+                                bar.write(
+                                    f"| epoch {epoch} |  iter {k + 1} / {max_iters} "
+                                    f"| time {self._seconds:.0f}[s] | {self._report(loss)}"
+                                )
+                        self._learn(settings["max_grad"])
+                    self._iters = k + 1
+                    due = self._iters == max_iters or self._iters % checkpoint_interval == 0
+                    if due or interrupts.caught:
+                        self._save()
+                    interrupts.raise_caught()
+                self._check_losses()
+                if after_epoch is not None:
+                    self.epoch_list.append(after_epoch())
+                self._epochs, self._iters = self._epochs + 1, 0
+                self.current_epoch += 1
+            self._save(finished=True)
         self._good.clear()
+
+    def _open(self, path: str | Path | None, resume: bool, settings: dict[str, Any]) -> None:
+        """Begin a run, or go on with the one in the file."""
+        if path is None and resume:
+            raise self._refuse("resume=True needs the name of a checkpoint")
+        self._checkpoint = None if path is None else Checkpoint(path, self, settings)
+        if self._checkpoint is not None:
+            (self._checkpoint.resume if resume else self._checkpoint.begin)()
+
+    def _save(self, *, finished: bool = False) -> None:
+        """Save the run, unless its weights are spoilt, which the next loss will tell."""
+        if self._checkpoint and all(np.isfinite(p).all() for p in distinct(self.model.params)):
+            self._losses = self._check_losses()
+            self._checkpoint.save(finished)
 
     def _learn(self, max_grad: float | None) -> None:
         """Backward, merge the gradients of shared weights, clip, update."""
@@ -72,24 +127,24 @@ class _Loop:
         getattr(self, self._history).append(value)
         return f"{self._quantity} {value:.2f}"
 
-    def _settle(self, step: int) -> float:
+    def _settle(self) -> float:
         """The mean of the losses since last time; the weights of now are the good ones now."""
-        losses = self._check_losses(step)
+        losses = self._check_losses()
         self._losses.clear()
-        for kept, p in zip(self._good, self.model.params, strict=True):
+        for kept, p in zip(self._good, distinct(self.model.params), strict=True):
             kept[...] = p
         return math.fsum(losses) / len(losses)
 
-    def _check_losses(self, step: int) -> list[float]:
-        """The losses since last time, of which `step` made the latest.
+    def _check_losses(self) -> list[float]:
+        """The losses since last time.
 
         If one is not finite, the weights go back to the good ones, and FloatingPointError names
         the step.
         """
         losses = [float(loss) for loss in self._losses]
-        for k, loss in enumerate(losses, start=step - len(losses) + 1):
+        for k, loss in enumerate(losses, start=self._step - len(losses) + 1):
             if not math.isfinite(loss):
-                for p, kept in zip(self.model.params, self._good, strict=True):
+                for p, kept in zip(distinct(self.model.params), self._good, strict=True):
                     p[...] = kept
                 if hasattr(self.model, "reset_state"):
                     self.model.reset_state()
@@ -140,6 +195,8 @@ class Trainer(_Loop):
     Source: book 1.4.4.
     """
 
+    progress = (*_Loop.progress, "loss_list", "_order")
+
     def __init__(self, model: Any, optimizer: Any) -> None:
         super().__init__(model, optimizer)
         self.loss_list: list[float] = []
@@ -154,6 +211,10 @@ class Trainer(_Loop):
         eval_interval: int | None = 20,
         *,
         rng: Seed = None,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        checkpoint_interval: int = 1000,
+        after_epoch: Callable[[], Any] | None = None,
     ) -> None:
         """Go through the data max_epoch times, in a new order each time.
 
@@ -162,27 +223,52 @@ class Trainer(_Loop):
         max_grad       largest joint length of the gradients; None does not clip
         eval_interval  iterations from report to report; None reports nothing
         rng            seed or Generator of the order; None follows NumPy's global seed
-        Raises ValueError for data that cannot be trained on, FloatingPointError if the loss stops
-        being finite (seen at the next report); the weights are then those of the last report.
+        checkpoint     a file that keeps the run: saved every checkpoint_interval iterations, at the
+                       end of each epoch, and before Ctrl-C or SIGTERM end the run
+        resume         go on with the run in that file, as if it had never stopped. Model, optimizer
+                       and data must be made as they were at first, seeds included; max_epoch may
+                       differ
+        after_epoch    called after each epoch; what it returns (a number, a text, an array) is kept
+                       in `epoch_list`
+
+        Ctrl-C and SIGTERM end the run after a whole step, as KeyboardInterrupt.
+        Raises ValueError for data that cannot be trained on, for a checkpoint that is damaged or of
+        another run, and for one that is not finished unless it is resumed; FileNotFoundError where
+        there is none to resume; FloatingPointError if the loss stops being finite (seen at the next
+        report); the weights are then those of the last report or resume.
         """
         x, t = to_cpu(x), to_cpu(t)
-        self._check(max_epoch=max_epoch, batch_size=batch_size, eval_interval=eval_interval)
+        self._check(
+            max_epoch=max_epoch,
+            batch_size=batch_size,
+            eval_interval=eval_interval,
+            checkpoint_interval=checkpoint_interval,
+        )
         if len(x) != len(t):
             raise self._refuse(f"{len(x)} samples do not go with {len(t)} labels")
         if batch_size > len(x):
             raise self._refuse(f"a batch of {batch_size} needs more than the {len(x)} samples")
         self.eval_interval = eval_interval
-        rng = generator(rng)
-        epochs = (self._batches(x, t, batch_size, rng) for _ in range(max_epoch))
-        self._run(epochs, len(x) // batch_size, max_grad)
+        self._data, self._batch_size, self._rng = (x, t), batch_size, generator(rng)
+        self._order = numpy.empty(0, int)
+        settings = {"batch_size": batch_size, "max_grad": max_grad, "eval_interval": eval_interval}
+        self._run(
+            max_epoch,
+            len(x) // batch_size,
+            settings | {"x": x, "t": t},
+            checkpoint,
+            resume,
+            checkpoint_interval,
+            after_epoch,
+        )
 
-    def _batches(
-        self, x: Array, t: Array, batch_size: int, rng: numpy.random.Generator
-    ) -> Iterator[Batch]:
-        order = rng.permutation(len(x))
-        for start in range(0, len(x) - batch_size + 1, batch_size):
-            chosen = order[start : start + batch_size]
-            yield _on_device(x[chosen]), t[chosen]
+    def _begin_epoch(self) -> None:
+        self._order = self._rng.permutation(len(self._data[0]))
+
+    def _batch(self, k: int) -> Batch:
+        x, t = self._data
+        chosen = self._order[k * self._batch_size : (k + 1) * self._batch_size]
+        return _on_device(x[chosen]), t[chosen]
 
 
 class RnnlmTrainer(_Loop):
@@ -196,6 +282,7 @@ class RnnlmTrainer(_Loop):
 
     _quantity = "perplexity"
     _history = "ppl_list"
+    progress = (*_Loop.progress, "ppl_list", "time_idx")
 
     def __init__(self, model: Any, optimizer: Any) -> None:
         super().__init__(model, optimizer)
@@ -223,15 +310,23 @@ class RnnlmTrainer(_Loop):
         time_size: int = 35,
         max_grad: float | None = None,
         eval_interval: int | None = 20,
+        *,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        checkpoint_interval: int = 1000,
+        after_epoch: Callable[[], Any] | None = None,
     ) -> None:
         """Read the text max_epoch times, from its beginning.
 
         xs, ts         ids (L,) of the text, and the same one word later
         max_grad       largest joint length of the gradients; None does not clip
         eval_interval  iterations from report to report; None reports nothing
-        Neither the reading position nor the model's state goes back to the start between epochs.
-        Raises ValueError for a text too short for one batch or not made of ids, FloatingPointError
-        as `Trainer.fit` does.
+        checkpoint, resume, checkpoint_interval, after_epoch  as for `Trainer.fit`
+
+        Neither the reading position nor the model's state goes back to the start between epochs,
+        unless after_epoch sees to it.
+        Raises ValueError for a text too short for one batch or not made of ids, and what
+        `Trainer.fit` raises.
         """
         xs, ts = to_cpu(xs), to_cpu(ts)
         self._check(
@@ -239,6 +334,7 @@ class RnnlmTrainer(_Loop):
             batch_size=batch_size,
             time_size=time_size,
             eval_interval=eval_interval,
+            checkpoint_interval=checkpoint_interval,
         )
         if xs.ndim != 1 or xs.shape != ts.shape:
             raise self._refuse(f"xs and ts must be (L,) both, not {xs.shape} and {ts.shape}")
@@ -250,11 +346,20 @@ class RnnlmTrainer(_Loop):
             )
         self.eval_interval = eval_interval
         self.time_idx, self.ppl_list = 0, []
-        epochs = (
-            (self.get_batch(xs, ts, batch_size, time_size) for _ in range(max_iters))
-            for _ in range(max_epoch)
+        self._data, self._window = (xs, ts), (batch_size, time_size)
+        settings = {"batch_size": batch_size, "time_size": time_size, "max_grad": max_grad}
+        self._run(
+            max_epoch,
+            max_iters,
+            settings | {"eval_interval": eval_interval, "xs": xs, "ts": ts},
+            checkpoint,
+            resume,
+            checkpoint_interval,
+            after_epoch,
         )
-        self._run(epochs, max_iters, max_grad)
+
+    def _batch(self, k: int) -> Batch:
+        return self.get_batch(*self._data, *self._window)
 
     def _of_loss(self, loss: float) -> float:
         return perplexity(loss)

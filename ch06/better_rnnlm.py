@@ -1,0 +1,71 @@
+"""BetterRnnlm: two LSTM layers, dropout, tied weights.  V words, D word vector, H hidden size."""
+
+import math
+
+from common.language_model import LanguageModel
+from common.np import Array, np
+from common.rng import Seed, generator, randn
+from common.time_layers import (
+    TimeAffine,
+    TimeDropout,
+    TimeEmbedding,
+    TimeLSTM,
+    TimeSoftmaxWithLoss,
+)
+
+
+class BetterRnnlm(LanguageModel):
+    """ids (N, T) -> embedding, (dropout, LSTM) twice, dropout, affine -> scores (N, T, V).
+
+    Three things make it better than `Rnnlm`: a second LSTM on top of the first, dropout between the
+    layers, but never from one step to the next, and one matrix (V, H) with two uses, its rows as
+    word vectors and its transpose as the weights of the affine layer (weight tying).
+
+    dropout_ratio   probability that an element is switched off
+    num_layers      LSTM layers, each with a dropout before it
+    rng             seed or Generator of the first weights and of the dropouts; None follows NumPy's
+                    global seed
+    Raises ValueError if wordvec_size is not hidden_size, which tying needs.
+    Source: book 6.5; Zaremba et al. 2014, Press and Wolf 2017, https://arxiv.org/abs/1608.05859.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int = 10000,
+        wordvec_size: int = 650,
+        hidden_size: int = 650,
+        dropout_ratio: float = 0.5,
+        *,
+        num_layers: int = 2,
+        rng: Seed = None,
+    ) -> None:
+        V, D, H = vocab_size, wordvec_size, hidden_size
+        if D != H:
+            raise ValueError(f"BetterRnnlm: tied weights need wordvec_size {D} = hidden_size {H}")
+        if num_layers < 1:
+            raise ValueError(f"BetterRnnlm: num_layers must be at least 1, not {num_layers}")
+        rng = generator(rng)
+        embed_W = randn(rng, V, D) / 100
+        layers = [TimeEmbedding(embed_W, sparse=True)]
+        for _ in range(num_layers):
+            Wx = randn(rng, D, 4 * H) / math.sqrt(D)
+            Wh = randn(rng, H, 4 * H) / math.sqrt(H)
+            b = np.zeros(4 * H, dtype="f")
+            layers += [TimeDropout(dropout_ratio, rng=rng), TimeLSTM(Wx, Wh, b, stateful=True)]
+        layers += [
+            TimeDropout(dropout_ratio, rng=rng),
+            TimeAffine(embed_W.T, np.zeros(V, dtype="f")),
+        ]
+        super().__init__(layers, TimeSoftmaxWithLoss())
+        self.lstm_layers = self.recurrent_layers
+        self.drop_layers = [layer for layer in layers if isinstance(layer, TimeDropout)]
+
+    def predict(self, xs: Array, train_flg: bool = False) -> Array:
+        """Scores (N, T, V) for ids (N, T); with train_flg, under dropout."""
+        for layer in self.drop_layers:
+            layer.train_flg = train_flg
+        return super().predict(xs)
+
+    def forward(self, xs: Array, ts: Array, train_flg: bool = True) -> Array:
+        """Mean loss, under dropout unless train_flg is False; errors as for `LanguageModel`."""
+        return super().forward(xs, ts, train_flg=train_flg)

@@ -1,0 +1,179 @@
+"""Checkpoints: a training run in one file, to go on with as if nothing had happened.
+
+A run is made of numbers, texts, arrays and random generators, in lists and dictionaries. The arrays
+become arrays of an `.npz`, the rest its JSON header; nothing is pickled.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy
+
+from common.files import read_npz, write_npz
+from common.gradients import distinct
+from common.np import Array, np, to_cpu
+
+STATE = ("h", "c")  # what recurrent layers keep from call to call
+
+
+class Checkpoint:
+    """The file of one training run: a trainer's weights, optimizer, state and position.
+
+    trainer   has a model and an optimizer; its attributes `progress` names are the position
+    settings  what a run must have in common to be the same run; arrays count by their content
+
+    Raises TypeError if the optimizer holds something that the file cannot.
+    """
+
+    def __init__(self, path: str | Path, trainer: Any, settings: dict[str, Any]) -> None:
+        self.path, self.trainer = Path(path), trainer
+        model, optimizer = trainer.model, trainer.optimizer
+        self.begun = {
+            "trainer": type(trainer).__name__,
+            "model": type(model).__name__,
+            "shapes of the weights": [list(p.shape) for p in distinct(model.params)],
+            "optimizer": type(optimizer).__name__,
+            **{k: v for k, v in vars(optimizer).items() if isinstance(v, int | float)},
+            **{k: digest(v) if hasattr(v, "dtype") else v for k, v in settings.items()},
+            "first weights (seed)": digest(
+                distinct(model.params), vars(optimizer), state_of(trainer)
+            ),
+        }
+
+    def save(self, finished: bool) -> None:
+        """Write the run as it stands; an older file stays until the new one is whole.
+
+        Raises OSError if it cannot be written.
+        """
+        trainer, arrays = self.trainer, dict[str, Array]()
+        run = {
+            "begun": self.begun,
+            "finished": finished,
+            "weights": distinct(trainer.model.params),
+            "optimizer": vars(trainer.optimizer),
+            "progress": {name: getattr(trainer, name) for name in trainer.progress},
+            "state": state_of(trainer),
+        }
+        write_npz(self.path, _pack(run, "run", arrays), arrays)
+
+    def begin(self) -> None:
+        """Make sure that no unfinished run is lost by a new one.
+
+        Raises ValueError if the file exists and is anything but a finished run.
+        """
+        if self.path.exists() and not self._read()["finished"]:
+            raise self._refuse(
+                "holds a run that is not finished; resume it, or delete the file to begin anew"
+            )
+
+    def resume(self) -> None:
+        """Put the trainer, its model and its optimizer where the file says the run was.
+
+        Raises ValueError, with nothing changed, if the file is damaged or of another run,
+        FileNotFoundError if there is none.
+        """
+        run, trainer = self._read(), self.trainer
+        weights = distinct(trainer.model.params)
+        here, there = dict(self.begun), dict(run["begun"])
+        if digest(weights) == digest(run["weights"]):  # the very model that was interrupted
+            for begun in here, there:
+                del begun["first weights (seed)"]
+        for name in here | there:
+            if here.get(name) != there.get(name):
+                raise self._refuse(
+                    f"is of another run: {name} is {there.get(name)} there, {here.get(name)} here"
+                )
+        parts = list(moving_parts(trainer))
+        if len(parts) != len(run["state"]) or len(weights) != len(run["weights"]):
+            raise self._refuse("does not hold what this model needs")
+        for p, saved in zip(weights, run["weights"], strict=True):
+            p[...] = saved.astype(p.dtype)
+        for (owner, name), value in zip(parts, run["state"], strict=True):
+            if isinstance(getattr(owner, name), numpy.random.Generator):
+                getattr(owner, name).bit_generator.state = value
+            else:
+                setattr(owner, name, value)
+        vars(trainer.optimizer).update(run["optimizer"])
+        for name, value in run["progress"].items():
+            setattr(trainer, name, value)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            header, arrays = read_npz(self.path, "checkpoint")
+            run = _unpack(header, arrays)
+            if {"begun", "finished", "weights", "optimizer", "progress", "state"} <= set(run):
+                return dict(run)
+            raise ValueError("not a checkpoint")
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._refuse(str(error)) from error
+
+    def _refuse(self, problem: str) -> ValueError:
+        return ValueError(f"{type(self.trainer).__name__}.fit: {self.path}: {problem}")
+
+
+def moving_parts(thing: Any) -> Iterator[tuple[Any, str]]:
+    """What changes in a trainer beside weights and counters, as (owner, attribute), in one order.
+
+    That is the state of recurrent layers, and NumPy's random generators, wherever they are among
+    the attributes. (CuPy's generators give away no state: on a GPU, masks are drawn anew.)
+    """
+    waiting, seen = [thing], set()
+    for thing in waiting:
+        if id(thing) in seen or isinstance(thing, type | ModuleType):
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, list | tuple):
+            waiting.extend(thing)
+        for name, value in getattr(thing, "__dict__", {}).items():
+            generator = isinstance(value, numpy.random.Generator)
+            if generator or (name in STATE and hasattr(thing, "reset_state")):
+                yield thing, name
+            else:
+                waiting.append(value)
+
+
+def state_of(thing: Any) -> list[Any]:
+    """The values of its moving parts."""
+    return [getattr(owner, name) for owner, name in moving_parts(thing)]
+
+
+def digest(*values: Any) -> str:
+    """SHA-256 of arrays and of what else a run may hold: equal for equal content."""
+    arrays: dict[str, Array] = {}
+    sha = hashlib.sha256(repr(_pack(values, "value", arrays)).encode())
+    for a in arrays.values():
+        sha.update(repr((a.shape, a.dtype.str)).encode())
+        sha.update(numpy.ascontiguousarray(a))
+    return sha.hexdigest()[:16]
+
+
+def _pack(value: Any, name: str, arrays: dict[str, Array]) -> Any:
+    """`value` as JSON can hold it, with the arrays put aside by name."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [_pack(part, f"{name}.{k}", arrays) for k, part in enumerate(value)]
+    if isinstance(value, dict):
+        packed = {k: _pack(part, f"{name}.{k}", arrays) for k, part in value.items()}
+        return packed if all(isinstance(k, str) for k in packed) else {"pairs": [*packed.items()]}
+    if isinstance(value, numpy.random.Generator):
+        return _pack(value.bit_generator.state, name, arrays)
+    if hasattr(value, "dtype"):
+        arrays[name] = to_cpu(value)
+        return {"array": name}
+    raise TypeError(f"a checkpoint cannot hold {name}, a {type(value).__name__}")
+
+
+def _unpack(value: Any, arrays: dict[str, Array]) -> Any:
+    if isinstance(value, list):
+        return [_unpack(part, arrays) for part in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"array"}:
+        return np.asarray(arrays[value["array"]])
+    if value.keys() == {"pairs"}:
+        return {k: _unpack(part, arrays) for k, part in value["pairs"]}
+    return {k: _unpack(part, arrays) for k, part in value.items()}

@@ -1,0 +1,39 @@
+"""What language models share: layers in a row, some of which keep a state from call to call."""
+
+from typing import Any
+
+from common.base_model import Chain
+from common.np import Array
+
+
+class LanguageModel(Chain):
+    """Predicts each next word:  ids (N, T) -> the layers -> scores (N, T, V).
+
+    forward(xs, ts) -> mean loss, in nats per word, of predicting ts (N, T) from xs (N, T); its exp
+    is the perplexity.
+    The recurrent layers keep their state from call to call, so consecutive blocks of a text are one
+    long sequence; `reset_state()` starts a new text.
+    Source: book 5.4, 5.5.
+    """
+
+    def __init__(self, layers: list[Any], loss_layer: Any) -> None:
+        super().__init__(layers, loss_layer)
+        self.recurrent_layers = [layer for layer in layers if hasattr(layer, "reset_state")]
+
+    def forward(self, xs: Array, ts: Array, **options: Any) -> Array:
+        """Mean loss; ids or labels that are refused leave the state where it was.
+
+        options  go to `predict`
+        """
+        before = [layer.state for layer in self.recurrent_layers]
+        try:
+            return self.loss_layer.forward(self.predict(xs, **options), ts)
+        except ValueError:
+            for layer, state in zip(self.recurrent_layers, before, strict=True):
+                layer.set_state(*state)
+            raise
+
+    def reset_state(self) -> None:
+        """Forget what was read so far: a new text begins."""
+        for layer in self.recurrent_layers:
+            layer.reset_state()
