@@ -1,6 +1,8 @@
 """BetterRnnlm: two LSTM layers, dropout, tied weights.  V words, D word vector, H hidden size."""
 
 import math
+from functools import partial
+from typing import Any
 
 from common.language_model import LanguageModel
 from common.np import Array, np
@@ -23,6 +25,8 @@ class BetterRnnlm(LanguageModel):
 
     dropout_ratio   probability that an element is switched off
     num_layers      LSTM layers, each with a dropout before it
+    variational     whether the dropouts keep one mask for all steps, as in `TimeDropout`
+    dropconnect_ratio, recurrent_dropout_ratio  of the LSTM layers, as in `TimeLSTM`
     rng             seed or Generator of the first weights and of the dropouts; None follows NumPy's
                     global seed
     Raises ValueError if wordvec_size is not hidden_size, which tying needs.
@@ -37,6 +41,9 @@ class BetterRnnlm(LanguageModel):
         dropout_ratio: float = 0.5,
         *,
         num_layers: int = 2,
+        variational: bool = False,
+        dropconnect_ratio: float = 0.0,
+        recurrent_dropout_ratio: float = 0.0,
         rng: Seed = None,
     ) -> None:
         V, D, H = vocab_size, wordvec_size, hidden_size
@@ -45,27 +52,34 @@ class BetterRnnlm(LanguageModel):
         if num_layers < 1:
             raise ValueError(f"BetterRnnlm: num_layers must be at least 1, not {num_layers}")
         rng = generator(rng)
+        drop = partial(TimeDropout, dropout_ratio, variational=variational, rng=rng)
         embed_W = randn(rng, V, D) / 100
-        layers = [TimeEmbedding(embed_W, sparse=True)]
+        layers: list[Any] = [TimeEmbedding(embed_W, sparse=True)]
         for _ in range(num_layers):
             Wx = randn(rng, D, 4 * H) / math.sqrt(D)
             Wh = randn(rng, H, 4 * H) / math.sqrt(H)
             b = np.zeros(4 * H, dtype="f")
-            layers += [TimeDropout(dropout_ratio, rng=rng), TimeLSTM(Wx, Wh, b, stateful=True)]
-        layers += [
-            TimeDropout(dropout_ratio, rng=rng),
-            TimeAffine(embed_W.T, np.zeros(V, dtype="f")),
-        ]
+            lstm = TimeLSTM(
+                *(Wx, Wh, b),
+                stateful=True,
+                dropconnect_ratio=dropconnect_ratio,
+                recurrent_dropout_ratio=recurrent_dropout_ratio,
+                rng=rng,
+            )
+            layers += [drop(), lstm]
+        layers += [drop(), TimeAffine(embed_W.T, np.zeros(V, dtype="f"))]
         super().__init__(layers, TimeSoftmaxWithLoss())
         self.lstm_layers = self.recurrent_layers
         self.drop_layers = [layer for layer in layers if isinstance(layer, TimeDropout)]
 
     def predict(self, xs: Array, train_flg: bool = False) -> Array:
         """Scores (N, T, V) for ids (N, T); with train_flg, under dropout."""
-        for layer in self.drop_layers:
+        for layer in self.drop_layers + self.lstm_layers:
             layer.train_flg = train_flg
         return super().predict(xs)
 
-    def forward(self, xs: Array, ts: Array, train_flg: bool = True) -> Array:
+    def forward(  # type: ignore[override]
+        self, xs: Array, ts: Array, train_flg: bool = True
+    ) -> Array:
         """Mean loss, under dropout unless train_flg is False; errors as for `LanguageModel`."""
         return super().forward(xs, ts, train_flg=train_flg)

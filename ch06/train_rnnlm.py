@@ -1,21 +1,20 @@
-"""Train the LSTM language model of chapter 6.
+"""Train the LSTM language model of chapter 6, or its GRU sister.
 
 python -m ch06.train_rnnlm                      on Penn Treebank (time and result: README.md)
 python -m ch06.train_rnnlm --corpus grammar     on made-up English, in seconds
 python -m ch06.train_rnnlm --corpus novel.txt   on a text of yours
+python -m ch06.train_rnnlm --model gru          with a GRU
 """
 
-import json
 from pathlib import Path
 
+from ch06.gru_rnnlm import GruRnnlm
 from ch06.rnnlm import Rnnlm
-from common.cli import arguments
-from common.evaluate import eval_perplexity
-from common.files import write_whole
-from common.optimizer import SGD
-from common.trainer import RnnlmTrainer
+from ch06.training import train
+from common.cli import run
 from dataset import corpus as texts
-from dataset import grammar
+
+MODELS = {"lstm": Rnnlm, "gru": GruRnnlm}
 
 
 def main(
@@ -30,53 +29,49 @@ def main(
     eval_interval: int = 20,
     corpus_size: int | None = None,
     seed: int = 0,
-    weights: str = "Rnnlm.npz",
+    weights: str | None = None,
+    resume: bool = False,
     plot: bool = True,
+    model: str = "lstm",
 ) -> float:
-    """Train Rnnlm, save its weights, and return its perplexity on the test text (book 6.4).
+    """Train a language model, save its best weights, return their test perplexity (book 6.4).
 
     corpus         ptb, grammar, or a text file (one sentence a line)
     max_epoch      passes over the training text
     batch_size     reading positions that are trained side by side
     wordvec_size   numbers in a word vector
-    hidden_size    numbers in the LSTM's state
+    hidden_size    numbers in the recurrent layer's state
     time_size      steps that gradients flow back through (truncated BPTT, book 5.2)
     lr             learning rate of SGD
     max_grad       largest joint length of the gradients (clipping, book 6.1.4)
     eval_interval  iterations from report to report
     corpus_size    use only so many words of the training text
     seed           decides the first weights
-    weights        where to save the weights; history (.json) and figure (.png) go beside it
+    weights        where to save the best weights, <class>.npz if not given; checkpoint, history
+                   (.json) and figure (.png) go beside it
+    resume         go on with the run in the checkpoint
     plot           draw the perplexity during training
+    model          lstm (Rnnlm) or gru (GruRnnlm)
     """
-    Path(weights).parent.mkdir(parents=True, exist_ok=True)
-    text, word_to_id, _ = texts.load_data(corpus, "train")
-    text_test, _, _ = texts.load_data(corpus, "test")
-    text = text[:corpus_size]
-
-    model = Rnnlm(len(word_to_id), wordvec_size, hidden_size, rng=seed)
-    trainer = RnnlmTrainer(model, SGD(lr))
-    try:
-        trainer.fit(text[:-1], text[1:], max_epoch, batch_size, time_size, max_grad, eval_interval)
-    except (KeyboardInterrupt, FloatingPointError):  # keep what was learned
-        model.save_params(weights)
-        print(f"stopped early; the weights so far are in {weights}")
-        raise
-    model.save_params(weights)
-
-    perplexity = eval_perplexity(model, text_test)
-    print(f"test perplexity:  {perplexity:.2f}")
-    if corpus == "grammar":
-        print(f"true perplexity:  {grammar.true_perplexity('test'):.2f}  (no model can do better)")
-
-    history = {"train": trainer.ppl_list, "eval_interval": eval_interval, "test": perplexity}
-    content = json.dumps(history).encode()
-    write_whole(Path(weights).with_suffix(".json"), lambda file: file.write(content))
-    if plot:
-        ylim = (0, 500) if corpus == "ptb" else None
-        trainer.plot(ylim, file=Path(weights).with_suffix(".png"))
-    return perplexity
+    if model not in MODELS:
+        raise ValueError(f"train_rnnlm: model is one of {', '.join(MODELS)}, not {model!r}")
+    model_class = MODELS[model]
+    _, word_to_id, _ = texts.load_data(corpus, "train")
+    return train(
+        model_class(len(word_to_id), wordvec_size, hidden_size, rng=seed),
+        lr,
+        corpus,
+        corpus_size,
+        max_epoch,
+        batch_size,
+        time_size,
+        max_grad,
+        eval_interval,
+        Path(weights or f"{model_class.__name__}.npz"),
+        resume,
+        plot,
+    )
 
 
 if __name__ == "__main__":
-    main(**arguments(main))
+    run(main)

@@ -50,26 +50,28 @@ def train(
     weights.parent.mkdir(parents=True, exist_ok=True)
     text, valid, test = (texts.load_data(corpus, part)[0] for part in ("train", "valid", "test"))
     text = text[:corpus_size]
-    reports = -(-((len(text) - 1) // (batch_size * time_size)) // eval_interval)  # of an epoch
     trainer = RnnlmTrainer(model, SGD(lr))
 
     def after_epoch() -> dict[str, Any]:
         perplexity = eval_perplexity(model, valid)
         print(f"valid perplexity:  {perplexity:.2f}")
+        earlier = trainer.epoch_list
+        reports = trainer.ppl_list[earlier[-1]["reports"] if earlier else 0 :]
         epoch = {
             "epoch": trainer.current_epoch + 1,
             "lr": trainer.optimizer.lr,
-            "train": math.exp(sum(map(math.log, trainer.ppl_list[-reports:])) / reports),
+            "train": math.exp(math.fsum(map(math.log, reports)) / len(reports)),
             "valid": perplexity,
+            "reports": len(trainer.ppl_list),  # until here
         }
-        if improves(perplexity, [e["valid"] for e in trainer.epoch_list]):
+        if improves(perplexity, [e["valid"] for e in earlier]):
             model.save_params(weights)
         else:
             trainer.optimizer.lr *= decay
         if from_start:
             trainer.time_idx = 0
         print("-" * 50)
-        write_history([*trainer.epoch_list, epoch])
+        write_history([*earlier, epoch])
         return epoch
 
     def write_history(epochs: list[dict[str, Any]], **results: float) -> None:

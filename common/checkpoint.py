@@ -146,7 +146,7 @@ def digest(*values: Any) -> str:
     sha = hashlib.sha256(repr(_pack(values, "value", arrays)).encode())
     for a in arrays.values():
         sha.update(repr((a.shape, a.dtype.str)).encode())
-        sha.update(numpy.ascontiguousarray(a))
+        sha.update(numpy.ascontiguousarray(a).data)
     return sha.hexdigest()[:16]
 
 

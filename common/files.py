@@ -32,7 +32,8 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
 def write_npz(path: Path, header: dict[str, Any], arrays: dict[str, Array]) -> None:
     """Write NumPy arrays by name, and a header that JSON can hold, as one `.npz`, whole."""
     text = numpy.frombuffer(json.dumps(header).encode(), numpy.uint8)
-    write_whole(path, lambda file: numpy.savez(file, **arrays, **{HEADER: text}))
+    content: dict[str, Any] = arrays | {HEADER: text}
+    write_whole(path, lambda file: numpy.savez(file, **content))
 
 
 def read_npz(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Array]]:

@@ -20,7 +20,9 @@ class LanguageModel(Chain):
         super().__init__(layers, loss_layer)
         self.recurrent_layers = [layer for layer in layers if hasattr(layer, "reset_state")]
 
-    def forward(self, xs: Array, ts: Array, **options: Any) -> Array:
+    def forward(  # type: ignore[override]
+        self, xs: Array, ts: Array, **options: Any
+    ) -> Array:
         """Mean loss; ids or labels that are refused leave the state where it was.
 
         options  go to `predict`

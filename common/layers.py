@@ -19,7 +19,7 @@ import numpy
 from common.functions import relu, sigmoid, softmax
 from common.gradients import RowSparse, add_rows, sum_by_id
 from common.np import Array, np, to_cpu
-from common.rng import Seed, generator
+from common.rng import Seed, device_generator
 
 __all__ = [
     "Affine",
@@ -267,22 +267,15 @@ class Dropout(Layer):
 
     def __init__(self, dropout_ratio: float = 0.5, *, rng: Seed = None) -> None:
         super().__init__()
-        if not 0 <= dropout_ratio < 1:
-            raise self._refuse(f"dropout_ratio is at least 0 and below 1, not {dropout_ratio}")
-        self.dropout_ratio = float(dropout_ratio)
-        self.rng = np.random.default_rng(int(generator(rng).integers(2**63)))
+        self.dropout_ratio = checked_ratio(type(self).__name__, dropout_ratio)
+        self.rng = device_generator(rng)
 
     def forward(self, x: Array, train_flg: bool = True) -> Array:
-        self.mask = self._kept(x) if train_flg else 1 - self.dropout_ratio
+        self.mask = kept(self.rng, self.dropout_ratio, x) if train_flg else 1 - self.dropout_ratio
         return x * self.mask
 
     def backward(self, dy: Array) -> Array:
         return dy * self.mask
-
-    def _kept(self, x: Array) -> Array:
-        """1 where an element stays, 0 where it goes, in the dtype of x; drawn in float32."""
-        drawn = self.rng.random(x.shape, dtype=np.float32)
-        return (drawn >= self.dropout_ratio).astype(x.dtype)
 
 
 class Embedding(Layer):
@@ -314,6 +307,18 @@ class Embedding(Layer):
         else:
             dW[...] = 0
             add_rows(dW, ids, rows)
+
+
+def kept(rng: Any, ratio: float, x: Array) -> Array:
+    """1 where an element of x stays, 0 where it goes, in the dtype of x; drawn in float32."""
+    return (rng.random(x.shape, dtype=np.float32) >= ratio).astype(x.dtype)
+
+
+def checked_ratio(who: str, ratio: float) -> float:
+    """`ratio` if it is in 0 <= ratio < 1, else ValueError in the name of `who`."""
+    if not 0 <= ratio < 1:
+        raise ValueError(f"{who}: dropout_ratio is at least 0 and below 1, not {ratio}")
+    return float(ratio)
 
 
 def floats(x: Array, dtype: Any) -> Array:

@@ -1,5 +1,7 @@
 """Randomness is handed in: a seed or a NumPy Generator, always on the host."""
 
+from typing import Any
+
 import numpy
 from numpy.typing import DTypeLike
 
@@ -17,6 +19,14 @@ def generator(seed: Seed = None) -> numpy.random.Generator:
     if seed is None:
         seed = numpy.random.randint(2**31)  # noqa: NPY002 - the global state is the point
     return numpy.random.default_rng(seed)
+
+
+def device_generator(seed: Seed = None) -> Any:
+    """A generator of the array library in use, for numbers drawn where they are needed.
+
+    seed  as for `generator`; of a Generator, the next draw decides
+    """
+    return np.random.default_rng(int(generator(seed).integers(2**63)))
 
 
 def randn(rng: numpy.random.Generator, *shape: int, dtype: DTypeLike = "float32") -> Array:

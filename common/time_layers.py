@@ -1,48 +1,102 @@
-"""Layers for whole sequences, and the LSTM.
+"""Layers for whole sequences: RNN, LSTM and GRU, and what goes around them.
 
 N samples, T time steps, D inputs, H hidden units, V words; sequences are (N, T, ...). `x` is one
 step, `xs` has a time axis; `dx` is the gradient of the loss with respect to `x`.
 
-`LSTM` is one step, written to be read. `TimeLSTM` is the same equations over T steps, arranged so
-that the loop holds only what depends on the step before: all inputs go through one product
-beforehand, all weight gradients come from one product afterwards.  Source: book chapters 5 and 6.
+`RNN`, `LSTM` and `GRU` are one step, written to be read. `TimeRNN`, `TimeLSTM` and `TimeGRU` are
+the same equations over T steps, arranged so that the loop holds only what depends on the step
+before: all inputs go through one product beforehand, all weight gradients come from one product
+afterwards.  Source: book chapters 5 and 6, appendix C.
 """
 
 from typing import Any
 
 from common.functions import sigmoid
-from common.layers import Affine, Dropout, Embedding, Layer, SoftmaxWithLoss
+from common.layers import (
+    Affine,
+    Dropout,
+    Embedding,
+    Layer,
+    SigmoidWithLoss,
+    SoftmaxWithLoss,
+    checked_ratio,
+    kept,
+)
 from common.np import Array, np
-from common.rng import Seed
+from common.rng import Seed, device_generator
 
 __all__ = [
+    "GRU",
     "LSTM",
+    "RNN",
     "TimeAffine",
+    "TimeBiLSTM",
     "TimeDropout",
     "TimeEmbedding",
+    "TimeGRU",
     "TimeLSTM",
+    "TimeRNN",
+    "TimeSigmoidWithLoss",
     "TimeSoftmaxWithLoss",
     "np",
 ]
 
 
-class _LSTMWeights(Layer):
-    """Wx (D, 4H), Wh (H, 4H), b (4H,): the blocks of columns are f, g, i, o."""
+class _Recurrent(Layer):
+    """Wx (D, kH), Wh (H, kH), b (kH,), in k blocks of H columns."""
+
+    blocks = 1
 
     def __init__(self, Wx: Array, Wh: Array, b: Array) -> None:
         super().__init__(Wx, Wh, b)
-        H = len(Wh)
-        if Wx.shape[1:] != (4 * H,) or Wh.shape != (H, 4 * H) or b.shape != (4 * H,):
+        H, k = len(Wh), self.blocks
+        if Wx.shape[1:] != (k * H,) or Wh.shape != (H, k * H) or b.shape != (k * H,):
+            kH = f"{k}H" if k > 1 else "H"
             raise self._refuse(
-                f"weights are (D, 4H), (H, 4H) and (4H,), not {Wx.shape}, {Wh.shape}, {b.shape}"
+                f"weights are (D, {kH}), (H, {kH}) and ({kH},), not {Wx.shape}, {Wh.shape}, "
+                f"{b.shape}"
             )
 
     def _check(self, x: Array, name: str, shape: tuple[Any, ...]) -> None:
         if x.shape != shape:
             raise self._refuse(f"{name} has shape {x.shape} where {shape} is needed")
 
+    def _check_step(self, x: Array, *state: Array) -> None:
+        """x must be (N, D), and h_prev (and c_prev) (N, H)."""
+        Wx, Wh, _ = self.params
+        self._check(x, "x", (len(x), len(Wx)))
+        for name, a in zip(("h_prev", "c_prev"), state, strict=False):
+            self._check(a, name, (len(x), len(Wh)))
 
-class LSTM(_LSTMWeights):
+
+class RNN(_Recurrent):
+    """One step of a simple recurrent cell:  h = tanh(x @ Wx + h_prev @ Wh + b).
+
+    forward(x (N, D), h_prev (N, H)) -> h (N, H)
+    backward(dh) -> dx, dh_prev, with da = dh * (1 - h^2):
+        dx = da @ Wx.T,  dh_prev = da @ Wh.T,  dWx = x.T @ da,  dWh = h_prev.T @ da,  db = sum of da
+    Raises ValueError if a shape does not fit.  Source: book 5.3.1, (5.9), (5.10).
+    """
+
+    def forward(self, x: Array, h_prev: Array) -> Array:
+        Wx, Wh, b = self.params
+        self._check_step(x, h_prev)
+        h = np.tanh(x @ Wx + h_prev @ Wh + b)
+        self.cache = x, h_prev, h
+        return h.copy()
+
+    def backward(self, dh: Array) -> tuple[Array, Array]:
+        Wx, Wh, _ = self.params
+        x, h_prev, h = self.cache
+        da = dh * (1 - h * h)
+        dWx, dWh, db = self.grads
+        dWx[...] = x.T @ da
+        dWh[...] = h_prev.T @ da
+        db[...] = da.sum(axis=0)
+        return da @ Wx.T, da @ Wh.T
+
+
+class LSTM(_Recurrent):
     """One step of a long short-term memory cell.
 
     a = x @ Wx + h_prev @ Wh + b, cut into four blocks (N, H), one per gate:
@@ -58,12 +112,11 @@ class LSTM(_LSTMWeights):
     Raises ValueError if a shape does not fit.  Source: book 6.2, (6.6) to (6.8).
     """
 
+    blocks = 4
+
     def forward(self, x: Array, h_prev: Array, c_prev: Array) -> tuple[Array, Array]:
         Wx, Wh, b = self.params
-        N, H = len(x), len(Wh)
-        self._check(x, "x", (N, len(Wx)))
-        self._check(h_prev, "h_prev", (N, H))
-        self._check(c_prev, "c_prev", (N, H))
+        self._check_step(x, h_prev, c_prev)
         f, g, i, o = np.split(x @ Wx + h_prev @ Wh + b, 4, axis=1)
         f, g, i, o = sigmoid(f), np.tanh(g), sigmoid(i), sigmoid(o)
         c = f * c_prev + g * i
@@ -90,43 +143,231 @@ class LSTM(_LSTMWeights):
         return da @ Wx.T, da @ Wh.T, dc * f
 
 
-class TimeLSTM(_LSTMWeights):
-    """An LSTM over T steps.   xs (N, T, D) -> hs (N, T, H)
+class GRU(_Recurrent):
+    """One step of a gated recurrent unit, with blocks of columns z, r, n.
 
-    stateful  whether a call starts from the h and c that the last one left, instead of zeros;
-              gradients never cross calls (truncated backpropagation through time)
-    h, c      (N, H) after the last step;  dh, dc: gradients of the h and c it started from
-    Raises ValueError if a shape does not fit, the kept state's included.  Source: book 6.3.
+    z = sigmoid(x @ Wx_z + h_prev @ Wh_z + b_z)         how much of the state is new
+    r = sigmoid(x @ Wx_r + h_prev @ Wh_r + b_r)         how much of the old one the news may see
+    n = tanh(x @ Wx_n + (r * h_prev) @ Wh_n + b_n)      the news
+    h = (1 - z) * h_prev + z * n
+
+    Others exchange z and 1 - z, or apply r after the product with Wh_n (PyTorch does both).
+
+    forward(x (N, D), h_prev (N, H)) -> h (N, H)
+    backward(dh) -> dx, dh_prev
+    Raises ValueError if a shape does not fit.  Source: book appendix C, (C.1) to (C.4); Cho et al.
+    2014.
+    """
+
+    blocks = 3
+
+    def forward(self, x: Array, h_prev: Array) -> Array:
+        Wx, Wh, b = self.params
+        self._check_step(x, h_prev)
+        H = len(Wh)
+        a = x @ Wx + b
+        z, r = np.split(sigmoid(a[:, : 2 * H] + h_prev @ Wh[:, : 2 * H]), 2, axis=1)
+        n = np.tanh(a[:, 2 * H :] + (r * h_prev) @ Wh[:, 2 * H :])
+        self.cache = x, h_prev, z, r, n
+        return (1 - z) * h_prev + z * n
+
+    def backward(self, dh: Array) -> tuple[Array, Array]:
+        Wx, Wh, _ = self.params
+        x, h_prev, z, r, n = self.cache
+        H = len(Wh)
+        da_n = dh * z * (1 - n * n)
+        d_rh = da_n @ Wh[:, 2 * H :].T  # of r * h_prev
+        da_z = dh * (n - h_prev) * z * (1 - z)
+        da_r = d_rh * h_prev * r * (1 - r)
+        da_zr = np.hstack([da_z, da_r])
+        da = np.hstack([da_zr, da_n])
+        dWx, dWh, db = self.grads
+        dWx[...] = x.T @ da
+        dWh[:, : 2 * H] = h_prev.T @ da_zr
+        dWh[:, 2 * H :] = (r * h_prev).T @ da_n
+        db[...] = da.sum(axis=0)
+        return da @ Wx.T, dh * (1 - z) + d_rh * r + da_zr @ Wh[:, : 2 * H].T
+
+
+class _TimeRecurrent(_Recurrent):
+    """What the recurrent layers over T steps share: the state, and the products outside the loop.
+
+    Inside, arrays are (T, N, ...), so that what belongs to a step is one block of memory.
     """
 
     def __init__(self, Wx: Array, Wh: Array, b: Array, stateful: bool = False) -> None:
         super().__init__(Wx, Wh, b)
         self.stateful = stateful
         self.h: Array = None
-        self.c: Array = None
         self.dh: Array = None
-        self.dc: Array = None
 
-    def forward(self, xs: Array) -> Array:
-        Wx, Wh, b = self.params
+    @property
+    def state(self) -> tuple[Array, ...]:
+        """h (N, H) as `set_state` takes it; None before the first call."""
+        return (self.h,)
+
+    def set_state(self, h: Array) -> None:
+        """Start the next call, if stateful, from h (N, H)."""
+        self.h = h
+
+    def reset_state(self) -> None:
+        """Start the next call from zeros."""
+        self.h = None
+
+    def _begin(self, xs: Array) -> tuple[Array, Array]:
+        """xs (N, T, D) -> the same as x (T * N, D), and x @ Wx + b (T, N, kH)."""
+        Wx, _, b = self.params
         if xs.ndim != 3 or xs.shape[2] != len(Wx) or not xs.shape[1]:
             raise self._refuse(f"input must be (N, T, {len(Wx)}) with T > 0, not {xs.shape}")
-        (N, T, _), H, dtype = xs.shape, len(Wh), Wh.dtype
-        # Time first, so that what belongs to a step is one block of memory.
-        x = xs.transpose(1, 0, 2).reshape(T * N, len(Wx))
-        gates = (x @ Wx).reshape(T, N, 4, H)
-        gates += b.reshape(4, H)
-        hs, cs = np.empty((T + 1, N, H), dtype), np.empty((T + 1, N, H), dtype)
-        hs[0], cs[0] = self._start("h", self.h, N), self._start("c", self.c, N)
-        tanh_cs = np.empty((T, N, H), dtype)
+        N, T, D = xs.shape
+        x = xs.transpose(1, 0, 2).reshape(T * N, D)
+        a = x.dot(Wx)
+        a += b
+        return x, a.reshape(T, N, len(b))
+
+    def _states(self, name: str, kept: Array, T: int, N: int) -> Array:
+        """Room for the T + 1 values (T + 1, N, H) of a state, of which the first is set."""
+        shape, dtype = (N, len(self.params[1])), self.params[1].dtype
+        if self.stateful and kept is not None and kept.shape != shape:
+            raise self._refuse(
+                f"the kept {name} is {kept.shape}, this batch needs {shape}; reset_state() drops it"
+            )
+        states = np.empty((T + 1, *shape), dtype)
+        states[0] = kept if self.stateful and kept is not None else 0
+        return states
+
+    def _end(self, x: Array, h_prev: Array, da: Array) -> Array:
+        """Fill the gradients of Wx, Wh and b from those of the pre-activations -> dxs (N, T, D).
+
+        x (T * N, D) and h_prev (T, N, H) were multiplied by Wx and Wh to give a (T, N, kH)
+        """
+        Wx, Wh, _ = self.params
+        dWx, dWh, db = self.grads
+        T, N, kH = da.shape
+        rows = da.reshape(T * N, kH)
+        np.matmul(x.T, rows, out=dWx)
+        np.matmul(h_prev.reshape(T * N, len(Wh)).T, rows, out=dWh)
+        rows.sum(axis=0, out=db)
+        return batch_first(rows.dot(Wx.T).reshape(T, N, len(Wx)))
+
+
+def batch_first(xs: Array) -> Array:
+    """(T, N, ...) -> (N, T, ...) or back, as an array of its own."""
+    return np.ascontiguousarray(xs.swapaxes(0, 1))
+
+
+class TimeRNN(_TimeRecurrent):
+    """An RNN over T steps.   xs (N, T, D) -> hs (N, T, H)
+
+    stateful  whether a call starts from the h that the last one left, instead of zeros; gradients
+              never cross calls (truncated backpropagation through time)
+    h   (N, H) after the last step;  dh: gradient of the h it started from
+    Raises ValueError if a shape does not fit, the kept state's included.  Source: book 5.3.2.
+    """
+
+    def forward(self, xs: Array) -> Array:
+        _, Wh, _ = self.params
+        x, a = self._begin(xs)
+        T, N, _ = a.shape
+        hs = self._states("h", self.h, T, N)
+        for t in range(T):
+            h = hs[t].dot(Wh)
+            h += a[t]
+            np.tanh(h, out=hs[t + 1])
+        self.cache = x, hs
+        self.h = hs[T].copy()
+        return batch_first(hs[1:])
+
+    def backward(self, dhs: Array) -> Array:
+        _, Wh, _ = self.params
+        x, hs = self.cache
+        T, N, H = hs[1:].shape
+        self._check(dhs, "dhs", (N, T, H))
+        dhs = dhs.swapaxes(0, 1)
+        da = 1 - hs[1:] * hs[1:]
+        dh, WhT = np.zeros((N, H), Wh.dtype), Wh.T
+        for t in reversed(range(T)):
+            dh += dhs[t]  # h went up and to the right
+            da[t] *= dh
+            dh = da[t].dot(WhT)
+        self.dh = dh
+        return self._end(x, hs[:T], da)
+
+
+class TimeLSTM(_TimeRecurrent):
+    """An LSTM over T steps.   xs (N, T, D) -> hs (N, T, H)
+
+    stateful  whether a call starts from the h and c that the last one left, instead of zeros;
+              gradients never cross calls (truncated backpropagation through time)
+    h, c      (N, H) after the last step;  dh, dc: gradients of the h and c it started from
+
+    While `train_flg` is True, two kinds of dropout can act on the recurrent product, each with one
+    mask for all steps of a call, scaled as in `TimeDropout`:
+    dropconnect_ratio        of elements of Wh (H, 4H) that are switched off
+    recurrent_dropout_ratio  of elements of h (N, H) that are, where h is multiplied by Wh
+    rng                      seed or Generator of the masks; None follows NumPy's global seed
+    Raises ValueError if a shape does not fit, the kept state's included, or for a ratio outside
+    0 <= ratio < 1.
+    Source: book 6.3; Merity et al. 2018 (DropConnect), https://arxiv.org/abs/1708.02182; Gal and
+    Ghahramani 2016 (the other), https://arxiv.org/abs/1512.05287.
+    """
+
+    blocks = 4
+
+    def __init__(
+        self,
+        Wx: Array,
+        Wh: Array,
+        b: Array,
+        stateful: bool = False,
+        *,
+        dropconnect_ratio: float = 0.0,
+        recurrent_dropout_ratio: float = 0.0,
+        rng: Seed = None,
+    ) -> None:
+        super().__init__(Wx, Wh, b, stateful)
+        self.c: Array = None
+        self.dc: Array = None
+        self.train_flg = True
+        self.dropconnect_ratio = checked_ratio("TimeLSTM", dropconnect_ratio)
+        self.recurrent_dropout_ratio = checked_ratio("TimeLSTM", recurrent_dropout_ratio)
+        dropping = dropconnect_ratio or recurrent_dropout_ratio
+        self.rng = device_generator(rng) if dropping else None
+
+    @property
+    def state(self) -> tuple[Array, ...]:
+        """h and c (N, H) as `set_state` takes them; None before the first call."""
+        return self.h, self.c
+
+    def set_state(self, h: Array, c: Array = None) -> None:
+        """Start the next call, if stateful, from h and c (N, H); without c, from an empty cell."""
+        self.h, self.c = h, c
+
+    def reset_state(self) -> None:
+        """Start the next call from zeros."""
+        self.h = self.c = None
+
+    def forward(self, xs: Array) -> Array:
+        x, a = self._begin(xs)
+        (T, N, _), H = a.shape, len(self.params[1])
+        hs, cs = self._states("h", self.h, T, N), self._states("c", self.c, T, N)
+        tanh_cs = np.empty_like(cs[1:])
+        Wh = self.params[1]
+        Wh_mask, h_mask = (
+            self._mask(self.dropconnect_ratio, Wh),
+            self._mask(self.recurrent_dropout_ratio, hs[0]),
+        )
+        if Wh_mask is not None:
+            Wh = Wh * Wh_mask
+        gates = a.reshape(T, N, 4, H)
 
         # sigmoid(a) = (1 + tanh(a / 2)) / 2, so one tanh serves all four gates of a step.
-        scale = np.full((4, H), 0.5, dtype)
+        scale = np.full((4, H), 0.5, a.dtype)
         scale[1] = 1  # g is a tanh as it is
         shift = 1 - scale
         for t in range(T):
             a = gates[t]
-            a += (hs[t] @ Wh).reshape(N, 4, H)
+            a += (hs[t] if h_mask is None else hs[t] * h_mask).dot(Wh).reshape(N, 4, H)
             a *= scale
             np.tanh(a, out=a)
             a *= scale
@@ -137,16 +378,15 @@ class TimeLSTM(_LSTMWeights):
             c += g * i
             np.tanh(c, out=tanh_cs[t])
             np.multiply(o, tanh_cs[t], out=hs[t + 1])
-        self.cache = x, hs, cs, tanh_cs, gates
+        self.cache = x, hs, cs, tanh_cs, gates, Wh, Wh_mask, h_mask
         self.h, self.c = hs[T].copy(), cs[T].copy()
-        return np.ascontiguousarray(hs[1:].transpose(1, 0, 2))
+        return batch_first(hs[1:])
 
     def backward(self, dhs: Array) -> Array:
-        Wx, Wh, _ = self.params
-        x, hs, cs, tanh_cs, gates = self.cache
+        x, hs, cs, tanh_cs, gates, Wh, Wh_mask, h_mask = self.cache
         T, N, H = tanh_cs.shape
         self._check(dhs, "dhs", (N, T, H))
-        dhs = np.ascontiguousarray(dhs.transpose(1, 0, 2))
+        dhs = dhs.swapaxes(0, 1)
         f, g, i, o = (gates[:, :, k] for k in range(4))
 
         # Everything that does not wait for a later step: what dc and dh are multiplied by.
@@ -166,39 +406,162 @@ class TimeLSTM(_LSTMWeights):
             np.multiply(dc[:, None], da_by_dc[t], out=da[t, :, :3])
             np.multiply(dh, da_by_dh[t], out=da[t, :, 3])
             dc *= f[t]
-            dh = (Wh @ da[t].reshape(N, 4 * H).T).T  # = da @ Wh.T, which BLAS does half as fast
+            dh = Wh.dot(da[t].reshape(N, 4 * H).T).T  # = da @ Wh.T, which BLAS does half as fast
+            if h_mask is not None:
+                dh = dh * h_mask
         self.dh, self.dc = dh, dc
+        h_prev = hs[:T] if h_mask is None else hs[:T] * h_mask
+        dxs = self._end(x, h_prev, da.reshape(T, N, 4 * H))
+        if Wh_mask is not None:
+            self.grads[1][...] *= Wh_mask
+        return dxs
 
-        rows = da.reshape(T * N, 4 * H)
-        dWx, dWh, db = self.grads
-        np.matmul(x.T, rows, out=dWx)
-        np.matmul(hs[:T].reshape(T * N, H).T, rows, out=dWh)
-        rows.sum(axis=0, out=db)
-        return np.ascontiguousarray((rows @ Wx.T).reshape(T, N, len(Wx)).transpose(1, 0, 2))
+    def _mask(self, ratio: float, x: Array) -> Array:
+        """A mask for x; None where nothing is switched off."""
+        return scaled_mask(self.rng, ratio, x) if ratio and self.train_flg else None
+
+
+class TimeGRU(_TimeRecurrent):
+    """A GRU over T steps.   xs (N, T, D) -> hs (N, T, H)
+
+    stateful, h, dh and errors as for `TimeRNN`.  Source: book appendix C.
+    """
+
+    blocks = 3
+
+    def forward(self, xs: Array) -> Array:
+        _, Wh, _ = self.params
+        x, a = self._begin(xs)
+        (T, N, _), H = a.shape, len(Wh)
+        hs = self._states("h", self.h, T, N)
+        rhs = np.empty_like(hs[1:])  # r * h, what the candidate sees
+        zr, n = a[:, :, : 2 * H], a[:, :, 2 * H :]
+        Wh_zr, Wh_n = Wh[:, : 2 * H], Wh[:, 2 * H :]
+        for t in range(T):
+            gates, new = zr[t], n[t]
+            gates += hs[t].dot(Wh_zr)
+            gates *= 0.5  # sigmoid(a) = (1 + tanh(a / 2)) / 2
+            np.tanh(gates, out=gates)
+            gates *= 0.5
+            gates += 0.5
+            z, r = gates[:, :H], gates[:, H:]
+            np.multiply(r, hs[t], out=rhs[t])
+            new += rhs[t].dot(Wh_n)
+            np.tanh(new, out=new)
+            np.subtract(new, hs[t], out=hs[t + 1])
+            hs[t + 1] *= z
+            hs[t + 1] += hs[t]
+        self.cache = x, hs, rhs, a
+        self.h = hs[T].copy()
+        return batch_first(hs[1:])
+
+    def backward(self, dhs: Array) -> Array:
+        _, Wh, _ = self.params
+        x, hs, rhs, a = self.cache
+        T, N, H = rhs.shape
+        self._check(dhs, "dhs", (N, T, H))
+        dhs = dhs.swapaxes(0, 1)
+        z, r, n = (a[:, :, k * H : (k + 1) * H] for k in range(3))
+        Wh_zr, Wh_n = Wh[:, : 2 * H], Wh[:, 2 * H :]
+
+        # Everything that does not wait for a later step: what gradients are multiplied by.
+        stays = 1 - z
+        dn_by_dh = z * (1 - n * n)
+        dz_by_dh = (n - hs[:T]) * z * stays
+        dr_by_drh = hs[:T] * r * (1 - r)
+
+        da = np.empty_like(a)
+        dh = np.zeros((N, H), Wh.dtype)
+        for t in reversed(range(T)):
+            dh = dh + dhs[t]  # h went up and to the right
+            da_z, da_r, da_n = (da[t, :, k * H : (k + 1) * H] for k in range(3))
+            np.multiply(dh, dn_by_dh[t], out=da_n)
+            drh = Wh_n.dot(da_n.T).T
+            np.multiply(dh, dz_by_dh[t], out=da_z)
+            np.multiply(drh, dr_by_drh[t], out=da_r)
+            dh *= stays[t]
+            dh += drh * r[t]
+            dh += Wh_zr.dot(da[t, :, : 2 * H].T).T
+        self.dh = dh
+        dxs = self._end(x, hs[:T], da)
+        rows = da.reshape(T * N, 3 * H)[:, 2 * H :]
+        self.grads[1][:, 2 * H :] = rhs.reshape(T * N, H).T.dot(rows)  # n saw r * h, not h
+        return dxs
+
+
+class TimeBiLSTM(Layer):
+    """Two LSTMs over T steps, one reading forwards, one backwards.   xs (N, T, D) -> hs (N, T, 2H)
+
+    hs[:, t] is what the first has made of xs[:, :t+1], beside what the second has made of
+    xs[:, t:], read from the end. The weights of the first come first.
+
+    stateful    whether the first goes on from where the last call stopped. For the second, whose
+                last step is the first of the text, there is nothing to go on from: unless
+                `set_state` says otherwise, it starts from zeros
+    h, c        (N, 2H) after the last step of each;  dh, dc: gradients of what they started from
+    Raises ValueError as `TimeLSTM` does, and for LSTMs of different sizes.
+    Source: book 8.4.1; Schuster and Paliwal 1997.
+    """
+
+    def __init__(
+        self,
+        Wx1: Array,
+        Wh1: Array,
+        b1: Array,
+        Wx2: Array,
+        Wh2: Array,
+        b2: Array,
+        stateful: bool = False,
+    ) -> None:
+        self.forwards = TimeLSTM(Wx1, Wh1, b1, stateful)
+        self.backwards = TimeLSTM(Wx2, Wh2, b2, stateful)
+        self.params = self.forwards.params + self.backwards.params
+        self.grads = self.forwards.grads + self.backwards.grads
+        if Wx1.shape != Wx2.shape:
+            raise self._refuse(f"Wx1 is {Wx1.shape}, Wx2 {Wx2.shape}; both must be the same")
+        self.stateful = stateful
+        self.h: Array = None
+        self.c: Array = None
+        self.dh: Array = None
+        self.dc: Array = None
+
+    def forward(self, xs: Array) -> Array:
+        first, second = self.forwards, self.backwards
+        hs = first.forward(xs), second.forward(xs[:, ::-1])[:, ::-1]
+        self.h, self.c = side_by_side(first.h, second.h), side_by_side(first.c, second.c)
+        second.reset_state()
+        return side_by_side(*hs)
+
+    def backward(self, dhs: Array) -> Array:
+        first, second = self.forwards, self.backwards
+        H = len(first.params[1])
+        if dhs.shape[2:] != (2 * H,):
+            raise self._refuse(f"dhs has shape {dhs.shape} where (N, T, {2 * H}) is needed")
+        dxs = first.backward(dhs[:, :, :H])
+        dxs += second.backward(dhs[:, ::-1, H:])[:, ::-1]
+        self.dh, self.dc = side_by_side(first.dh, second.dh), side_by_side(first.dc, second.dc)
+        return dxs
 
     @property
-    def state(self) -> tuple[Array, Array]:
-        """h and c (N, H) as `set_state` takes them, None before the first call."""
+    def state(self) -> tuple[Array, ...]:
+        """h and c (N, 2H) as `set_state` takes them; None before the first call."""
         return self.h, self.c
 
     def set_state(self, h: Array, c: Array = None) -> None:
-        """Start the next call, if stateful, from h and c (N, H); without c, from an empty cell."""
+        """Start the next call, if stateful, from h and c (N, 2H); without c, from empty cells."""
         self.h, self.c = h, c
+        H = len(self.forwards.params[1])
+        for layer, half in (self.forwards, slice(H)), (self.backwards, slice(H, None)):
+            layer.set_state(*(None if a is None else a[:, half] for a in (h, c)))
 
     def reset_state(self) -> None:
         """Start the next call from zeros."""
-        self.h = self.c = None
+        self.set_state(None)
 
-    def _start(self, name: str, kept: Array, N: int) -> Array:
-        """The state that a call with N sequences begins with."""
-        shape = (N, len(self.params[1]))
-        if not self.stateful or kept is None:
-            return np.zeros(shape, self.params[1].dtype)
-        if kept.shape != shape:
-            raise self._refuse(
-                f"the kept {name} is {kept.shape}, this batch needs {shape}; reset_state() drops it"
-            )
-        return kept
+
+def side_by_side(a: Array, b: Array) -> Array:
+    """a (..., H) and b (..., H) as (..., 2H)."""
+    return np.concatenate([a, b], axis=-1)
 
 
 class TimeEmbedding(Embedding):
@@ -231,22 +594,49 @@ class TimeSoftmaxWithLoss(SoftmaxWithLoss):
     ignore_label = -1
 
 
+class TimeSigmoidWithLoss(SigmoidWithLoss):
+    """Mean binary cross-entropy over all positions of a batch of sequences.
+
+    loss = -1/(N T) * sum over (n, t) of  ts log y + (1 - ts) log(1 - y),  y = sigmoid(xs)
+
+    forward(xs (N, T), ts (N, T)) -> loss, in nats per position;  backward(dout=1) -> (N, T)
+    Raises ValueError for scores that are not (N, T), and as `SigmoidWithLoss` does.
+    Source: book, common/time_layers.py.
+    """
+
+    def forward(self, x: Array, t: Array) -> Array:
+        if x.ndim != 2:
+            raise self._refuse(f"scores need 2 dimensions, not shape {x.shape}")
+        return super().forward(x, t)
+
+
 class TimeDropout(Dropout):
     """Switch off a random share of the elements while training, scaling up what stays.
 
     train_flg True:   ys = xs * mask, mask 0 with probability dropout_ratio, else 1 / (1 - ratio)
     train_flg False:  ys = xs
-    A fresh mask for every element of every step. The flag is an attribute, which models set.
-    Backward: dxs = dys * mask.  Arguments and errors as for `Dropout`.  Source: book 6.5.2.
+    The flag is an attribute, which models set.
+    variational  False: a fresh mask for every element of every step; True: one mask (N, 1, D) for
+                 all steps of a call (Gal and Ghahramani 2016, https://arxiv.org/abs/1512.05287)
+    Backward: dxs = dys * mask.  Other arguments and errors as for `Dropout`.  Source: book 6.5.2.
     """
 
-    def __init__(self, dropout_ratio: float = 0.5, *, rng: Seed = None) -> None:
+    def __init__(
+        self, dropout_ratio: float = 0.5, *, variational: bool = False, rng: Seed = None
+    ) -> None:
         super().__init__(dropout_ratio, rng=rng)
+        self.variational = variational
         self.train_flg = True
 
     def forward(self, xs: Array) -> Array:  # type: ignore[override]
-        self.mask = self._kept(xs) / (1 - self.dropout_ratio) if self.train_flg else None
+        like = xs[:, :1] if self.variational else xs
+        self.mask = scaled_mask(self.rng, self.dropout_ratio, like) if self.train_flg else None
         return xs if self.mask is None else xs * self.mask
 
     def backward(self, dys: Array) -> Array:
         return dys if self.mask is None else dys * self.mask
+
+
+def scaled_mask(rng: Any, ratio: float, x: Array) -> Array:
+    """Zeros with probability `ratio`, else 1 / (1 - ratio), so that the mean of x stays."""
+    return kept(rng, ratio, x) / (1 - ratio)

@@ -1,0 +1,50 @@
+"""SimpleRnnlm, a recurrent language model.  V words, D word-vector size, H hidden size."""
+
+import math
+from typing import Any, ClassVar
+
+from common.language_model import LanguageModel
+from common.np import np
+from common.rng import Seed, generator, randn
+from common.time_layers import TimeAffine, TimeEmbedding, TimeRNN, TimeSoftmaxWithLoss
+
+
+class SimpleRnnlm(LanguageModel):
+    """Predicts each next word:  ids (N, T) -> embedding -> RNN -> affine -> scores (N, T, V).
+
+    forward(xs, ts), state and errors as for `LanguageModel`.
+    rng     seed or Generator of the first weights, which have standard deviation 1/100 (embedding)
+            or 1 / sqrt(rows); None follows NumPy's global seed
+    sparse  whether the embedding's gradient holds only the rows looked up
+    recurrent_class  the layer between embedding and affine; subclasses name another one
+    Source: book 5.5.1.
+    """
+
+    recurrent_class: ClassVar[Any] = TimeRNN
+
+    def __init__(
+        self,
+        vocab_size: int,
+        wordvec_size: int,
+        hidden_size: int,
+        *,
+        rng: Seed = None,
+        sparse: bool = True,
+    ) -> None:
+        V, D, H = vocab_size, wordvec_size, hidden_size
+        kH = self.recurrent_class.blocks * H
+        rng = generator(rng)
+        embed_W = randn(rng, V, D) / 100
+        Wx = randn(rng, D, kH) / math.sqrt(D)
+        Wh = randn(rng, H, kH) / math.sqrt(H)
+        b = np.zeros(kH, dtype="f")
+        affine_W = randn(rng, H, V) / math.sqrt(H)
+        affine_b = np.zeros(V, dtype="f")
+
+        self.rnn_layer = self.recurrent_class(Wx, Wh, b, stateful=True)
+        layers = [
+            TimeEmbedding(embed_W, sparse=sparse),
+            self.rnn_layer,
+            TimeAffine(affine_W, affine_b),
+        ]
+        super().__init__(layers, TimeSoftmaxWithLoss())
