@@ -77,12 +77,11 @@ class Checkpoint:
         """
         run, trainer = self._read(), self.trainer
         weights = distinct(trainer.model.params)
-        here, there = dict(self.begun), dict(run["begun"])
-        if digest(weights) == digest(run["weights"]):  # the very model that was interrupted
-            for begun in here, there:
-                del begun["first weights (seed)"]
+        here, there = self.begun, run["begun"]
+        same_objects = digest(weights) == digest(run["weights"])  # those that were interrupted
+        moved_on = {"first weights (seed)", *vars(trainer.optimizer)} if same_objects else set()
         for name in here | there:
-            if here.get(name) != there.get(name):
+            if name not in moved_on and here.get(name) != there.get(name):
                 raise self._refuse(
                     f"is of another run: {name} is {there.get(name)} there, {here.get(name)} here"
                 )
@@ -97,8 +96,9 @@ class Checkpoint:
             else:
                 setattr(owner, name, value)
         vars(trainer.optimizer).update(run["optimizer"])
-        for name, value in run["progress"].items():
-            setattr(trainer, name, value)
+        self.begun = run["begun"]
+        for name, value in run["progress"].items():  # a trainer works on the host
+            setattr(trainer, name, to_cpu(value) if hasattr(value, "dtype") else value)
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -125,8 +125,8 @@ def moving_parts(thing: Any) -> Iterator[tuple[Any, str]]:
         if id(thing) in seen or isinstance(thing, type | ModuleType):
             continue
         seen.add(id(thing))
-        if isinstance(thing, list | tuple):
-            waiting.extend(thing)
+        if isinstance(thing, list | tuple | dict):
+            waiting.extend(thing.values() if isinstance(thing, dict) else thing)
         for name, value in getattr(thing, "__dict__", {}).items():
             generator = isinstance(value, numpy.random.Generator)
             if generator or (name in STATE and hasattr(thing, "reset_state")):

@@ -42,7 +42,7 @@ class Layer:
 
     def __init__(self, *params: Array) -> None:
         self.params: list[Array] = list(params)
-        self.grads: list[Any] = [np.zeros(p.shape, p.dtype) for p in params]
+        self.grads: list[Any] = [zero_gradient(p) for p in params]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(str(p.shape) for p in self.params)})"
@@ -307,6 +307,12 @@ class Embedding(Layer):
         else:
             dW[...] = 0
             add_rows(dW, ids, rows)
+
+
+def zero_gradient(p: Array) -> Array:
+    """Zeros like p, and in memory in the order of p: tied weights are a transposed view."""
+    order = "C" if p.flags.c_contiguous else "F"
+    return np.zeros(p.shape, p.dtype, order=order)
 
 
 def kept(rng: Any, ratio: float, x: Array) -> Array:

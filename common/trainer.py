@@ -60,11 +60,16 @@ class _Loop:
         after_epoch: Callable[[], Any] | None,
     ) -> None:
         """Train on every batch of every epoch, with a report and a checkpoint now and then."""
-        self._epochs = self._iters = 0  # of this call, of this epoch
-        self._step, self._seconds = 0, 0.0
-        self._losses: list[Any] = []  # on the device until a report: reading one waits for it
-        self.epoch_list = []
-        self._open(checkpoint, resume, settings)
+        if checkpoint is None and resume:
+            raise self._refuse("resume=True needs the name of a checkpoint")
+        self._checkpoint = None if checkpoint is None else Checkpoint(checkpoint, self, settings)
+        if self._checkpoint is None:
+            self._rewind()
+        elif resume:
+            self._checkpoint.resume()
+        else:
+            self._checkpoint.begin()
+            self._rewind()
         self._good = [p.copy() for p in distinct(self.model.params)]
         start = time.monotonic() - self._seconds
         with DeferredInterrupts() as interrupts:
@@ -100,13 +105,12 @@ class _Loop:
             self._save(finished=True)
         self._good.clear()
 
-    def _open(self, path: str | Path | None, resume: bool, settings: dict[str, Any]) -> None:
-        """Begin a run, or go on with the one in the file."""
-        if path is None and resume:
-            raise self._refuse("resume=True needs the name of a checkpoint")
-        self._checkpoint = None if path is None else Checkpoint(path, self, settings)
-        if self._checkpoint is not None:
-            (self._checkpoint.resume if resume else self._checkpoint.begin)()
+    def _rewind(self) -> None:
+        """Go to the beginning of a run."""
+        self._epochs = self._iters = self._step = 0  # of this run, of this epoch, of this run
+        self._seconds = 0.0
+        self._losses: list[Any] = []  # on the device until a report: reading one waits for it
+        self.epoch_list = []
 
     def _save(self, *, finished: bool = False) -> None:
         """Save the run, unless its weights are spoilt, which the next loss will tell."""
@@ -250,7 +254,6 @@ class Trainer(_Loop):
             raise self._refuse(f"a batch of {batch_size} needs more than the {len(x)} samples")
         self.eval_interval = eval_interval
         self._data, self._batch_size, self._rng = (x, t), batch_size, generator(rng)
-        self._order = numpy.empty(0, int)
         settings = {"batch_size": batch_size, "max_grad": max_grad, "eval_interval": eval_interval}
         self._run(
             max_epoch,
@@ -345,7 +348,6 @@ class RnnlmTrainer(_Loop):
                 f"{time_size} = {batch_size * time_size}"
             )
         self.eval_interval = eval_interval
-        self.time_idx, self.ppl_list = 0, []
         self._data, self._window = (xs, ts), (batch_size, time_size)
         settings = {"batch_size": batch_size, "time_size": time_size, "max_grad": max_grad}
         self._run(
@@ -357,6 +359,10 @@ class RnnlmTrainer(_Loop):
             checkpoint_interval,
             after_epoch,
         )
+
+    def _rewind(self) -> None:
+        super()._rewind()
+        self.time_idx, self.ppl_list = 0, []
 
     def _batch(self, k: int) -> Batch:
         return self.get_batch(*self._data, *self._window)
