@@ -34,6 +34,11 @@ class _Loop:
         *("current_epoch", "epoch_list"),
         *("_epochs", "_iters", "_step", "_losses", "_seconds"),
     )
+    _epochs: int  # of this run
+    _iters: int  # of this epoch
+    _step: int  # of this run
+    _seconds: float
+    _losses: list[Any]  # on the device until a report: reading one waits for it
 
     def __init__(self, model: Any, optimizer: Any) -> None:
         self.model = model
@@ -107,10 +112,8 @@ class _Loop:
 
     def _rewind(self) -> None:
         """Go to the beginning of a run."""
-        self._epochs = self._iters = self._step = 0  # of this run, of this epoch, of this run
-        self._seconds = 0.0
-        self._losses: list[Any] = []  # on the device until a report: reading one waits for it
-        self.epoch_list = []
+        self._epochs = self._iters = self._step = 0
+        self._seconds, self._losses, self.epoch_list = 0.0, [], []
 
     def _save(self, *, finished: bool = False) -> None:
         """Save the run, unless its weights are spoilt, which the next loss will tell."""

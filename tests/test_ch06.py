@@ -161,7 +161,8 @@ def test_bad_ids_and_labels_are_refused_with_nothing_changed():
 def test_training_runs_small_and_leaves_its_files(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     perplexity = train_rnnlm.main("grammar", **TINY | {"plot": True})
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["Rnnlm.json", "Rnnlm.npz", "Rnnlm.png"]
+    endings = ["checkpoint", "json", "npz", "png"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f"Rnnlm.{e}" for e in endings]
     history = json.loads((tmp_path / "Rnnlm.json").read_text())
     assert history["test"] == perplexity
     assert len(history["train"]) == 1
@@ -194,7 +195,7 @@ def test_any_text_file_is_a_corpus(tmp_path, monkeypatch):
 def test_an_early_stop_keeps_what_was_learned(stop, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
-    def fit(self, *args):
+    def fit(self, *args, **options):
         self.model.params[0][...] = 5
         raise stop
 
