@@ -1,43 +1,97 @@
-"""Perplexity of a trained Rnnlm, on the test text or on a sentence.
+"""Perplexity of a trained language model, on the test text or on a sentence.
 
-python -m ch06.eval
+python -m ch06.eval                             of the weights in this folder, else the shipped ones
+python -m ch06.eval --model better --cache      with a memory of the last 500 words
 python -m ch06.eval --sentence "the company said it expects higher sales"
 """
 
+from pathlib import Path
+from typing import Any
+
+from ch06.better_rnnlm import BetterRnnlm
+from ch06.gru_rnnlm import GruRnnlm
 from ch06.rnnlm import Rnnlm
+from common.cache_pointer import eval_perplexity_with_cache, tune_cache
 from common.cli import arguments
 from common.evaluate import eval_perplexity
-from common.functions import perplexity
+from common.files import read_npz
 from common.text import words_to_ids
 from dataset import corpus as texts
 
+MODELS: dict[str, tuple[Any, int]] = {  # class; the book's word-vector size, and hidden size
+    "rnnlm": (Rnnlm, 100),
+    "better": (BetterRnnlm, 650),
+    "gru": (GruRnnlm, 100),
+}
+SHIPPED = Path(__file__).parent / "weights"
+CACHE_SIZE = 500
+THETAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.5, 2.0)
+MIXES = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2, 0.25, 0.3, 0.4)
+
+
+def sizes_in(weights: str, model_class: Any) -> dict[str, int]:
+    """The sizes of a model as keywords, read from its weight file (.npz); {} from other files."""
+    try:
+        header, arrays = read_npz(Path(weights), "weight file")
+    except (OSError, ValueError):  # the book's .pkl, or a file that `load_params` will refuse
+        return {}
+    if header.get("class") != model_class.__name__:
+        return {}
+    embedding, _, Wh, *_ = arrays.values()  # (V, D), then Wx, Wh (H, ...) of the first layer
+    sizes = {"wordvec_size": embedding.shape[1], "hidden_size": len(Wh)}
+    if model_class is BetterRnnlm:  # embedding, three arrays a layer, and the affine layer's bias
+        sizes["num_layers"] = (len(arrays) - 2) // 3
+    return sizes
+
 
 def main(
-    weights: str = "Rnnlm.npz",
+    weights: str | None = None,
     corpus: str = "ptb",
-    wordvec_size: int = 100,
-    hidden_size: int = 100,
+    wordvec_size: int | None = None,
+    hidden_size: int | None = None,
     sentence: str | None = None,
+    model: str = "rnnlm",
+    cache: bool = False,
 ) -> float:
-    """Load weights that train_rnnlm saved; print and return a perplexity (book 6.4).
+    """Load weights that a training script saved; print and return a perplexity (book 6.4, 6.5).
 
-    weights       the file of weights, ours (.npz) or the book's (.pkl)
+    weights       the file of weights, ours (.npz) or the book's (.pkl); if not given, <class>.npz in
+                  the current folder, else the one that comes with the library
     corpus        the text it was trained on: ptb, grammar, or a text file
-    wordvec_size  as in training
-    hidden_size   as in training
+    wordvec_size  as in training; if not given, that of a .npz file, or the book's
+    hidden_size   likewise
     sentence      words of the vocabulary to score instead of the test text
+    model         rnnlm (LSTM), better (BetterRnnlm) or gru (GruRnnlm)
+    cache         whether to add a cache of the last words, set by the validation text, and return
+                  the perplexity with it
     """
+    if model not in MODELS:
+        raise ValueError(f"eval: model is one of {', '.join(MODELS)}, not {model!r}")
+    if cache and sentence is not None:
+        raise ValueError("eval: the cache is for the test text, not for a sentence")
+    model_class, size = MODELS[model]
+    if weights is None:
+        file = f"{model_class.__name__}.npz"
+        weights = file if Path(file).exists() else str(SHIPPED / file)
+    given = {"wordvec_size": wordvec_size, "hidden_size": hidden_size}
+    sizes = {"wordvec_size": size, "hidden_size": size} | sizes_in(weights, model_class)
+    sizes |= {name: n for name, n in given.items() if n is not None}
     text, word_to_id, _ = texts.load_data(corpus, "test")
-    model = Rnnlm(len(word_to_id), wordvec_size, hidden_size)
-    model.load_params(weights)
-    if sentence is None:
-        result = eval_perplexity(model, text)
-        print(f"test perplexity:  {result:.2f}")
-    else:
-        words = ["<eos>", *sentence.split(), "<eos>"]
-        ids = words_to_ids(words, word_to_id)[None]
-        result = perplexity(float(model.forward(ids[:, :-1], ids[:, 1:])))
+    net = model_class(len(word_to_id), **sizes)
+    net.load_params(weights)
+    if sentence is not None:
+        ids = words_to_ids(["<eos>", *sentence.split(), "<eos>"], word_to_id)
+        result = eval_perplexity(net, ids, 1, len(ids) - 1, progress=False)
         print(f"perplexity of the sentence:  {result:.2f}")
+        return result
+    result = eval_perplexity(net, text)
+    print(f"test perplexity:  {result:.2f}")
+    if cache:
+        theta, mix, _ = tune_cache(
+            net, texts.load_data(corpus, "valid")[0], THETAS, MIXES, CACHE_SIZE
+        )
+        result = eval_perplexity_with_cache(net, text, CACHE_SIZE, theta=theta, mix=mix)
+        print(f"with cache (size {CACHE_SIZE}, theta {theta:g}, mix {mix:g}):  {result:.2f}")
     return result
 
 

@@ -14,7 +14,7 @@ from ch06.training import train
 from common.cli import run
 from dataset import corpus as texts
 
-MODELS = {"lstm": Rnnlm, "gru": GruRnnlm}
+MODELS = {"rnnlm": Rnnlm, "gru": GruRnnlm}
 
 
 def main(
@@ -32,7 +32,7 @@ def main(
     weights: str | None = None,
     resume: bool = False,
     plot: bool = True,
-    model: str = "lstm",
+    model: str = "rnnlm",
 ) -> float:
     """Train a language model, save its best weights, return their test perplexity (book 6.4).
 
@@ -51,7 +51,7 @@ def main(
                    (.json) and figure (.png) go beside it
     resume         go on with the run in the checkpoint
     plot           draw the perplexity during training
-    model          lstm (Rnnlm) or gru (GruRnnlm)
+    model          rnnlm (with an LSTM) or gru
     """
     if model not in MODELS:
         raise ValueError(f"train_rnnlm: model is one of {', '.join(MODELS)}, not {model!r}")

@@ -256,6 +256,11 @@ def batch_first(xs: Array) -> Array:
     return np.ascontiguousarray(xs.swapaxes(0, 1))
 
 
+def times_transposed(da: Array, Wh: Array) -> Array:
+    """da @ Wh.T for few rows da, in the order that BLAS does twice as fast."""
+    return np.ascontiguousarray(Wh.dot(da.T).T)
+
+
 class TimeRNN(_TimeRecurrent):
     """An RNN over T steps.   xs (N, T, D) -> hs (N, T, H)
 
@@ -285,11 +290,11 @@ class TimeRNN(_TimeRecurrent):
         self._check(dhs, "dhs", (N, T, H))
         dhs = dhs.swapaxes(0, 1)
         da = 1 - hs[1:] * hs[1:]
-        dh, WhT = np.zeros((N, H), Wh.dtype), Wh.T
+        dh = np.zeros((N, H), Wh.dtype)
         for t in reversed(range(T)):
             dh += dhs[t]  # h went up and to the right
             da[t] *= dh
-            dh = da[t].dot(WhT)
+            dh = times_transposed(da[t], Wh)
         self.dh = dh
         return self._end(x, hs[:T], da)
 
@@ -406,7 +411,7 @@ class TimeLSTM(_TimeRecurrent):
             np.multiply(dc[:, None], da_by_dc[t], out=da[t, :, :3])
             np.multiply(dh, da_by_dh[t], out=da[t, :, 3])
             dc *= f[t]
-            dh = Wh.dot(da[t].reshape(N, 4 * H).T).T  # = da @ Wh.T, which BLAS does half as fast
+            dh = times_transposed(da[t].reshape(N, 4 * H), Wh)
             if h_mask is not None:
                 dh = dh * h_mask
         self.dh, self.dc = dh, dc
@@ -436,7 +441,7 @@ class TimeGRU(_TimeRecurrent):
         hs = self._states("h", self.h, T, N)
         rhs = np.empty_like(hs[1:])  # r * h, what the candidate sees
         zr, n = a[:, :, : 2 * H], a[:, :, 2 * H :]
-        Wh_zr, Wh_n = Wh[:, : 2 * H], Wh[:, 2 * H :]
+        Wh_zr, Wh_n = (np.ascontiguousarray(W) for W in (Wh[:, : 2 * H], Wh[:, 2 * H :]))
         for t in range(T):
             gates, new = zr[t], n[t]
             gates += hs[t].dot(Wh_zr)
@@ -451,18 +456,16 @@ class TimeGRU(_TimeRecurrent):
             np.subtract(new, hs[t], out=hs[t + 1])
             hs[t + 1] *= z
             hs[t + 1] += hs[t]
-        self.cache = x, hs, rhs, a
+        self.cache = x, hs, rhs, a, Wh_zr, Wh_n
         self.h = hs[T].copy()
         return batch_first(hs[1:])
 
     def backward(self, dhs: Array) -> Array:
-        _, Wh, _ = self.params
-        x, hs, rhs, a = self.cache
+        x, hs, rhs, a, Wh_zr, Wh_n = self.cache
         T, N, H = rhs.shape
         self._check(dhs, "dhs", (N, T, H))
         dhs = dhs.swapaxes(0, 1)
         z, r, n = (a[:, :, k * H : (k + 1) * H] for k in range(3))
-        Wh_zr, Wh_n = Wh[:, : 2 * H], Wh[:, 2 * H :]
 
         # Everything that does not wait for a later step: what gradients are multiplied by.
         stays = 1 - z
@@ -471,17 +474,17 @@ class TimeGRU(_TimeRecurrent):
         dr_by_drh = hs[:T] * r * (1 - r)
 
         da = np.empty_like(a)
-        dh = np.zeros((N, H), Wh.dtype)
+        dh = np.zeros((N, H), a.dtype)
         for t in reversed(range(T)):
             dh = dh + dhs[t]  # h went up and to the right
             da_z, da_r, da_n = (da[t, :, k * H : (k + 1) * H] for k in range(3))
             np.multiply(dh, dn_by_dh[t], out=da_n)
-            drh = Wh_n.dot(da_n.T).T
+            drh = times_transposed(da_n, Wh_n)
             np.multiply(dh, dz_by_dh[t], out=da_z)
             np.multiply(drh, dr_by_drh[t], out=da_r)
             dh *= stays[t]
             dh += drh * r[t]
-            dh += Wh_zr.dot(da[t, :, : 2 * H].T).T
+            dh += times_transposed(da[t, :, : 2 * H], Wh_zr)
         self.dh = dh
         dxs = self._end(x, hs[:T], da)
         rows = da.reshape(T * N, 3 * H)[:, 2 * H :]

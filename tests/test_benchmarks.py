@@ -12,9 +12,9 @@ from tests.benchmarks.rows import ROWS
 ROOT = Path(__file__).parents[1]
 
 
-def run(*arguments):
-    command = [sys.executable, "-m", "tests.benchmarks", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+def run(*arguments, module="tests.benchmarks"):
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,19 @@ def test_an_unknown_row_is_refused_with_the_names_that_exist():
     done = run("Perceptron")
     assert done.returncode == 2
     assert "no row Perceptron; the rows are TwoLayerNet" in done.stderr
+
+
+@pytest.mark.parametrize("cell", ["RNN", "LSTM", "GRU"])
+def test_memory_grows_with_the_steps_and_not_faster(cell):
+    done = run(cell, "--steps", "50", "100", module="tests.benchmarks.growth")
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()[1:]]
+    assert [line[:2] for line in lines] == [[f"Time{cell}", "50"], [f"Time{cell}", "100"]]
+    per_step = [float(line[-1]) for line in lines]
+    assert per_step[1] == pytest.approx(per_step[0], rel=0.05)
+
+
+def test_the_growth_of_an_unknown_cell_is_refused():
+    done = run("MLP", module="tests.benchmarks.growth")
+    assert done.returncode == 2
+    assert "no cell MLP; the cells are RNN LSTM GRU" in done.stderr

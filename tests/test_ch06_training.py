@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
@@ -17,8 +18,8 @@ from common.evaluate import eval_perplexity
 from dataset import corpus as texts
 from tests.scripts import ROOT, assert_not_blank
 
-TINY = {"wordvec_size": 6, "hidden_size": 6, "batch_size": 4, "time_size": 5, "plot": False}
-TINY |= {"corpus": "grammar", "corpus_size": 400}
+TINY: dict[str, Any] = {"wordvec_size": 6, "hidden_size": 6, "batch_size": 4, "time_size": 5}
+TINY |= {"corpus": "grammar", "corpus_size": 400, "plot": False}
 
 
 def better(**how):
@@ -110,7 +111,7 @@ def test_a_gru_learns_too(folder):
     train_rnnlm.main(**TINY, model="gru", max_epoch=1)
     model = GruRnnlm(140, 6, 6)
     model.load_params()
-    with pytest.raises(ValueError, match="model is one of lstm, gru, not 'rnn'"):
+    with pytest.raises(ValueError, match="model is one of rnnlm, gru, not 'rnn'"):
         train_rnnlm.main(**TINY, model="rnn")
 
 

@@ -7,12 +7,19 @@ Both do the same work on the same batches. Each imports what it needs inside, be
 in processes of their own, and neither should load the other's library.
 """
 
-from tests.benchmarks.rows import ch01, ch04, ch06
+from tests.benchmarks.rows import ch01, ch04, ch05, ch06
 
 ROWS = {
     "TwoLayerNet": ch01.Spiral(),
     "CBOW": ch04.WordVectors(),
     "CBOW-words": ch04.Throughput(),
     "skipgram-words": ch04.Throughput(model="skipgram"),
+    "SimpleRnnlm": ch05.LanguageModel(),
     "Rnnlm": ch06.LanguageModel(),
+    "BetterRnnlm": ch06.BetterLanguageModel(),
+    **{
+        f"Time{cell}-{T}": ch05.Recurrent(cell, T)
+        for cell in ("RNN", "LSTM", "GRU")
+        for T in (10, 100, 1000)
+    },
 }

@@ -1,54 +1,43 @@
 """Chapter 6: language models.  V words, D word vector, H hidden, N sequences of T steps."""
 
 from dataclasses import dataclass
+from typing import Any
 
-import numpy
-
-from tests.benchmarks.rows.steps import Step, our_step, torch_step
+from tests.benchmarks.rows import ch05
 
 
 @dataclass
-class LanguageModel:
-    """Rnnlm: float32, SGD, gradients clipped, state kept from batch to batch."""
+class LanguageModel(ch05.LanguageModel):
+    """Rnnlm: gradients clipped.
+
+    A sparse embedding gradient gains PyTorch nothing, and its clip_grad_norm_ refuses one.
+    """
 
     V: int = 10000
-    D: int = 100
-    H: int = 100
     N: int = 20
     T: int = 35
+    lr: float = 20.0
+    max_grad: float | None = 0.25
+    cell: str = "LSTM"
+    foreach: bool = True
 
-    def ours(self) -> Step:
+    def our_model(self) -> Any:
         from ch06.rnnlm import Rnnlm
-        from common.optimizer import SGD
 
-        model = Rnnlm(self.V, self.D, self.H, rng=0)
-        return our_step(model, SGD(lr=20.0), self.batches(), max_grad=0.25)
+        return Rnnlm(self.V, self.D, self.H, rng=0)
 
-    def theirs(self) -> Step:
-        import torch
-        from torch import nn
 
-        class Net(nn.Module):
-            def __init__(self, V, D, H):
-                super().__init__()
-                self.embed = nn.Embedding(V, D)
-                self.lstm = nn.LSTM(D, H, batch_first=True)
-                self.affine = nn.Linear(H, V)
-                self.state = None
+@dataclass
+class BetterLanguageModel(LanguageModel):
+    """BetterRnnlm: two LSTMs, dropout, tied weights."""
 
-            def forward(self, xs, ts):
-                hs, state = self.lstm(self.embed(xs), self.state)
-                self.state = [s.detach() for s in state]
-                return nn.functional.cross_entropy(self.affine(hs).flatten(0, 1), ts.flatten())
+    D: int = 650
+    H: int = 650
+    layers: int = 2
+    dropout: float = 0.5
+    tied: bool = True
 
-        net = Net(self.V, self.D, self.H)
-        # foreach is its fastest here; a sparse embedding gradient gains nothing, and PyTorch's
-        # clip_grad_norm_ refuses one.
-        sgd = torch.optim.SGD(net.parameters(), lr=20.0, foreach=True)
-        return torch_step(net, sgd, self.batches(), max_grad=0.25)
+    def our_model(self) -> Any:
+        from ch06.better_rnnlm import BetterRnnlm
 
-    def batches(self):
-        """Twenty pairs of ids (N, T), with the frequencies of words: 1 / rank."""
-        p = 1 / numpy.arange(1, self.V + 1)
-        shape = (20, 2, self.N, self.T)
-        return numpy.random.default_rng(0).choice(self.V, shape, p=p / p.sum())
+        return BetterRnnlm(self.V, self.D, self.H, self.dropout, num_layers=self.layers, rng=0)

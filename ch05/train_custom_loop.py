@@ -1,0 +1,97 @@
+"""Train a language model with every step of the loop in sight; draw figure 5-33.
+
+    python -m ch05.train_custom_loop                    on Penn Treebank (result: ch05/README.md)
+    python -m ch05.train_custom_loop --corpus grammar   on made-up English
+
+Source: book 5.5.3.
+"""
+
+import numpy
+
+from ch05.simple_rnnlm import SimpleRnnlm
+from common.cli import run
+from common.functions import perplexity
+from common.optimizer import SGD
+from common.plots import show
+from dataset import corpus as texts
+
+
+def main(
+    corpus: str = "ptb",
+    max_epoch: int = 100,
+    batch_size: int = 10,
+    wordvec_size: int = 100,
+    hidden_size: int = 100,
+    time_size: int = 5,
+    lr: float = 0.1,
+    corpus_size: int = 1000,
+    seed: int = 0,
+    plot: bool = True,
+) -> tuple[SimpleRnnlm, list[float]]:
+    """Train SimpleRnnlm on the first words of a text -> the model and each epoch's perplexity.
+
+    corpus        ptb, grammar, or a text file (one sentence a line)
+    max_epoch     passes over the text
+    batch_size    reading positions that are trained side by side
+    wordvec_size  numbers in a word vector
+    hidden_size   numbers in the recurrent layer's state
+    time_size     steps that gradients flow back through (truncated BPTT, book 5.2)
+    lr            learning rate of SGD
+    corpus_size   use only so many words of the text
+    seed          decides the first weights
+    plot          whether to draw the perplexity
+
+    Raises ValueError for a text too short for one batch.
+    """
+    text = texts.load_data(corpus, "train")[0][:corpus_size]
+    vocab_size = int(text.max(initial=0)) + 1  # ids count up in order of first appearance
+    print(f"corpus size: {len(text)}, vocabulary size: {vocab_size}")
+    xs, ts = text[:-1], text[1:]  # each word, and the one to predict from it
+    data_size = len(xs)
+    if min(batch_size, time_size) < 1 or batch_size * time_size > data_size:
+        raise ValueError(f"no batch of {batch_size} x {time_size} words in a text of {len(text)}")
+
+    model = SimpleRnnlm(vocab_size, wordvec_size, hidden_size, rng=seed)
+    optimizer = SGD(lr)
+
+    # Row n of every batch reads on from offsets[n]; neither time_idx nor the state starts anew.
+    offsets = [n * (data_size // batch_size) for n in range(batch_size)]
+    time_idx = 0
+    max_iters = data_size // (batch_size * time_size)
+    ppl_list = []
+    for epoch in range(max_epoch):
+        total_loss = 0
+        for _ in range(max_iters):
+            batch_x = numpy.empty((batch_size, time_size), "int32")
+            batch_t = numpy.empty((batch_size, time_size), "int32")
+            for t in range(time_size):
+                for n, offset in enumerate(offsets):
+                    where = (offset + time_idx) % data_size  # at the end, back to the beginning
+                    batch_x[n, t] = xs[where]
+                    batch_t[n, t] = ts[where]
+                time_idx += 1
+
+            total_loss += model.forward(batch_x, batch_t)
+            model.backward()
+            optimizer.update(model.params, model.grads)
+        ppl_list.append(perplexity(float(total_loss) / max_iters))
+        print(f"| epoch {epoch + 1} | perplexity {ppl_list[-1]:.2f}")
+
+    if plot:
+        plot_perplexity(ppl_list)
+    return model, ppl_list
+
+
+def plot_perplexity(ppl_list: list[float]) -> None:
+    """Figure 5-33: the perplexity of each epoch, while training."""
+    import matplotlib.pyplot as plt
+
+    plt.plot(range(1, len(ppl_list) + 1), ppl_list)
+    plt.xlabel("epochs")
+    plt.ylabel("perplexity")
+    plt.ylim(bottom=0)
+    show("fig_5_33_perplexity.png")
+
+
+if __name__ == "__main__":
+    run(main)
