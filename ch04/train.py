@@ -3,15 +3,17 @@
     python -m ch04.train                            on Penn Treebank (time and result: README.md)
     python -m ch04.train --model skipgram
     python -m ch04.train --corpus novel.txt         on a text of yours, one sentence a line
+    python -m ch04.train --resume                   go on after Ctrl-C
 
 Source: book 4.3.2.
 """
 
 from pathlib import Path
+from typing import Any
 
 from ch04.cbow import CBOW
 from ch04.skip_gram import SkipGram
-from common.cli import arguments
+from common.cli import run
 from common.np import to_cpu
 from common.optimizer import Adam
 from common.rng import generator
@@ -35,6 +37,7 @@ def main(
     eval_interval: int = 20,
     seed: int = 0,
     vectors: str | None = None,
+    resume: bool = False,
     plot: bool = True,
 ) -> list[float]:
     """Train word vectors, save them as float16, and return the loss of each report.
@@ -49,7 +52,9 @@ def main(
     lr             learning rate of Adam
     eval_interval  iterations from report to report
     seed           decides weights, order and negatives
-    vectors        where to save them; <model>_params.npz if not given, the figure (.png) beside it
+    vectors        where to save them; <model>_params.npz if not given. Checkpoint and figure (.png)
+                   go beside it
+    resume         go on with the run in the checkpoint
     plot           draw the loss during training
     """
     if model not in MODELS:
@@ -64,11 +69,13 @@ def main(
         len(word_to_id), hidden_size, window_size, text, sample_size=sample_size, rng=rng
     )
     trainer = Trainer(net, Adam(lr))
+    checkpoint = file.with_suffix(".checkpoint")
+    how: dict[str, Any] = {"rng": rng, "checkpoint": checkpoint, "resume": resume}
     try:
-        trainer.fit(contexts, target, max_epoch, batch_size, None, eval_interval, rng=rng)
+        trainer.fit(contexts, target, max_epoch, batch_size, None, eval_interval, **how)
     except (KeyboardInterrupt, FloatingPointError):  # keep what was learned
         save_vectors(file, to_cpu(net.word_vecs), id_to_word)
-        print(f"stopped early; the vectors so far are in {file}")
+        print(f"stopped early; vectors are in {file}, and --resume goes on with {checkpoint}")
         raise
     save_vectors(file, to_cpu(net.word_vecs), id_to_word)
     if plot:
@@ -77,4 +84,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main(**arguments(main))
+    run(main)

@@ -138,6 +138,7 @@ def test_training_runs_small_and_leaves_vectors_and_figure(model, tmp_path, monk
     Path("text.txt").write_text("the cat sees the dog\na dog sees a cat today\n" * 30)
     losses = train.main(model, corpus="text.txt", **TINY, sample_size=2)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
+        f"{model}_params.checkpoint",
         f"{model}_params.npz",
         f"{model}_params.png",
         "text.txt",
@@ -156,6 +157,15 @@ def test_one_seed_gives_the_same_vectors(tmp_path, monkeypatch):
         train.main(corpus="text.txt", **TINY, sample_size=2, vectors=name, plot=False)
         found.append(load_vectors(name)[0])
     numpy.testing.assert_array_equal(*found)
+
+
+def test_a_run_can_go_on_for_more_epochs(folder):
+    Path("text.txt").write_text("the cat sees the dog\na dog sees a cat today\n" * 30)
+    how = {"corpus": "text.txt", "sample_size": 2, "plot": False}
+    train.main(**how | TINY | {"max_epoch": 2}, vectors="whole.npz")
+    train.main(**how | TINY, vectors="parts.npz")
+    train.main(**how | TINY | {"max_epoch": 2}, vectors="parts.npz", resume=True)
+    numpy.testing.assert_array_equal(load_vectors("parts.npz")[0], load_vectors("whole.npz")[0])
 
 
 def test_the_figures_are_drawn(tmp_path, monkeypatch):
