@@ -71,8 +71,9 @@ def main(
         raise ValueError("eval: the cache is for the test text, not for a sentence")
     model_class, size = MODELS[model]
     if weights is None:
-        file = f"{model_class.__name__}.npz"
-        weights = file if Path(file).exists() else str(SHIPPED / file)
+        files = [f"{model_class.__name__}{ending}" for ending in (".npz", ".pkl")]
+        here = [file for file in files if Path(file).exists()]
+        weights = here[0] if here else str(SHIPPED / files[0])
     given = {"wordvec_size": wordvec_size, "hidden_size": hidden_size}
     sizes = {"wordvec_size": size, "hidden_size": size} | sizes_in(weights, model_class)
     sizes |= {name: n for name, n in given.items() if n is not None}
