@@ -55,8 +55,8 @@ def main(
 ) -> float:
     """Load weights that a training script saved; print and return a perplexity (book 6.4, 6.5).
 
-    weights       the file of weights, ours (.npz) or the book's (.pkl); if not given, <class>.npz in
-                  the current folder, else the one that comes with the library
+    weights       the file of weights, ours (.npz) or the book's (.pkl); if not given, that of the
+                  class in the current folder, else the one that comes with the library
     corpus        the text it was trained on: ptb, grammar, or a text file
     wordvec_size  as in training; if not given, that of a .npz file, or the book's
     hidden_size   likewise

@@ -267,7 +267,7 @@ class Dropout(Layer):
 
     def __init__(self, dropout_ratio: float = 0.5, *, rng: Seed = None) -> None:
         super().__init__()
-        self.dropout_ratio = checked_ratio(type(self).__name__, dropout_ratio)
+        self.dropout_ratio = checked_ratio(f"{type(self).__name__}: dropout_ratio", dropout_ratio)
         self.rng = device_generator(rng)
 
     def forward(self, x: Array, train_flg: bool = True) -> Array:
@@ -320,10 +320,10 @@ def kept(rng: Any, ratio: float, x: Array) -> Array:
     return (rng.random(x.shape, dtype=np.float32) >= ratio).astype(x.dtype)
 
 
-def checked_ratio(who: str, ratio: float) -> float:
-    """`ratio` if it is in 0 <= ratio < 1, else ValueError in the name of `who`."""
+def checked_ratio(name: str, ratio: float) -> float:
+    """`ratio` if it is in 0 <= ratio < 1, else ValueError that begins with `name`."""
     if not 0 <= ratio < 1:
-        raise ValueError(f"{who}: dropout_ratio is at least 0 and below 1, not {ratio}")
+        raise ValueError(f"{name} is at least 0 and below 1, not {ratio}")
     return float(ratio)
 
 

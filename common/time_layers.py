@@ -253,7 +253,7 @@ class _TimeRecurrent(_Recurrent):
 
 def batch_first(xs: Array) -> Array:
     """(T, N, ...) -> (N, T, ...) or back, as an array of its own."""
-    return np.ascontiguousarray(xs.swapaxes(0, 1))
+    return xs.swapaxes(0, 1).copy()
 
 
 def times_transposed(da: Array, Wh: Array) -> Array:
@@ -334,8 +334,10 @@ class TimeLSTM(_TimeRecurrent):
         self.c: Array = None
         self.dc: Array = None
         self.train_flg = True
-        self.dropconnect_ratio = checked_ratio("TimeLSTM", dropconnect_ratio)
-        self.recurrent_dropout_ratio = checked_ratio("TimeLSTM", recurrent_dropout_ratio)
+        self.dropconnect_ratio = checked_ratio("TimeLSTM: dropconnect_ratio", dropconnect_ratio)
+        self.recurrent_dropout_ratio = checked_ratio(
+            "TimeLSTM: recurrent_dropout_ratio", recurrent_dropout_ratio
+        )
         dropping = dropconnect_ratio or recurrent_dropout_ratio
         self.rng = device_generator(rng) if dropping else None
 
@@ -547,13 +549,19 @@ class TimeBiLSTM(Layer):
 
     @property
     def state(self) -> tuple[Array, ...]:
-        """h and c (N, 2H) as `set_state` takes them; None before the first call."""
+        """h and c (N, 2H) after the last step of each, as another layer may go on from them."""
         return self.h, self.c
 
     def set_state(self, h: Array, c: Array = None) -> None:
-        """Start the next call, if stateful, from h and c (N, 2H); without c, from empty cells."""
-        self.h, self.c = h, c
+        """Start the next call, if stateful, from h and c (N, 2H); without c, from empty cells.
+
+        Raises ValueError for another width.
+        """
         H = len(self.forwards.params[1])
+        for a in (h, c):
+            if a is not None and a.shape[1:] != (2 * H,):
+                raise self._refuse(f"the state is (N, {2 * H}), not {a.shape}")
+        self.h, self.c = h, c
         for layer, half in (self.forwards, slice(H)), (self.backwards, slice(H, None)):
             layer.set_state(*(None if a is None else a[:, half] for a in (h, c)))
 

@@ -8,28 +8,78 @@ from common.np import np
 from common.time_layers import LSTM
 
 
-class StepByStepLSTM:
-    """TimeLSTM as T cells in a row, which is how the book introduces it."""
+class CellByCell:
+    """A recurrent layer as T cells in a row, which is how the book introduces it.
 
-    def __init__(self, Wx, Wh, b):
-        self.params = [Wx, Wh, b]
+    cell_class  RNN, LSTM or GRU; a state is (h,), of an LSTM (h, c)
+    """
 
-    def forward(self, xs, h, c):
+    def __init__(self, cell_class, *params):
+        self.make = lambda: cell_class(*params)
+
+    def forward(self, xs, *state):
         self.cells, hs = [], []
         for t in range(xs.shape[1]):
-            self.cells.append(LSTM(*self.params))
-            h, c = self.cells[-1].forward(xs[:, t], h, c)
-            hs.append(h)
-        return np.stack(hs, axis=1), h, c
+            self.cells.append(self.make())
+            state = several(self.cells[-1].forward(xs[:, t], *state))
+            hs.append(state[0])
+        self.states = len(state)
+        return np.stack(hs, axis=1), *state
 
     def backward(self, dhs):
-        dh, dc, dxs = 0, 0, []
+        dstate, dxs = [0] * self.states, []
         self.grads = [0, 0, 0]
         for t, cell in reversed(list(enumerate(self.cells))):
-            dx, dh, dc = cell.backward(dhs[:, t] + dh, dc)
+            dh, *dc = dstate
+            dx, *dstate = cell.backward(dhs[:, t] + dh, *dc)
             dxs.insert(0, dx)
             self.grads = [total + g for total, g in zip(self.grads, cell.grads, strict=True)]
-        return np.stack(dxs, axis=1), dh, dc
+        return np.stack(dxs, axis=1), *dstate
+
+
+class MaskedLSTM:
+    """An LSTM cell that sees Wh and h_prev through masks."""
+
+    def __init__(self, Wx, Wh, b, Wh_mask, h_mask):
+        self.cell = LSTM(Wx, Wh * Wh_mask, b)
+        self.Wh_mask, self.h_mask = Wh_mask, h_mask
+
+    def forward(self, x, h_prev, c_prev):
+        return self.cell.forward(x, h_prev * self.h_mask, c_prev)
+
+    def backward(self, dh, dc):
+        dx, dh_prev, dc_prev = self.cell.backward(dh, dc)
+        dWx, dWh, db = self.cell.grads
+        self.grads = [dWx, dWh * self.Wh_mask, db]
+        return dx, dh_prev * self.h_mask, dc_prev
+
+
+class TwoDirections:
+    """TimeBiLSTM as one row of cells for the sequence, and one for the sequence turned round."""
+
+    def __init__(self, *params):
+        self.rows = CellByCell(LSTM, *params[:3]), CellByCell(LSTM, *params[3:])
+
+    def forward(self, xs, *state):
+        H = state[0].shape[1] // 2
+        hs, *first = self.rows[0].forward(xs, *(a[:, :H] for a in state))
+        turned_hs, *second = self.rows[1].forward(xs[:, ::-1], *(a[:, H:] for a in state))
+        return side_by_side(hs, turned_hs[:, ::-1]), *map(side_by_side, first, second)
+
+    def backward(self, dhs):
+        H = dhs.shape[2] // 2
+        dxs, *first = self.rows[0].backward(dhs[:, :, :H])
+        turned_dxs, *second = self.rows[1].backward(dhs[:, ::-1, H:])
+        self.grads = self.rows[0].grads + self.rows[1].grads
+        return dxs + turned_dxs[:, ::-1], *map(side_by_side, first, second)
+
+
+def side_by_side(a, b):
+    return np.concatenate([a, b], axis=-1)
+
+
+def several(outputs):
+    return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
 class StepByStep:

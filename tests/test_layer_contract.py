@@ -26,19 +26,31 @@ from common.layers import (
 from common.negative_sampling import EmbeddingDot, NegativeSamplingLoss
 from common.np import np, to_cpu
 from common.time_layers import (
+    GRU,
     LSTM,
+    RNN,
     TimeAffine,
+    TimeBiLSTM,
     TimeDropout,
     TimeEmbedding,
+    TimeGRU,
     TimeLSTM,
+    TimeRNN,
+    TimeSigmoidWithLoss,
     TimeSoftmaxWithLoss,
 )
 
 pytestmark = pytest.mark.usefixtures("backend")
 
 
-def lstm(r, cls=TimeLSTM, D=3, H=4, **options):
-    return cls(r(D, 4 * H), r(H, 4 * H), r(4 * H), **options)
+def recurrent(r, cls, D=3, H=4, **options):
+    kH = cls.blocks * H
+    return cls(r(D, kH), r(H, kH), r(kH), **options)
+
+
+def bi_lstm(r, **options):
+    first, second = recurrent(r, TimeLSTM), recurrent(r, TimeLSTM)
+    return TimeBiLSTM(*first.params, *second.params, **options)
 
 
 def negatives(r, **options):
@@ -67,10 +79,33 @@ LAYERS: dict[str, Any] = {
     "EmbeddingDot": lambda r: (EmbeddingDot(r(5, 3)), r(4, 3), ids(1, 4, 1, 0)),
     "NegativeSamplingLoss": lambda r: (negatives(r), r(4, 3), ids(1, 4, 1, 0)),
     "NegativeSamplingLoss, sparse": lambda r: (negatives(r, sparse=True), r(4, 3), ids(1, 4, 1, 0)),
-    "LSTM": lambda r: (lstm(r, LSTM), r(2, 3), r(2, 4), r(2, 4)),
-    "TimeLSTM": lambda r: (lstm(r), r(2, 3, 3)),
-    "TimeLSTM, one step": lambda r: (lstm(r), r(1, 1, 3)),
-    "TimeLSTM, stateful": lambda r: (lstm(r, stateful=True), r(2, 3, 3)),
+    "RNN": lambda r: (recurrent(r, RNN), r(2, 3), r(2, 4)),
+    "TimeRNN": lambda r: (recurrent(r, TimeRNN), r(2, 3, 3)),
+    "TimeRNN, one step": lambda r: (recurrent(r, TimeRNN), r(1, 1, 3)),
+    "TimeRNN, stateful": lambda r: (recurrent(r, TimeRNN, stateful=True), r(2, 3, 3)),
+    "LSTM": lambda r: (recurrent(r, LSTM), r(2, 3), r(2, 4), r(2, 4)),
+    "TimeLSTM": lambda r: (recurrent(r, TimeLSTM), r(2, 3, 3)),
+    "TimeLSTM, one step": lambda r: (recurrent(r, TimeLSTM), r(1, 1, 3)),
+    "TimeLSTM, stateful": lambda r: (recurrent(r, TimeLSTM, stateful=True), r(2, 3, 3)),
+    "TimeLSTM, DropConnect": lambda r: (
+        recurrent(r, TimeLSTM, dropconnect_ratio=0.4),
+        r(2, 3, 3),
+    ),
+    "TimeLSTM, recurrent dropout": lambda r: (
+        recurrent(r, TimeLSTM, recurrent_dropout_ratio=0.4),
+        r(2, 3, 3),
+    ),
+    "TimeLSTM, both": lambda r: (
+        recurrent(r, TimeLSTM, dropconnect_ratio=0.4, recurrent_dropout_ratio=0.4),
+        r(2, 3, 3),
+    ),
+    "GRU": lambda r: (recurrent(r, GRU), r(2, 3), r(2, 4)),
+    "TimeGRU": lambda r: (recurrent(r, TimeGRU), r(2, 3, 3)),
+    "TimeGRU, one step": lambda r: (recurrent(r, TimeGRU), r(1, 1, 3)),
+    "TimeGRU, stateful": lambda r: (recurrent(r, TimeGRU, stateful=True), r(2, 3, 3)),
+    "TimeBiLSTM": lambda r: (bi_lstm(r), r(2, 3, 3)),
+    "TimeBiLSTM, one step": lambda r: (bi_lstm(r), r(1, 1, 3)),
+    "TimeBiLSTM, stateful": lambda r: (bi_lstm(r, stateful=True), r(2, 3, 3)),
     "TimeEmbedding": lambda r: (TimeEmbedding(r(5, 3)), ids([1, 4, 1], [0, 0, 2])),
     "TimeEmbedding, sparse": lambda r: (TimeEmbedding(r(5, 3), sparse=True), ids([1, 4], [1, 0])),
     "TimeAffine": lambda r: (TimeAffine(r(3, 5), r(5)), r(2, 4, 3)),
@@ -80,7 +115,9 @@ LAYERS: dict[str, Any] = {
         r(2, 3, 4),
         ids([0, -1, 3], [-1, -1, 2]),
     ),
+    "TimeSigmoidWithLoss": lambda r: (TimeSigmoidWithLoss(), r(2, 3), ids([0, 1, 1], [1, 0, 0])),
     "TimeDropout": lambda r: (TimeDropout(0.3, rng=1), r(2, 3, 4)),
+    "TimeDropout, variational": lambda r: (TimeDropout(0.3, variational=True, rng=1), r(2, 3, 4)),
     "Add": lambda r: (Add(), r(2, 3), r(2, 3)),
     "Multiply": lambda r: (Multiply(), r(2, 3), r(2, 3)),
     "Branch": lambda r: (Branch(3), r(2, 3)),

@@ -1,27 +1,66 @@
 """Worked numbers, twins and state of the layers for sequences."""
 
+import re
+from functools import partial
+
 import numpy
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from common.functions import sigmoid
+from common.gradient_check import numeric_gradient
+from common.layers import SigmoidWithLoss
 from common.np import np, to_cpu
 from common.time_layers import (
+    GRU,
     LSTM,
+    RNN,
     TimeAffine,
+    TimeBiLSTM,
     TimeDropout,
     TimeEmbedding,
+    TimeGRU,
     TimeLSTM,
+    TimeRNN,
+    TimeSigmoidWithLoss,
     TimeSoftmaxWithLoss,
+    scaled_mask,
 )
 from tests import reference
 
 pytestmark = pytest.mark.usefixtures("backend")
 
 N, T, D, H = 2, 4, 3, 5
+TWINS = {
+    TimeRNN: partial(reference.CellByCell, RNN),
+    TimeLSTM: partial(reference.CellByCell, LSTM),
+    TimeGRU: partial(reference.CellByCell, GRU),
+    TimeBiLSTM: reference.TwoDirections,
+}
+CELLS = [RNN, LSTM, GRU]
+FORWARDS = [TimeRNN, TimeLSTM, TimeGRU]
+all_recurrent = pytest.mark.parametrize("cls", TWINS)
+all_forwards = pytest.mark.parametrize("cls", FORWARDS)
+with_cell = pytest.mark.parametrize("cls", [TimeLSTM, TimeBiLSTM])
 
 
-def lstm(r, cls=TimeLSTM, **options):
-    return cls(r(D, 4 * H), r(H, 4 * H), r(4 * H), **options)
+def make(r, cls, D=D, H=H, **options):
+    """A recurrent layer or cell with random weights."""
+    if cls is TimeBiLSTM:
+        return cls(*make(r, LSTM, D, H).params, *make(r, LSTM, D, H).params, **options)
+    kH = cls.blocks * H
+    return cls(r(D, kH), r(H, kH), r(kH), **options)
+
+
+def random_state(r, layer, N=N, H=H):
+    """h, or h and c, as `set_state` takes them."""
+    width = 2 * H if isinstance(layer, TimeBiLSTM) else H
+    return [r(N, width) for _ in layer.state]
+
+
+def state_gradients(layer):
+    return [layer.dh, layer.dc] if len(layer.state) == 2 else [layer.dh]
 
 
 def same(a, b, **tolerance):
@@ -30,22 +69,71 @@ def same(a, b, **tolerance):
     )
 
 
-def test_time_lstm_has_the_hand_worked_values():
-    Wx, Wh = np.array([[0.1, 0.2, 0.3, 0.4]]), np.array([[0.5, 0.6, 0.7, 0.8]])
-    layer = TimeLSTM(Wx, Wh, np.zeros(4))
+def all_same(found, expected, **tolerance):
+    for a, b in zip(found, expected, strict=True):
+        same(a, b, **tolerance)
+
+
+def refused(message):
+    return pytest.raises(ValueError, match=message)
+
+
+def speaker(cls):
+    """Who refuses: the two LSTMs of a TimeBiLSTM speak for it."""
+    return "TimeLSTM" if cls is TimeBiLSTM else cls.__name__
+
+
+# --- Worked numbers: N = D = H = 1, b = 0, x = (1, 2), upstream gradients 1 ----------------------
+
+WORKED = {
+    # h = tanh(0.5), tanh(1 + 0.462117); da = 1 - 0.898063^2, (1 - 0.462117^2) (1 + 0.193483)
+    TimeRNN: {
+        "weights": ([0.5], [1.0]),
+        "hs": [0.462117, 0.898063],
+        "dxs": [0.469306, 0.096741],  # da / 2
+        "grads": ([1.325578], [0.089412], [1.132095]),  # Wh saw the first h only
+        "dh": 0.938612,
+    },
+    TimeLSTM: {
+        "weights": ([0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8]),
+        "hs": [0.067590, 0.226631],
+        "c": 0.335107,
+        "dxs": [0.154617, 0.114753],
+        "grads": (
+            [0.035130, 1.303979, 0.171591, 0.170840],
+            [0.001187, 0.023092, 0.003966, 0.004574],
+            [0.017565, 0.962339, 0.112920, 0.103173],
+        ),
+        "dh": 0.438798,
+    },
+    TimeGRU: {
+        "weights": ([0.1, 0.2, 0.3], [0.5, 0.6, 0.7]),
+        "hs": [0.152933, 0.397291],
+        "dxs": [0.250232, 0.125125],
+        "grads": (
+            [0.330867, 0.018938, 1.545362],
+            [0.016119, 0.001448, 0.035648],
+            [0.225471, 0.009469, 1.169722],
+        ),
+        "dh": 1.150812,
+    },
+}
+
+
+@all_forwards
+def test_time_layers_have_the_hand_worked_values(cls):
+    worked = WORKED[cls]
+    Wx, Wh = (np.array([w]) for w in worked["weights"])
+    layer = cls(Wx, Wh, np.zeros(Wx.shape[1]))
     hs = layer.forward(np.array([[[1.0], [2.0]]]))
     dxs = layer.backward(np.ones((1, 2, 1)))
-    dWx, dWh, db = layer.grads
-    for got, expected in [
-        (hs[0, :, 0], [0.067590, 0.226631]),
-        (layer.c[0], [0.335107]),
-        (dxs[0, :, 0], [0.154617, 0.114753]),
-        (dWx[0], [0.035130, 1.303979, 0.171591, 0.170840]),
-        (dWh[0], [0.001187, 0.023092, 0.003966, 0.004574]),
-        (db, [0.017565, 0.962339, 0.112920, 0.103173]),
-        (layer.dh[0], [0.438798]),
-    ]:
-        same(got, np.array(expected), atol=5e-7)
+    close = {"rtol": 0, "atol": 5.1e-7}
+    same(hs[0, :, 0], np.array(worked["hs"]), **close)
+    same(dxs[0, :, 0], np.array(worked["dxs"]), **close)
+    all_same([g.reshape(-1) for g in layer.grads], map(np.array, worked["grads"]), **close)
+    assert float(layer.dh[0, 0]) == pytest.approx(worked["dh"], abs=5.1e-7)
+    if "c" in worked:
+        assert float(layer.c[0, 0]) == pytest.approx(worked["c"], abs=5.1e-7)
 
 
 def test_gates_come_in_the_order_f_g_i_o():
@@ -62,110 +150,300 @@ def test_zero_weights_halve_the_cell():
     same(h[0], np.array([0.231059]), atol=5e-7)  # tanh(0.5) / 2
 
 
-def test_time_lstm_is_its_readable_twin(r):
-    fast = lstm(r, stateful=True)
-    twin = reference.StepByStepLSTM(*fast.params)
-    xs, h, c, dhs = r(N, T, D), r(N, H), r(N, H), r(N, T, H)
-    fast.set_state(h, c)
-    hs, h_end, c_end = twin.forward(xs, h, c)
+def test_zero_weights_halve_the_state_of_a_gru_at_each_step(r):
+    layer = TimeGRU(np.zeros((D, 3 * H)), np.zeros((H, 3 * H)), np.zeros(3 * H), stateful=True)
+    h = r(N, H)
+    layer.set_state(h)
+    hs = layer.forward(r(N, 3, D))  # z = 1/2, and the news is 0
+    for t in range(3):
+        same(hs[:, t], h / 2 ** (t + 1))
+
+
+def test_a_closed_update_gate_keeps_the_state_and_an_open_one_replaces_it(r):
+    cell, x, h = make(r, GRU), r(N, D), r(N, H)
+    Wx, Wh, b = cell.params
+    b[:H] = -50  # z = 0
+    same(cell.forward(x, h), h)
+    b[:H] = 50  # z = 1
+    r_gate = sigmoid(x @ Wx[:, H : 2 * H] + h @ Wh[:, H : 2 * H] + b[H : 2 * H])
+    news = np.tanh(x @ Wx[:, 2 * H :] + (r_gate * h) @ Wh[:, 2 * H :] + b[2 * H :])
+    same(cell.forward(x, h), news)
+
+
+def test_a_closed_reset_gate_hides_the_state_from_the_news(r):
+    cell, x = make(r, GRU), r(N, D)
+    Wx, _, b = cell.params
+    b[:H], b[H : 2 * H] = 50, -50  # z = 1, r = 0
+    for h in r(N, H), r(N, H):
+        same(cell.forward(x, h), np.tanh(x @ Wx[:, 2 * H :] + b[2 * H :]))
+
+
+def test_each_direction_sees_its_own_side(r):
+    layer, xs = make(r, TimeBiLSTM), r(1, 5, D)
+    before = layer.forward(xs)
+    changed = xs.copy()
+    changed[:, 2] += 1
+    differs = to_cpu((layer.forward(changed) != before)[0])
+    assert differs[:, :H].any(axis=1).tolist() == [False, False, True, True, True]
+    assert differs[:, H:].any(axis=1).tolist() == [True, True, True, False, False]
+
+
+# --- Readable twins ------------------------------------------------------------------------------
+
+sizes = st.integers(1, 5)
+
+
+@all_recurrent
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@given(sizes, sizes, sizes, sizes)
+def test_fast_layers_are_their_readable_twins(cls, N, T, D, H):
+    rng = numpy.random.default_rng(0)
+
+    def r(*shape):
+        return np.asarray(rng.standard_normal(shape))
+
+    fast = make(r, cls, D, H, stateful=True)
+    twin = TWINS[cls](*fast.params)
+    assert_same_as_twin(r, fast, twin, N, T)
+
+
+def assert_same_as_twin(r, fast, twin, N=N, T=T):
+    """Outputs, states and all gradients, from a random state on."""
+    D, H = len(fast.params[0]), len(fast.params[1])
+    xs, state = r(N, T, D), random_state(r, fast, N, H)
+    fast.set_state(*state)
+    hs, *end = twin.forward(xs, *state)
     same(fast.forward(xs), hs)
-    same(fast.h, h_end)
-    same(fast.c, c_end)
-    dxs, dh, dc = twin.backward(dhs)
+    all_same(fast.state, end)
+    dhs = r(*hs.shape)
+    dxs, *dstate = twin.backward(dhs)
     same(fast.backward(dhs), dxs)
-    same(fast.dh, dh)
-    same(fast.dc, dc)
-    for a, b in zip(fast.grads, twin.grads, strict=True):
-        same(a, b)
+    all_same(state_gradients(fast), dstate)
+    all_same(fast.grads, twin.grads)
 
 
-def test_the_gradients_of_the_first_state_agree_with_differences(r):
-    layer = lstm(r, stateful=True)
-    xs, h, c, weight = r(N, T, D), r(N, H), r(N, H), r(N, T, H)
+@pytest.mark.parametrize("ratios", [(0.4, 0), (0, 0.4), (0.4, 0.25)], ids=["Wh", "h", "both"])
+def test_dropout_in_an_lstm_multiplies_the_same_masks_at_every_step(r, ratios):
+    of_Wh, of_h = ratios
+    options = {"dropconnect_ratio": of_Wh, "recurrent_dropout_ratio": of_h}
+    fast = make(r, TimeLSTM, stateful=True, **options)
+    fast.rng, draws = np.random.default_rng(5), np.random.default_rng(5)
+    Wh_mask = scaled_mask(draws, of_Wh, fast.params[1]) if of_Wh else 1
+    h_mask = scaled_mask(draws, of_h, np.zeros((N, H))) if of_h else 1
+    cell = partial(reference.MaskedLSTM, Wh_mask=Wh_mask, h_mask=h_mask)
+    assert_same_as_twin(r, fast, reference.CellByCell(cell, *fast.params))
+
+
+@all_recurrent
+def test_the_gradients_of_the_first_state_agree_with_differences(r, cls):
+    layer = make(r, cls, stateful=True)
+    xs, state = r(N, T, D), random_state(r, layer)
+    weight = r(*layer.forward(xs).shape)
 
     def loss():
-        layer.set_state(h, c)
+        layer.set_state(*state)
         return float((layer.forward(xs) * weight).sum())
-
-    from common.gradient_check import numeric_gradient
 
     loss()
     layer.backward(weight)
-    dh, dc = to_cpu(layer.dh), to_cpu(layer.dc)
-    same(numeric_gradient(loss, h), dh, atol=1e-8)
-    same(numeric_gradient(loss, c), dc, atol=1e-8)
+    found = [to_cpu(g) for g in state_gradients(layer)]
+    all_same([numeric_gradient(loss, a) for a in state], found, atol=1e-8)
 
 
-def test_two_stateful_halves_are_one_sequence(r):
-    layer, xs = lstm(r, stateful=True), r(N, 2 * T, D)
+# --- State ---------------------------------------------------------------------------------------
+
+
+@all_forwards
+def test_two_stateful_halves_are_one_sequence(r, cls):
+    layer, xs = make(r, cls, stateful=True), r(N, 2 * T, D)
     whole = layer.forward(xs)
-    h, c = layer.h, layer.c
+    state = layer.state
     layer.reset_state()
     same(layer.forward(xs[:, :T]), whole[:, :T])
     same(layer.forward(xs[:, T:]), whole[:, T:])
-    same(layer.h, h)
-    same(layer.c, c)
+    all_same(layer.state, state)
 
 
-def test_a_stateless_layer_starts_from_zeros_each_time(r):
-    layer, xs = lstm(r), r(N, T, D)
-    same(layer.forward(xs), layer.forward(xs))
+@all_forwards
+def test_set_state_goes_on_from_where_the_state_was_taken(r, cls):
+    layer, xs = make(r, cls, stateful=True), r(N, 2 * T, D)
+    layer.forward(xs[:, :T])
+    state = layer.state
+    second_half = layer.forward(xs[:, T:])
+    layer.set_state(*state)
+    same(layer.forward(xs[:, T:]), second_half)
 
 
-def test_reset_state_restores_the_first_output(r):
-    layer, xs = lstm(r, stateful=True), r(N, T, D)
+@all_recurrent
+def test_a_stateless_layer_starts_from_zeros_each_time(r, cls):
+    layer, xs = make(r, cls), r(N, T, D)
+    first = layer.forward(xs)
+    same(layer.forward(xs), first)
+    layer.set_state(*random_state(r, layer))
+    same(layer.forward(xs), first)
+    from_zeros = type(layer)(*layer.params, stateful=True)
+    from_zeros.set_state(*(np.zeros_like(a) for a in layer.state))
+    same(from_zeros.forward(xs), first)
+
+
+@all_recurrent
+def test_reset_state_restores_the_first_output(r, cls):
+    layer, xs = make(r, cls, stateful=True), r(N, T, D)
     first = layer.forward(xs)
     assert (to_cpu(layer.forward(xs)) != to_cpu(first)).any()
     layer.reset_state()
+    assert layer.state == (None,) * len(layer.state)
     same(layer.forward(xs), first)
 
 
-def test_set_state_without_a_cell_empties_it(r):
-    layer, xs, h = lstm(r, stateful=True), r(N, T, D), r(N, H)
+@with_cell
+def test_set_state_without_a_cell_empties_it(r, cls):
+    layer, xs = make(r, cls, stateful=True), r(N, T, D)
+    h, c = random_state(r, layer)
     layer.forward(xs)
     layer.set_state(h)
     kept = layer.forward(xs)
-    layer.set_state(h, np.zeros((N, H)))
+    layer.set_state(h, np.zeros_like(c))
     same(layer.forward(xs), kept)
 
 
-def test_the_state_belongs_to_the_layer(r):
-    layer, xs = lstm(r, stateful=True), r(N, T, D)
+@all_recurrent
+@pytest.mark.parametrize(("N", "T"), [(2, 4), (1, 4), (2, 1)])
+def test_the_state_is_that_after_the_last_step_and_belongs_to_the_layer(r, cls, N, T):
+    layer, xs = make(r, cls, stateful=True), r(N, T, D)
     hs = layer.forward(xs)
+    same(layer.h[:, :H], hs[:, -1, :H])
+    same(layer.h[:, H:], hs[:, 0, H:])  # of a second direction, whose last step is the first
     hs[...] = 99
     assert float(np.abs(layer.h).max()) < 1
-    first = to_cpu(layer.backward(np.ones((N, T, H)))).copy()
-    layer.h[...] = 99
-    same(layer.backward(np.ones((N, T, H))), first)
+    ones = np.ones_like(hs)
+    first = to_cpu(layer.backward(ones)).copy()
+    for a in layer.state:
+        a[...] = 99
+    same(layer.backward(ones), first)
 
 
-def test_time_lstm_agrees_with_torch(torch, r):
-    for dtype, tolerance in ("float32", 1e-5), ("float64", 1e-10):
-        fast = TimeLSTM(*(p.astype(dtype) for p in (r(D, 4 * H), r(H, 4 * H), r(4 * H))))
-        xs, dhs = r(N, T, D).astype(dtype), r(N, T, H).astype(dtype)
-        twin = torch.nn.LSTM(D, H, batch_first=True, dtype=getattr(torch, dtype))
+def test_a_state_of_another_width_is_refused_by_both_directions(r):
+    with refused(rf"TimeBiLSTM: the state is \(N, {2 * H}\), not \(2, {H}\)"):
+        make(r, TimeBiLSTM, stateful=True).set_state(r(2, H))
 
-        def to_torch(p, H=H):  # our columns f, g, i, o are torch's rows i, f, g, o
-            f, g, i, o = numpy.split(to_cpu(p), 4, axis=-1)
-            return torch.from_numpy(numpy.concatenate([i, f, g, o], axis=-1).T.copy())
 
-        Wx, Wh, b = fast.params
-        twin.load_state_dict(
-            {
-                "weight_ih_l0": to_torch(Wx),
-                "weight_hh_l0": to_torch(Wh),
-                "bias_ih_l0": to_torch(b),
-                "bias_hh_l0": torch.zeros(4 * H, dtype=getattr(torch, dtype)),
-            }
-        )
-        x = torch.from_numpy(to_cpu(xs)).requires_grad_()
-        hs, _ = twin(x)
-        hs.backward(torch.from_numpy(to_cpu(dhs)))
-        within = {"rtol": tolerance, "atol": tolerance}
-        numpy.testing.assert_allclose(to_cpu(fast.forward(xs)), hs.detach().numpy(), **within)
-        numpy.testing.assert_allclose(to_cpu(fast.backward(dhs)), x.grad.numpy(), **within)
-        for g, p in zip(fast.grads, list(twin.parameters())[:3], strict=True):
-            numpy.testing.assert_allclose(to_torch(g).numpy(), p.grad.numpy(), **within)
+def test_the_second_direction_starts_from_zeros_unless_it_is_told(r):
+    layer, xs = make(r, TimeBiLSTM, stateful=True), r(N, T, D)
+    twin = reference.TwoDirections(*layer.params)
+    zeros = np.zeros((N, H))
+    hs, *state = twin.forward(xs, np.zeros((N, 2 * H)), np.zeros((N, 2 * H)))
+    same(layer.forward(xs), hs)
+    all_same(layer.state, state)
+    assert layer.h.shape == layer.c.shape == (N, 2 * H)
+    for _ in range(2):  # the first goes on, the second begins anew
+        halves = (reference.side_by_side(a[:, :H], zeros) for a in state)
+        hs, *state = twin.forward(xs, *halves)
+        same(layer.forward(xs), hs)
+    given_ = random_state(r, layer)
+    layer.set_state(*given_)
+    same(layer.forward(xs), twin.forward(xs, *given_)[0])
+
+
+# --- PyTorch -------------------------------------------------------------------------------------
+
+# Our blocks of columns in the order of torch's blocks of rows, and torch's name for the layer.
+IN_TORCH = {
+    TimeRNN: ([0], "RNN"),
+    TimeLSTM: ([2, 0, 1, 3], "LSTM"),  # f, g, i, o and i, f, g, o
+    TimeGRU: ([1, 0, 2], "GRU"),  # z, r, n and r, z, n
+    TimeBiLSTM: ([2, 0, 1, 3], "LSTM"),
+}
+precisions = pytest.mark.parametrize(
+    ("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-10)]
+)
+
+
+@precisions
+@all_recurrent
+def test_recurrent_layers_agree_with_torch(torch, r, cls, dtype, tolerance):
+    """Outputs, states and all gradients. nn.GRU differs from the book's GRU in two ways:
+
+    - it exchanges z and 1 - z: the weights of z change sign, since sigmoid(-a) = 1 - sigmoid(a)
+    - it applies r after the product with Wh_n: r * (h @ Wh_n) is (r * h) @ Wh_n where Wh_n is
+      diagonal, so here it is, and of its gradient the diagonal is compared
+    """
+    order, name = IN_TORCH[cls]
+
+    def to_torch(p):
+        blocks = numpy.split(to_cpu(p), len(order), axis=-1)
+        if cls is TimeGRU:
+            blocks[0] = -blocks[0]
+        return numpy.concatenate([blocks[k] for k in order], axis=-1).T
+
+    def diagonal(Wh):
+        if cls is TimeGRU:
+            Wh[:, 2 * H :] *= np.eye(H, dtype=dtype)
+
+    layer = make(lambda *shape: r(*shape).astype(dtype), cls, stateful=True)
+    diagonal(layer.params[1])
+    twin = getattr(torch.nn, name)(
+        D, H, batch_first=True, bidirectional=cls is TimeBiLSTM, dtype=getattr(torch, dtype)
+    )
+    weights = [p for key, p in twin.named_parameters() if "bias_hh" not in key]
+    with torch.no_grad():
+        for p in twin.parameters():
+            p.zero_()
+        for p, ours in zip(weights, layer.params, strict=True):
+            p += torch.from_numpy(to_torch(ours))
+
+    # torch has states (directions, N, H)
+    xs, state = r(N, T, D).astype(dtype), [a.astype(dtype) for a in random_state(r, layer)]
+    leaves = [torch.tensor(to_cpu(a), requires_grad=True) for a in (xs, *state)]
+    h, *c = (a.reshape(N, -1, H).transpose(0, 1) for a in leaves[1:])
+    hs, end = twin(leaves[0], (h, *c) if c else h)
+    dhs = r(*hs.shape).astype(dtype)
+    hs.backward(torch.from_numpy(to_cpu(dhs)))
+
+    layer.set_state(*state)
+    within = {"rtol": tolerance, "atol": tolerance}
+    same(layer.forward(xs), hs.detach(), **within)
+    end = [a.detach().transpose(0, 1).reshape(N, -1) for a in (end if c else [end])]
+    all_same(layer.state, end, **within)
+    dxs = layer.backward(dhs)
+    all_same([dxs, *state_gradients(layer)], [a.grad for a in leaves], **within)
+    diagonal(layer.grads[1])
+    if cls is TimeGRU:
+        weights[1].grad[2 * H :] *= torch.eye(H)
+    all_same(map(to_torch, layer.grads), [p.grad for p in weights], **within)
+
+
+def book_gru(torch, xs, h, Wx, Wh, b):
+    """(C.1) to (C.4), step by step."""
+    (Wx_z, Wx_r, Wx_n), (Wh_z, Wh_r, Wh_n) = Wx.chunk(3, dim=1), Wh.chunk(3, dim=1)
+    b_z, b_r, b_n = b.chunk(3)
+    hs = []
+    for x in xs.unbind(dim=1):
+        z = torch.sigmoid(x @ Wx_z + h @ Wh_z + b_z)
+        r = torch.sigmoid(x @ Wx_r + h @ Wh_r + b_r)
+        n = torch.tanh(x @ Wx_n + (r * h) @ Wh_n + b_n)
+        h = (1 - z) * h + z * n
+        hs.append(h)
+    return torch.stack(hs, dim=1)
+
+
+@precisions
+def test_a_gru_has_the_gradients_that_torch_finds_for_the_equations_of_the_book(
+    torch, r, dtype, tolerance
+):
+    layer = make(lambda *shape: r(*shape).astype(dtype), TimeGRU, stateful=True)
+    xs, h, dhs = (a.astype(dtype) for a in (r(N, T, D), r(N, H), r(N, T, H)))
+    leaves = [torch.tensor(to_cpu(a), requires_grad=True) for a in (xs, h, *layer.params)]
+    hs = book_gru(torch, *leaves)
+    hs.backward(torch.from_numpy(to_cpu(dhs)))
+    layer.set_state(h)
+    within = {"rtol": tolerance, "atol": tolerance}
+    same(layer.forward(xs), hs.detach(), **within)
+    dxs = layer.backward(dhs)
+    all_same([dxs, layer.dh, *layer.grads], [a.grad for a in leaves], **within)
+
+
+# --- Embedding, affine and losses ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -224,6 +502,50 @@ def test_one_hot_labels_of_sequences_are_ids(r):
     )
 
 
+def test_time_sigmoid_with_loss_is_the_mean_over_the_steps(r):
+    xs, ts = r(2, 3), numpy.array([[0, 1, 1], [1, 0, 1]])
+    fast, twins = TimeSigmoidWithLoss(), [SigmoidWithLoss() for _ in range(3)]
+    losses = [float(twins[t].forward(xs[:, t], ts[:, t])) for t in range(3)]
+    assert float(fast.forward(xs, ts)) == pytest.approx(sum(losses) / 3, rel=1e-12)
+    dxs = [twin.backward(1 / 3) for twin in twins]
+    same(fast.backward(), np.stack(dxs, axis=1))
+
+
+def test_undecided_answers_cost_ln_2_each():
+    layer = TimeSigmoidWithLoss()
+    loss = layer.forward(np.zeros((1, 4)), numpy.array([[0, 1, 1, 0]]))
+    assert float(loss) == pytest.approx(0.693147, abs=5e-7)  # ln 2
+    same(layer.backward(), np.array([[1, -1, -1, 1]]) / 8)  # (1/2 - t) / 4
+
+
+def test_a_loss_without_any_label_is_refused():
+    with refused("none of the 6 positions has a label"):
+        TimeSoftmaxWithLoss().forward(np.zeros((2, 3, 4)), numpy.full((2, 3), -1))
+
+
+@pytest.mark.parametrize("bad", [4, -2])
+def test_labels_out_of_range_are_refused(bad):
+    with refused(rf"TimeSoftmaxWithLoss: id {bad} is not in 0\.\.3"):
+        TimeSoftmaxWithLoss().forward(np.zeros((1, 2, 4)), numpy.array([[bad, -1]]))
+
+
+def test_scores_and_labels_that_do_not_fit_are_refused(r):
+    softmax, binary = TimeSoftmaxWithLoss(), TimeSigmoidWithLoss()
+    with refused("TimeSoftmaxWithLoss: scores need 3 dimensions"):
+        softmax.forward(r(2, 3), numpy.array([0, 1]))
+    with refused(r"TimeSoftmaxWithLoss: labels have shape \(2, 3, 1\)"):
+        softmax.forward(r(2, 3, 4), numpy.zeros((2, 3, 1), int))
+    with refused(r"TimeSigmoidWithLoss: scores need 2 dimensions, not shape \(2, 3, 1\)"):
+        binary.forward(r(2, 3, 1), numpy.zeros((2, 3, 1), int))
+    with refused(r"TimeSigmoidWithLoss: labels have shape \(2,\), scores have \(2, 3\)"):
+        binary.forward(r(2, 3), numpy.zeros(2, int))
+    with refused(r"TimeSigmoidWithLoss: labels lie in 0\.\.1, not in 0\.\.2"):
+        binary.forward(r(1, 2), numpy.array([[0, 2]]))
+
+
+# --- Dropout -------------------------------------------------------------------------------------
+
+
 def test_time_dropout_scales_up_what_stays_and_rests_at_inference(r):
     layer, xs = TimeDropout(0.25, rng=0), np.ones((50, 40, 10))
     ys = to_cpu(layer.forward(xs))
@@ -236,41 +558,162 @@ def test_time_dropout_scales_up_what_stays_and_rests_at_inference(r):
     same(layer.backward(xs), xs)
 
 
-def refused(message):
-    return pytest.raises(ValueError, match=message)
+def test_a_variational_mask_is_the_same_for_all_steps_and_fresh_for_each_call():
+    layer, xs = TimeDropout(0.25, variational=True, rng=0), np.ones((50, 4, 40))
+    ys = to_cpu(layer.forward(xs))
+    numpy.testing.assert_array_equal(ys, numpy.repeat(ys[:, :1], 4, axis=1))
+    assert (ys[0, 0] != ys[1, 0]).any()  # samples have masks of their own
+    numpy.testing.assert_allclose(numpy.unique(ys), [0, 4 / 3])
+    assert ys.mean() == pytest.approx(1, abs=0.052)  # 4 standard deviations of 2,000 draws
+    same(layer.backward(xs), np.asarray(ys))
+    assert (to_cpu(layer.forward(xs)) != ys).any()
+    layer.train_flg = False
+    same(layer.forward(xs), xs)
 
 
-def test_shapes_that_do_not_fit_are_refused_at_the_door(r):
+def zeros_of(a):
+    return to_cpu(a) == 0
+
+
+def test_dropconnect_switches_off_the_same_weights_at_every_step_and_others_in_the_next_call(r):
+    layer, xs = make(r, TimeLSTM, H=20, dropconnect_ratio=0.3, rng=0), r(2, 10, D)
+    off = []
+    for _ in range(2):
+        layer.forward(xs)
+        layer.backward(r(2, 10, 20))
+        off.append(zeros_of(layer.grads[1]))  # a weight used at any step has a gradient
+    assert off[0].shape == (20, 80)
+    assert off[0].mean() == pytest.approx(0.3, abs=0.046)  # 4 standard deviations of 1,600 draws
+    assert (off[0] != off[1]).any()
+
+
+def test_recurrent_dropout_hides_the_same_elements_of_h_at_every_step(r):
+    """With one sample, an element of h that Wh never sees leaves a row of dWh zero."""
+    layer, xs = make(r, TimeLSTM, H=200, recurrent_dropout_ratio=0.3, rng=0), r(1, 10, D)
+    off = []
+    for _ in range(2):
+        layer.forward(xs)
+        layer.backward(r(1, 10, 200))
+        off.append(zeros_of(layer.grads[1]).all(axis=1))
+        numpy.testing.assert_array_equal(zeros_of(layer.dh[0]), off[-1])
+    assert off[0].mean() == pytest.approx(0.3, abs=0.13)  # 4 standard deviations of 200 draws
+    assert (off[0] != off[1]).any()
+
+
+def test_samples_have_recurrent_masks_of_their_own(r):
+    layer = make(r, TimeLSTM, H=20, recurrent_dropout_ratio=0.5, rng=0)
+    layer.forward(r(2, 3, D))
+    layer.backward(r(2, 3, 20))
+    assert (zeros_of(layer.dh[0]) != zeros_of(layer.dh[1])).any()
+
+
+def test_without_training_there_is_no_dropout_in_an_lstm(r):
+    layer = make(r, TimeLSTM, dropconnect_ratio=0.4, recurrent_dropout_ratio=0.4, rng=0)
+    plain = TimeLSTM(*layer.params)
+    xs, dhs = r(N, T, D), r(N, T, H)
+    assert (to_cpu(layer.forward(xs)) != to_cpu(plain.forward(xs))).any()
+    layer.train_flg = False
+    same(layer.forward(xs), plain.forward(xs))
+    same(layer.backward(dhs), plain.backward(dhs))
+    all_same(layer.grads, plain.grads)
+
+
+def test_the_seed_decides_the_masks(r):
+    weights, xs = make(r, LSTM).params, r(N, T, D)
+    ratios = {"dropconnect_ratio": 0.4, "recurrent_dropout_ratio": 0.4}
+    a, b, c = (TimeLSTM(*weights, **ratios, rng=seed).forward(xs) for seed in (0, 0, 1))
+    same(a, b)
+    assert (to_cpu(a) != to_cpu(c)).any()
+
+
+@pytest.mark.parametrize("ratio", [1, 1.5, -0.1, numpy.nan])
+def test_ratios_that_are_no_probability_below_one_are_refused(r, ratio):
+    for option in "dropconnect_ratio", "recurrent_dropout_ratio":
+        with refused(r"TimeLSTM: .*at least 0 and below 1, not"):
+            make(r, TimeLSTM, **{option: ratio})
+    with refused(r"TimeDropout: .*at least 0 and below 1, not"):
+        TimeDropout(ratio)
+
+
+# --- Bad input -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cls", [*CELLS, *FORWARDS])
+def test_weights_that_do_not_fit_are_refused(r, cls):
+    Wx, Wh, b = make(r, cls).params
+    kH = {1: "H", 3: "3H", 4: "4H"}[cls.blocks]
+    for bad in (Wx[:, 1:], Wh, b), (Wx, Wh[1:], b), (Wx, Wh[:, 1:], b), (Wx, Wh, b[1:]), (b, Wh, b):
+        with refused(rf"^{cls.__name__}: weights are \(D, {kH}\), \(H, {kH}\) and \({kH},\), not"):
+            cls(*bad)
+
+
+def test_two_directions_of_different_sizes_are_refused(r):
+    first = make(r, LSTM).params
+    for second in make(r, LSTM, D=D + 1).params, make(r, LSTM, H=H + 1).params:
+        with refused(r"TimeBiLSTM: Wx1 is \(3, 20\), Wx2 \((4, 20|3, 24)\); both must be the same"):
+            TimeBiLSTM(*first, *second)
     with refused(r"TimeLSTM: weights are \(D, 4H\)"):
-        TimeLSTM(r(D, 4 * H), r(H, 3 * H), r(4 * H))
-    with refused(r"TimeLSTM: input must be \(N, T, 3\) with T > 0, not \(2, 4\)"):
-        lstm(r).forward(r(2, 4))
-    with refused(r"not \(2, 0, 3\)"):
-        lstm(r).forward(r(2, 0, D))
-    with refused(r"LSTM: h_prev has shape \(3, 5\) where \(2, 5\)"):
-        lstm(r, LSTM).forward(r(2, D), r(3, H), r(2, H))
-    with refused("TimeSoftmaxWithLoss: scores need 3 dimensions"):
-        TimeSoftmaxWithLoss().forward(r(2, 3), numpy.array([0, 1]))
-    with refused(r"TimeSoftmaxWithLoss: labels have shape \(2, 3, 1\)"):
-        TimeSoftmaxWithLoss().forward(r(2, 3, 4), numpy.zeros((2, 3, 1), int))
+        TimeBiLSTM(*first, first[0], first[0], first[2])
 
 
-def test_a_state_of_another_batch_size_is_refused(r):
-    layer = lstm(r, stateful=True)
-    layer.forward(r(1, T, D))
-    with refused(r"the kept h is \(1, 5\), this batch needs \(2, 5\); reset_state\(\)"):
-        layer.forward(r(2, T, D))
+@pytest.mark.parametrize("cls", CELLS)
+def test_cells_refuse_what_does_not_fit(r, cls):
+    cell, x, state = make(r, cls), r(N, D), [r(N, H) for _ in range(2 if cls is LSTM else 1)]
+    with refused(rf"^{cls.__name__}: x has shape \(2, 4\) where \(2, 3\) is needed"):
+        cell.forward(r(N, D + 1), *state)
+    for k, which in enumerate(["h_prev", "c_prev"][: len(state)]):
+        for shape in (N + 1, H), (N, H + 1), (1, H):
+            bad = [r(*shape) if i == k else a for i, a in enumerate(state)]
+            message = f"{cls.__name__}: {which} has shape {shape} where (2, 5) is needed"
+            with refused(re.escape(message)):
+                cell.forward(x, *bad)
 
 
-def test_a_loss_without_any_label_is_refused():
-    with refused("none of the 6 positions has a label"):
-        TimeSoftmaxWithLoss().forward(np.zeros((2, 3, 4)), numpy.full((2, 3), -1))
+@all_recurrent
+def test_sequences_that_do_not_fit_are_refused(r, cls):
+    layer = make(r, cls)
+    for shape in (N, T), (N, T, D + 1), (N, 0, D), (N, T, D, 1):
+        message = f"{speaker(cls)}: input must be (N, T, 3) with T > 0, not {shape}"
+        with refused(re.escape(message)):
+            layer.forward(r(*shape))
 
 
-@pytest.mark.parametrize("bad", [4, -2])
-def test_labels_out_of_range_are_refused(bad):
-    with refused(rf"TimeSoftmaxWithLoss: id {bad} is not in 0\.\.3"):
-        TimeSoftmaxWithLoss().forward(np.zeros((1, 2, 4)), numpy.array([[bad, -1]]))
+@all_recurrent
+def test_upstream_gradients_that_do_not_fit_are_refused(r, cls):
+    layer = make(r, cls)
+    _, _, width = layer.forward(r(N, T, D)).shape
+    for shape in (N, T), (N, T, width + 1), (N, T, width - 1):
+        with refused(re.escape(f"{cls.__name__}: dhs has shape {shape} where")):
+            layer.backward(r(*shape))
+    for n, t in (N, T - 1), (N + 1, T), (1, T):
+        with refused(
+            re.escape(f"{speaker(cls)}: dhs has shape {(n, t, H)} where (2, 4, 5) is needed")
+        ):
+            layer.backward(r(n, t, width))
+
+
+@all_recurrent
+def test_a_state_of_another_batch_size_is_refused_and_kept(r, cls):
+    for n, other in (1, 2), (3, 2), (3, 1):  # one row would broadcast
+        layer = make(r, cls, stateful=True)
+        layer.forward(r(n, T, D))
+        state = layer.state
+        with refused(
+            rf"the kept h is \({n}, 5\), this batch needs \({other}, 5\); reset_state\(\)"
+        ):
+            layer.forward(r(other, T, D))
+        assert all(a is b for a, b in zip(layer.state, state, strict=True))
+        layer.reset_state()
+        layer.forward(r(other, T, D))
+
+
+@with_cell
+def test_a_cell_of_another_size_than_h_is_refused(r, cls):
+    layer = make(r, cls, stateful=True)
+    h, c = random_state(r, layer)
+    layer.set_state(h, c[:1])
+    with refused(r"TimeLSTM: the kept c is \(1, 5\), this batch needs \(2, 5\)"):
+        layer.forward(r(N, T, D))
 
 
 def test_the_fast_form_of_the_sigmoid_is_the_sigmoid():
