@@ -200,6 +200,7 @@ class _TimeRecurrent(_Recurrent):
         self.stateful = stateful
         self.h: Array = None
         self.dh: Array = None
+        self._rooms: dict[str, Array] = {}
 
     @property
     def state(self) -> tuple[Array, ...]:
@@ -220,21 +221,33 @@ class _TimeRecurrent(_Recurrent):
         if xs.ndim != 3 or xs.shape[2] != len(Wx) or not xs.shape[1]:
             raise self._refuse(f"input must be (N, T, {len(Wx)}) with T > 0, not {xs.shape}")
         N, T, D = xs.shape
-        x = xs.transpose(1, 0, 2).reshape(T * N, D)
-        a = x.dot(Wx)
+        x, a = self._room("x", T, N, D), self._room("a", T, N, len(b))
+        x[...] = xs.swapaxes(0, 1)
+        rows = x.reshape(T * N, D)
+        np.dot(rows, Wx, out=a.reshape(T * N, len(b)))
         a += b
-        return x, a.reshape(T, N, len(b))
+        return rows, a
 
     def _states(self, name: str, kept: Array, T: int, N: int) -> Array:
         """Room for the T + 1 values (T + 1, N, H) of a state, of which the first is set."""
-        shape, dtype = (N, len(self.params[1])), self.params[1].dtype
+        shape = N, len(self.params[1])
         if self.stateful and kept is not None and kept.shape != shape:
             raise self._refuse(
                 f"the kept {name} is {kept.shape}, this batch needs {shape}; reset_state() drops it"
             )
-        states = np.empty((T + 1, *shape), dtype)
+        states = self._room(name, T + 1, *shape)
         states[0] = kept if self.stateful and kept is not None else 0
         return states
+
+    def _room(self, name: str, *shape: int) -> Array:
+        """Room for an array that lasts until the next call: that of the last call, where it fits.
+
+        New memory would have to be cleared by the system, which takes as long as filling it.
+        """
+        room, dtype = self._rooms.get(name), self.params[1].dtype
+        if room is None or room.shape != shape or room.dtype != dtype:
+            room = self._rooms[name] = np.empty(shape, dtype)
+        return room
 
     def _end(self, x: Array, h_prev: Array, da: Array) -> Array:
         """Fill the gradients of Wx, Wh and b from those of the pre-activations -> dxs (N, T, D).
@@ -289,7 +302,9 @@ class TimeRNN(_TimeRecurrent):
         T, N, H = hs[1:].shape
         self._check(dhs, "dhs", (N, T, H))
         dhs = dhs.swapaxes(0, 1)
-        da = 1 - hs[1:] * hs[1:]
+        da = self._room("da", T, N, H)
+        np.multiply(hs[1:], hs[1:], out=da)
+        np.subtract(1, da, out=da)
         dh = np.zeros((N, H), Wh.dtype)
         for t in reversed(range(T)):
             dh += dhs[t]  # h went up and to the right
@@ -358,7 +373,7 @@ class TimeLSTM(_TimeRecurrent):
         x, a = self._begin(xs)
         (T, N, _), H = a.shape, len(self.params[1])
         hs, cs = self._states("h", self.h, T, N), self._states("c", self.c, T, N)
-        tanh_cs = np.empty_like(cs[1:])
+        tanh_cs = self._room("tanh_c", T, N, H)
         Wh = self.params[1]
         Wh_mask, h_mask = (
             self._mask(self.dropconnect_ratio, Wh),
@@ -397,14 +412,14 @@ class TimeLSTM(_TimeRecurrent):
         f, g, i, o = (gates[:, :, k] for k in range(4))
 
         # Everything that does not wait for a later step: what dc and dh are multiplied by.
-        da_by_dc = np.empty((T, N, 3, H), Wh.dtype)
+        da_by_dc = self._room("da_by_dc", T, N, 3, H)
         da_by_dc[:, :, 0] = cs[:T] * f * (1 - f)
         da_by_dc[:, :, 1] = i * (1 - g * g)
         da_by_dc[:, :, 2] = g * i * (1 - i)
         da_by_dh = tanh_cs * o * (1 - o)
         dc_by_dh = o * (1 - tanh_cs * tanh_cs)
 
-        da = np.empty_like(gates)
+        da = self._room("da", T, N, 4, H)
         dh = np.zeros((N, H), Wh.dtype)
         dc = np.zeros((N, H), Wh.dtype)
         for t in reversed(range(T)):
@@ -441,7 +456,7 @@ class TimeGRU(_TimeRecurrent):
         x, a = self._begin(xs)
         (T, N, _), H = a.shape, len(Wh)
         hs = self._states("h", self.h, T, N)
-        rhs = np.empty_like(hs[1:])  # r * h, what the candidate sees
+        rhs = self._room("rh", T, N, H)  # r * h, what the candidate sees
         zr, n = a[:, :, : 2 * H], a[:, :, 2 * H :]
         Wh_zr, Wh_n = (np.ascontiguousarray(W) for W in (Wh[:, : 2 * H], Wh[:, 2 * H :]))
         for t in range(T):
@@ -475,7 +490,7 @@ class TimeGRU(_TimeRecurrent):
         dz_by_dh = (n - hs[:T]) * z * stays
         dr_by_drh = hs[:T] * r * (1 - r)
 
-        da = np.empty_like(a)
+        da = self._room("da", *a.shape)
         dh = np.zeros((N, H), a.dtype)
         for t in reversed(range(T)):
             dh = dh + dhs[t]  # h went up and to the right
