@@ -86,7 +86,8 @@ class Checkpoint:
                     f"is of another run: {name} is {there.get(name)} there, {here.get(name)} here"
                 )
         parts = list(moving_parts(trainer))
-        if len(parts) != len(run["state"]) or len(weights) != len(run["weights"]):
+        shapes = [getattr(saved, "shape", None) for saved in run["weights"]]
+        if len(parts) != len(run["state"]) or shapes != [p.shape for p in weights]:
             raise self._refuse("does not hold what this model needs")
         for p, saved in zip(weights, run["weights"], strict=True):
             p[...] = saved.astype(p.dtype)

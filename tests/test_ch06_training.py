@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from ch06.better_rnnlm import BetterRnnlm
 from ch06.gru_rnnlm import GruRnnlm
 from common.evaluate import eval_perplexity
 from dataset import corpus as texts
-from tests.scripts import ROOT, assert_not_blank
+from tests.scripts import ROOT, assert_not_blank, copy_packages, run
 
 TINY: dict[str, Any] = {"wordvec_size": 6, "hidden_size": 6, "batch_size": 4, "time_size": 5}
 TINY |= {"corpus": "grammar", "corpus_size": 400, "plot": False}
@@ -156,3 +157,48 @@ def run_script(*flags):
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+OWN_SCRIPT = """
+import sys
+sys.path.append('..')
+from common import config
+from common.np import *
+from common.optimizer import SGD
+from common.trainer import RnnlmTrainer
+from common.util import eval_perplexity, to_gpu
+from dataset import grammar
+from better_rnnlm import BetterRnnlm
+
+np.random.seed(1)
+train, ids, words = grammar.load_data('train')
+val = grammar.load_data('val')[0]
+if config.GPU:
+    train, val = to_gpu(train), to_gpu(val)
+train, lr, best = train[:3000], 20.0, float('inf')
+net, sgd = BetterRnnlm(len(ids), 12, 12, 0.2), SGD(20.0)
+loop = RnnlmTrainer(net, sgd)
+for k in range(4):
+    loop.fit(train[:-1], train[1:], max_epoch=1, batch_size=5, time_size=10, max_grad=0.25)
+    net.reset_state()
+    now = eval_perplexity(net, val)
+    if now < best:
+        best = now
+        net.save_params()
+    else:
+        lr /= 4.0
+        sgd.lr = lr
+    net.reset_state()
+print('best %.2f of %d after %d' % (best, len(ids), loop.current_epoch))
+"""
+
+
+def test_a_script_typed_in_the_books_way_trains_the_better_model(tmp_path):
+    place = copy_packages(tmp_path, "common", "dataset", "ch05", "ch06") / "ch06"
+    (place / "mine.py").write_text(OWN_SCRIPT)
+    out = run("mine.py", cwd=place).stdout.splitlines()
+    assert sum(line.startswith("| epoch ") for line in out) == 4 * 3  # 59 batches each
+    best, of, epochs = re.fullmatch(r"best (\S+) of (\d+) after (\d)", out[-1]).groups()
+    assert (of, epochs) == ("140", "4")
+    assert float(best) < 70
+    assert (place / "BetterRnnlm.npz").exists()

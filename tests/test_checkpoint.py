@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.checkpoint import moving_parts
+from common.files import read_npz, write_npz
 from common.interrupts import DeferredInterrupts
 from common.layers import Affine, Dropout
 from common.np import np
@@ -269,6 +270,25 @@ def test_a_truncated_checkpoint_is_refused_wherever_it_ends(stopped):
         stopped.write_bytes(content[:length])
         with pytest.raises(ValueError, match="not a readable checkpoint"):
             fit(stopped, resume=True)
+
+
+def test_weights_of_another_shape_are_refused_though_the_header_says_otherwise(stopped):
+    header, arrays = read_npz(stopped, "checkpoint")
+    arrays["run.weights.0"] = numpy.ones(3)
+    write_npz(stopped, header, arrays)
+    with pytest.raises(ValueError, match="does not hold what this model needs"):
+        fit(stopped, resume=True)
+
+
+def test_a_checkpoint_in_half_precision_can_be_resumed(stopped):
+    header, arrays = read_npz(stopped, "checkpoint")
+    arrays["run.weights.0"] = arrays["run.weights.0"].astype("float16")
+    write_npz(stopped, header, arrays)
+    trainer = fit(stopped, resume=True)
+    assert trainer.model.params[0].dtype == "float64"
+    assert float(trainer.model.params[0][0]) == pytest.approx(
+        float(fit(None).model.params[0][0]), 0.01
+    )
 
 
 def test_an_altered_checkpoint_never_changes_the_result(stopped):
