@@ -28,7 +28,7 @@ def language_model(**how):
         trainer.optimizer.lr /= 2
         return trainer.optimizer.lr
 
-    trainer.fit(TEXT[:-1], TEXT[1:], 3, 3, 5, 0.25, 20, after_epoch=after_epoch, **how)
+    trainer.fit(TEXT[:-1], TEXT[1:], 6, 3, 5, 0.25, 20, after_epoch=after_epoch, **how)
     return trainer
 
 
@@ -36,7 +36,7 @@ def word_vectors(**how):
     """Adam with row-sparse gradients, negatives and order by random numbers."""
     rng = numpy.random.default_rng(1)
     trainer = Trainer(CBOW(30, 6, 1, TEXT, rng=rng), Adam())
-    trainer.fit(*create_contexts_target(TEXT, 1), 3, 15, None, 20, rng=rng, **how)
+    trainer.fit(*create_contexts_target(TEXT, 1), 6, 15, None, 20, rng=rng, **how)
     return trainer
 
 
