@@ -75,6 +75,9 @@ class Checkpoint:
         Raises ValueError, with nothing changed, if the file is damaged or of another run,
         FileNotFoundError if there is none.
         """
+        if not self.path.exists():
+            name = type(self.trainer).__name__
+            raise FileNotFoundError(f"{name}.fit: there is no checkpoint {self.path} to resume")
         run, trainer = self._read(), self.trainer
         weights = distinct(trainer.model.params)
         here, there = self.begun, run["begun"]

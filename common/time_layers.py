@@ -375,10 +375,8 @@ class TimeLSTM(_TimeRecurrent):
         hs, cs = self._states("h", self.h, T, N), self._states("c", self.c, T, N)
         tanh_cs = self._room("tanh_c", T, N, H)
         Wh = self.params[1]
-        Wh_mask, h_mask = (
-            self._mask(self.dropconnect_ratio, Wh),
-            self._mask(self.recurrent_dropout_ratio, hs[0]),
-        )
+        Wh_mask = self._mask(self.dropconnect_ratio, Wh)
+        h_mask = self._mask(self.recurrent_dropout_ratio, hs[0])
         if Wh_mask is not None:
             Wh = Wh * Wh_mask
         gates = a.reshape(T, N, 4, H)

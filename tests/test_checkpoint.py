@@ -259,7 +259,9 @@ def test_a_file_that_is_no_checkpoint_is_neither_resumed_nor_replaced(tmp_path):
 
 
 def test_without_a_file_there_is_nothing_to_resume(tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(
+        FileNotFoundError, match=r"Trainer\.fit: there is no checkpoint .*missing to"
+    ):
         fit(tmp_path / "missing", resume=True)
     with pytest.raises(ValueError, match="resume=True needs the name of a checkpoint"):
         fit(None, resume=True)
