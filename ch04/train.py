@@ -13,7 +13,7 @@ from typing import Any
 
 from ch04.cbow import CBOW
 from ch04.skip_gram import SkipGram
-from common.cli import run
+from common.cli import early_stop, run
 from common.np import to_cpu
 from common.optimizer import Adam
 from common.rng import generator
@@ -71,13 +71,13 @@ def main(
     trainer = Trainer(net, Adam(lr))
     checkpoint = file.with_suffix(".checkpoint")
     how: dict[str, Any] = {"rng": rng, "checkpoint": checkpoint, "resume": resume}
-    try:
-        trainer.fit(contexts, target, max_epoch, batch_size, None, eval_interval, **how)
-    except (KeyboardInterrupt, FloatingPointError):  # keep what was learned
+
+    def save() -> None:
         save_vectors(file, to_cpu(net.word_vecs), id_to_word)
-        print(f"stopped early; vectors are in {file}, and --resume goes on with {checkpoint}")
-        raise
-    save_vectors(file, to_cpu(net.word_vecs), id_to_word)
+
+    with early_stop(trainer, save, checkpoint):
+        trainer.fit(contexts, target, max_epoch, batch_size, None, eval_interval, **how)
+    save()
     if plot:
         trainer.plot(file=file.with_suffix(".png"))
     return trainer.loss_list

@@ -10,7 +10,7 @@ Source: book 5.5.4.
 from pathlib import Path
 
 from ch05.simple_rnnlm import SimpleRnnlm
-from common.cli import run
+from common.cli import early_stop, run
 from common.optimizer import SGD
 from common.trainer import RnnlmTrainer
 from dataset import corpus as texts
@@ -57,7 +57,7 @@ def main(
     file = Path(weights)
     file.parent.mkdir(parents=True, exist_ok=True)
     checkpoint = file.with_suffix(".checkpoint")
-    try:
+    with early_stop(trainer, lambda: model.save_params(file), checkpoint):
         trainer.fit(
             text[:-1],
             text[1:],
@@ -68,10 +68,6 @@ def main(
             checkpoint=checkpoint,
             resume=resume,
         )
-    except (KeyboardInterrupt, FloatingPointError):
-        model.save_params(file)  # keep what was learned
-        print(f"stopped early; weights are in {file}, and --resume goes on with {checkpoint}")
-        raise
     model.save_params(file)
     if plot:
         trainer.plot(file=file.with_suffix(".png"))

@@ -1,6 +1,6 @@
 """Perplexity of a trained language model, on the test text or on a sentence.
 
-python -m ch06.eval                             of the weights in this folder, else the shipped ones
+python -m ch06.eval                             of the Rnnlm in this folder, else the shipped one
 python -m ch06.eval --model better --cache      with a memory of the last 500 words
 python -m ch06.eval --sentence "the company said it expects higher sales"
 """
@@ -36,6 +36,8 @@ def sizes_in(weights: str, model_class: Any) -> dict[str, int]:
     except (OSError, ValueError):  # the book's .pkl, or a file that `load_params` will refuse
         return {}
     if header.get("class") != model_class.__name__:
+        return {}
+    if len(arrays) < 3:  # `load_params` will say what is missing
         return {}
     embedding, _, Wh, *_ = arrays.values()  # (V, D), then Wx, Wh (H, ...) of the first layer
     sizes = {"wordvec_size": embedding.shape[1], "hidden_size": len(Wh)}

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from common.cli import early_stop
 from common.evaluate import eval_perplexity
 from common.files import write_whole
 from common.language_model import LanguageModel
@@ -84,7 +85,12 @@ def train(
         write_whole(weights.with_suffix(".json"), lambda file: file.write(content))
 
     checkpoint = weights.with_suffix(".checkpoint")
-    try:
+
+    def keep() -> None:
+        if not trainer.epoch_list:  # else the best weights are in the file
+            model.save_params(weights)
+
+    with early_stop(trainer, keep, checkpoint):
         trainer.fit(
             text[:-1],
             text[1:],
@@ -97,11 +103,6 @@ def train(
             resume=resume,
             after_epoch=after_epoch,
         )
-    except (KeyboardInterrupt, FloatingPointError):
-        if not trainer.epoch_list:  # keep what was learned
-            model.save_params(weights)
-        print(f"stopped early; weights are in {weights}, and --resume goes on with {checkpoint}")
-        raise
 
     model.load_params(weights)
     perplexity = eval_perplexity(model, test)

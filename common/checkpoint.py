@@ -17,6 +17,7 @@ from common.gradients import distinct
 from common.np import Array, np, to_cpu
 
 STATE = ("h", "c")  # what recurrent layers keep from call to call
+MARKS = ({"array"}, {"pairs"})  # keys by which the header tells what JSON does not know
 
 
 class Checkpoint:
@@ -62,8 +63,11 @@ class Checkpoint:
     def begin(self) -> None:
         """Make sure that no unfinished run is lost by a new one.
 
-        Raises ValueError if the file exists and is anything but a finished run.
+        Raises ValueError if the file exists and is anything but a finished run, or if its folder
+        does not exist.
         """
+        if not self.path.parent.is_dir():
+            raise self._refuse("there is no such folder")
         if self.path.exists() and not self._read()["finished"]:
             raise self._refuse(
                 "holds a run that is not finished; resume it, or delete the file to begin anew"
@@ -90,27 +94,42 @@ class Checkpoint:
                 )
         parts = list(moving_parts(trainer))
         shapes = [getattr(saved, "shape", None) for saved in run["weights"]]
-        if len(parts) != len(run["state"]) or shapes != [p.shape for p in weights]:
+        if (
+            len(parts) != len(run["state"])
+            or shapes != [p.shape for p in weights]
+            or set(run["progress"]) != set(trainer.progress)
+        ):
             raise self._refuse("does not hold what this model needs")
         for p, saved in zip(weights, run["weights"], strict=True):
             p[...] = saved.astype(p.dtype)
         for (owner, name), value in zip(parts, run["state"], strict=True):
-            if isinstance(getattr(owner, name), numpy.random.Generator):
-                getattr(owner, name).bit_generator.state = value
+            if isinstance(_get(owner, name), numpy.random.Generator):
+                _get(owner, name).bit_generator.state = value
             else:
                 setattr(owner, name, value)
         vars(trainer.optimizer).update(run["optimizer"])
         self.begun = run["begun"]
-        for name, value in run["progress"].items():  # a trainer works on the host
-            setattr(trainer, name, to_cpu(value) if hasattr(value, "dtype") else value)
+        for name, value in run["progress"].items():
+            setattr(trainer, name, value)
 
     def _read(self) -> dict[str, Any]:
         try:
             header, arrays = read_npz(self.path, "checkpoint")
-            run = _unpack(header, arrays)
-            if {"begun", "finished", "weights", "optimizer", "progress", "state"} <= set(run):
-                return dict(run)
-            raise ValueError("not a checkpoint")
+            on_device = {name: np.asarray(a) for name, a in arrays.items()}
+            run: dict[str, Any] = {  # a trainer keeps its place on the host
+                name: _unpack(value, arrays if name == "progress" else on_device)
+                for name, value in header.items()
+            }
+            if run.keys() != {
+                "begun",
+                "finished",
+                "weights",
+                "optimizer",
+                "progress",
+                "state",
+            } or not isinstance(run["begun"], dict):
+                raise ValueError("not a readable checkpoint (of this version)")
+            return run
         except (ValueError, KeyError, TypeError) as error:
             raise self._refuse(str(error)) from error
 
@@ -118,20 +137,25 @@ class Checkpoint:
         return ValueError(f"{type(self.trainer).__name__}.fit: {self.path}: {problem}")
 
 
-def moving_parts(thing: Any) -> Iterator[tuple[Any, str]]:
+def moving_parts(thing: Any) -> Iterator[tuple[Any, Any]]:
     """What changes in a trainer beside weights and counters, as (owner, attribute), in one order.
 
     That is the state of recurrent layers, and NumPy's random generators, wherever they are among
-    the attributes. (CuPy's generators give away no state: on a GPU, masks are drawn anew.)
+    the attributes (or in a list or dictionary, whose place stands for the attribute). What is drawn
+    from NumPy's global state is not part of a run. CuPy's generators give away no state: on a GPU,
+    masks are drawn anew.
     """
     waiting, seen = [thing], set()
     for thing in waiting:
         if id(thing) in seen or isinstance(thing, type | ModuleType):
             continue
         seen.add(id(thing))
-        if isinstance(thing, list | tuple | dict):
-            waiting.extend(thing.values() if isinstance(thing, dict) else thing)
-        for name, value in getattr(thing, "__dict__", {}).items():
+        inside: Any = thing
+        if isinstance(thing, list | tuple):
+            inside = dict(enumerate(thing))
+        elif not isinstance(thing, dict):
+            inside = getattr(thing, "__dict__", {})  # arrays and numbers have none
+        for name, value in inside.items():
             generator = isinstance(value, numpy.random.Generator)
             if generator or (name in STATE and hasattr(thing, "reset_state")):
                 yield thing, name
@@ -141,7 +165,11 @@ def moving_parts(thing: Any) -> Iterator[tuple[Any, str]]:
 
 def state_of(thing: Any) -> list[Any]:
     """The values of its moving parts."""
-    return [getattr(owner, name) for owner, name in moving_parts(thing)]
+    return [_get(owner, name) for owner, name in moving_parts(thing)]
+
+
+def _get(owner: Any, name: Any) -> Any:
+    return owner[name] if isinstance(owner, list | tuple | dict) else getattr(owner, name)
 
 
 def digest(*values: Any) -> str:
@@ -162,7 +190,8 @@ def _pack(value: Any, name: str, arrays: dict[str, Array]) -> Any:
         return [_pack(part, f"{name}.{k}", arrays) for k, part in enumerate(value)]
     if isinstance(value, dict):
         packed = {k: _pack(part, f"{name}.{k}", arrays) for k, part in value.items()}
-        return packed if all(isinstance(k, str) for k in packed) else {"pairs": [*packed.items()]}
+        plain = all(isinstance(k, str) for k in packed) and packed.keys() not in MARKS
+        return packed if plain else {"pairs": [*packed.items()]}
     if isinstance(value, numpy.random.Generator):
         return _pack(value.bit_generator.state, name, arrays)
     if hasattr(value, "dtype"):
@@ -177,7 +206,7 @@ def _unpack(value: Any, arrays: dict[str, Array]) -> Any:
     if not isinstance(value, dict):
         return value
     if value.keys() == {"array"}:
-        return np.asarray(arrays[value["array"]])
+        return arrays[value["array"]]
     if value.keys() == {"pairs"}:
         return {k: _unpack(part, arrays) for k, part in value["pairs"]}
     return {k: _unpack(part, arrays) for k, part in value.items()}

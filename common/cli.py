@@ -4,7 +4,9 @@ import argparse
 import inspect
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, get_args
 
 
@@ -42,6 +44,23 @@ def run(main: Callable[..., Any]) -> None:
         main(**arguments(main))
     except KeyboardInterrupt as stop:
         sys.exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
+
+
+@contextmanager
+def early_stop(trainer: Any, save: Callable[[], Any], checkpoint: Path) -> Iterator[None]:
+    """Around `fit` in a script: where it is stopped, save what was learned and say how to go on."""
+    try:
+        yield
+    except (KeyboardInterrupt, FloatingPointError) as stop:
+        if trainer.steps:
+            save()
+        hint = ""
+        if checkpoint.exists():
+            diverged = isinstance(stop, FloatingPointError)
+            what = "delete it to begin anew:" if diverged else "--resume goes on with"
+            hint = f"; {what} {checkpoint}"
+        print(f"stopped early{hint}")
+        raise
 
 
 def _type(parameter: inspect.Parameter) -> Any:

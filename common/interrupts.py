@@ -10,8 +10,9 @@ class DeferredInterrupts:
     """Within `with`, the first Ctrl-C or SIGTERM is only noted; a second one acts at once.
 
     caught  the signal's number, 0 if none came; ask it where stopping does no harm, and call
-            `raise_caught`. What came and was not asked for is raised at the end
-    Outside the main thread, where Python delivers no signals, nothing changes.
+            `raise_caught`. What came and was not asked for is raised at the end, if all went well
+    Outside the main thread, where Python delivers no signals, nothing changes, nor does it for a
+    signal that is ignored, as Ctrl-C is in a background job.
     """
 
     signals = (signal.SIGINT, signal.SIGTERM)
@@ -20,7 +21,9 @@ class DeferredInterrupts:
         self.caught = 0
         self._before: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in self.signals}
+            for number in self.signals:
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                    self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(

@@ -30,7 +30,7 @@ class LanguageModel(Chain):
         before = [layer.state for layer in self.recurrent_layers]
         try:
             return self.loss_layer.forward(self.predict(xs, **options), ts)
-        except ValueError:
+        except Exception:
             for layer, state in zip(self.recurrent_layers, before, strict=True):
                 layer.set_state(*state)
             raise

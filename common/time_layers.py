@@ -209,7 +209,7 @@ class _TimeRecurrent(_Recurrent):
 
     def set_state(self, h: Array) -> None:
         """Start the next call, if stateful, from h (N, H)."""
-        self.h = h
+        self.h = own(h)
 
     def reset_state(self) -> None:
         """Start the next call from zeros."""
@@ -267,6 +267,11 @@ class _TimeRecurrent(_Recurrent):
 def batch_first(xs: Array) -> Array:
     """(T, N, ...) -> (N, T, ...) or back, as an array of its own."""
     return xs.swapaxes(0, 1).copy()
+
+
+def own(a: Array) -> Array:
+    """A copy, so that the caller may go on with the array; None stays None."""
+    return None if a is None else a.copy()
 
 
 def times_transposed(da: Array, Wh: Array) -> Array:
@@ -363,7 +368,7 @@ class TimeLSTM(_TimeRecurrent):
 
     def set_state(self, h: Array, c: Array = None) -> None:
         """Start the next call, if stateful, from h and c (N, H); without c, from an empty cell."""
-        self.h, self.c = h, c
+        self.h, self.c = own(h), own(c)
 
     def reset_state(self) -> None:
         """Start the next call from zeros."""
@@ -574,7 +579,7 @@ class TimeBiLSTM(Layer):
         for a in (h, c):
             if a is not None and a.shape[1:] != (2 * H,):
                 raise self._refuse(f"the state is (N, {2 * H}), not {a.shape}")
-        self.h, self.c = h, c
+        self.h, self.c = own(h), own(c)
         for layer, half in (self.forwards, slice(H)), (self.backwards, slice(H, None)):
             layer.set_state(*(None if a is None else a[:, half] for a in (h, c)))
 

@@ -36,7 +36,7 @@ class _Loop:
     )
     _epochs: int  # of this run
     _iters: int  # of this epoch
-    _step: int  # of this run
+    _step: int = 0  # of this run
     _seconds: float
     _losses: list[Any]  # on the device until a report: reading one waits for it
 
@@ -67,17 +67,10 @@ class _Loop:
         """Train on every batch of every epoch, with a report and a checkpoint now and then."""
         if checkpoint is None and resume:
             raise self._refuse("resume=True needs the name of a checkpoint")
-        self._checkpoint = None if checkpoint is None else Checkpoint(checkpoint, self, settings)
-        if self._checkpoint is None:
-            self._rewind()
-        elif resume:
-            self._checkpoint.resume()
-        else:
-            self._checkpoint.begin()
-            self._rewind()
-        self._good = [p.copy() for p in distinct(self.model.params)]
-        start = time.monotonic() - self._seconds
         with DeferredInterrupts() as interrupts:
+            self._open(checkpoint, resume, settings)
+            self._good = [p.copy() for p in distinct(self.model.params)]
+            start = time.monotonic() - self._seconds
             while self._epochs < max_epoch:
                 epoch = self.current_epoch + 1
                 if self._iters == 0:
@@ -110,15 +103,30 @@ class _Loop:
             self._save(finished=True)
         self._good.clear()
 
+    @property
+    def steps(self) -> int:
+        """How many training steps the run of the last `fit` has taken."""
+        return self._step
+
+    def _open(self, path: str | Path | None, resume: bool, settings: dict[str, Any]) -> None:
+        """Begin a run, or go on with the one in the file."""
+        self._checkpoint = None if path is None else Checkpoint(path, self, settings)
+        if self._checkpoint is not None and resume:
+            self._checkpoint.resume()
+            return
+        if self._checkpoint is not None:
+            self._checkpoint.begin()
+        self._rewind()
+
     def _rewind(self) -> None:
         """Go to the beginning of a run."""
         self._epochs = self._iters = self._step = 0
         self._seconds, self._losses, self.epoch_list = 0.0, [], []
 
     def _save(self, *, finished: bool = False) -> None:
-        """Save the run, unless its weights are spoilt, which the next loss will tell."""
-        if self._checkpoint and all(np.isfinite(p).all() for p in distinct(self.model.params)):
+        if self._checkpoint is not None:
             self._losses = self._check_losses()
+            self._check_weights()
             self._checkpoint.save(finished)
 
     def _learn(self, max_grad: float | None) -> None:
@@ -143,25 +151,31 @@ class _Loop:
         return math.fsum(losses) / len(losses)
 
     def _check_losses(self) -> list[float]:
-        """The losses since last time.
+        """The losses since last time; FloatingPointError names the step of one that is not finite.
 
-        If one is not finite, the weights go back to the good ones, and FloatingPointError names
-        the step.
+        The weights then go back to the good ones.
         """
         losses = [float(loss) for loss in self._losses]
-        for k, loss in enumerate(losses, start=self._step - len(losses) + 1):
+        for step, loss in enumerate(losses, start=self._step - len(losses) + 1):
             if not math.isfinite(loss):
-                for p, kept in zip(distinct(self.model.params), self._good, strict=True):
-                    p[...] = kept
-                if hasattr(self.model, "reset_state"):
-                    self.model.reset_state()
-                raise FloatingPointError(
-                    f"{type(self).__name__}.fit: the loss became {loss} at step {k}, in epoch "
-                    f"{self.current_epoch + 1}; the weights are back at those of the last report. "
-                    "A smaller learning rate, or max_grad, usually helps; go on with a new "
-                    "optimizer, since the state of this one is spoilt"
-                )
+                raise self._spoilt(f"the loss became {loss} at step {step}")
         return losses
+
+    def _check_weights(self) -> None:
+        """Raise FloatingPointError, as above, for weights that the latest update has spoilt."""
+        if not all(np.isfinite(p).all() for p in distinct(self.model.params)):
+            raise self._spoilt(f"weights became infinite or nan at step {self._step}")
+
+    def _spoilt(self, how: str) -> FloatingPointError:
+        for p, kept in zip(distinct(self.model.params), self._good, strict=True):
+            p[...] = kept
+        if hasattr(self.model, "reset_state"):
+            self.model.reset_state()
+        return FloatingPointError(
+            f"{type(self).__name__}.fit: {how}, in epoch {self.current_epoch + 1}; the weights are "
+            "back at those of the last report. A smaller learning rate, or max_grad, usually "
+            "helps; go on with a new optimizer, since the state of this one is spoilt"
+        )
 
     def _of_loss(self, loss: float) -> float:
         return loss
@@ -238,7 +252,8 @@ class Trainer(_Loop):
         after_epoch    called after each epoch; what it returns (a number, a text, an array) is kept
                        in `epoch_list`
 
-        Ctrl-C and SIGTERM end the run after a whole step, as KeyboardInterrupt.
+        Ctrl-C and SIGTERM end the run after a whole step, as KeyboardInterrupt. A run whose loss
+        stopped being finite cannot be resumed to anything better: begin anew with other settings.
         Raises ValueError for data that cannot be trained on, for a checkpoint that is damaged or of
         another run, and for one that is not finished unless it is resumed; FileNotFoundError where
         there is none to resume; FloatingPointError if the loss stops being finite (seen at the next

@@ -196,6 +196,7 @@ def test_an_early_stop_keeps_what_was_learned(stop, tmp_path, monkeypatch, capsy
     monkeypatch.chdir(tmp_path)
 
     def fit(self, *args, **options):
+        self._step = 1
         self.model.params[0][...] = 5
         raise stop
 

@@ -1,5 +1,6 @@
 """Runs that are interrupted and go on: from any moment, to the same bits; and what is refused."""
 
+import math
 import os
 import random
 import signal
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.checkpoint import moving_parts
+from common.checkpoint import Checkpoint, moving_parts
 from common.files import read_npz, write_npz
 from common.interrupts import DeferredInterrupts
 from common.layers import Affine, Dropout
@@ -335,6 +336,55 @@ def test_spoilt_weights_never_reach_the_file(tmp_path):
     assert not file.exists() or numpy.isfinite(numpy.load(file)["run.weights.0"]).all()
 
 
+def test_an_update_that_spoils_the_weights_at_the_very_end_is_told(tmp_path):
+    """The loss of a step is from before its update, so no loss tells of the last one."""
+    trainer = Trainer(Line(1.0), Momentum(math.inf))
+    with pytest.raises(FloatingPointError, match="weights became infinite or nan at step 1"):
+        trainer.fit(X, 3 * X, 1, 12, checkpoint=tmp_path / "run")
+    assert float(trainer.model.params[0][0]) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_does_not_exist_is_refused_at_the_start(tmp_path):
+    model = Line()
+    with pytest.raises(ValueError, match="run: there is no such folder"):
+        fit(tmp_path / "missing" / "run", model)
+    assert model.steps == 0
+
+
+def test_a_stop_while_a_run_is_being_opened_comes_before_any_step(stopped, monkeypatch):
+    content = stopped.read_bytes()
+    resume = Checkpoint.resume
+
+    def slowly(checkpoint):
+        signal.raise_signal(signal.SIGINT)
+        resume(checkpoint)
+
+    monkeypatch.setattr(Checkpoint, "resume", slowly)
+    model, rest = Line(), fit(None)
+    with pytest.raises(KeyboardInterrupt):
+        fit(stopped, model, resume=True)
+    assert model.steps <= 1  # which is finished, and saved
+    monkeypatch.undo()
+    assert stopped.read_bytes() != content
+    assert outcome(fit(stopped, resume=True)) == outcome(rest)
+
+
+def test_an_ignored_signal_stays_ignored(tmp_path):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        fit(tmp_path / "run", Line(stop_at=3, stop=lambda: signal.raise_signal(signal.SIGINT)))
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("entry", [{"array": 1.0}, {"pairs": [1]}, {1: "a", "b": None}])
+def test_whatever_after_epoch_returns_comes_back(entry, tmp_path):
+    fit(tmp_path / "run", after_epoch=lambda: entry)
+    assert fit(tmp_path / "run", resume=True).epoch_list == [entry, entry]
+
+
 def test_an_optimizer_that_a_file_cannot_hold_is_refused_at_the_start(tmp_path):
     optimizer = SGD(0.1)
     optimizer.schedule = lambda step: 0.1 / step
@@ -344,11 +394,12 @@ def test_an_optimizer_that_a_file_cannot_hold_is_refused_at_the_start(tmp_path):
 
 
 def test_moving_parts_are_found_wherever_they_are():
-    rng, dropout = numpy.random.default_rng(0), Dropout(0.5)
+    rng, other, dropout = numpy.random.default_rng(0), numpy.random.default_rng(1), Dropout(0.5)
     lstm = TimeLSTM(np.ones((2, 8)), np.ones((2, 8)), np.ones(8))
 
     class Model:
         def __init__(self):
+            self.generators = [other]
             self.blocks = {
                 "a": [dropout],
                 "b": (lstm, Affine(np.ones((2, 2)), np.ones(2))),
@@ -357,9 +408,12 @@ def test_moving_parts_are_found_wherever_they_are():
             self.h = "not a state: nothing here resets it"
 
     model = Model()
-    assert set(moving_parts(model)) == {
-        (model, "rng"),
-        (dropout, "rng"),
-        (lstm, "h"),
-        (lstm, "c"),
-    }
+    assert sorted((id(owner), name) for owner, name in moving_parts(model)) == sorted(
+        [
+            (id(model), "rng"),
+            (id(model.generators), 0),
+            (id(dropout), "rng"),
+            (id(lstm), "h"),
+            (id(lstm), "c"),
+        ]
+    )
