@@ -29,7 +29,8 @@ class BetterRnnlm(LanguageModel):
     dropconnect_ratio, recurrent_dropout_ratio  of the LSTM layers, as in `TimeLSTM`
     rng             seed or Generator of the first weights and of the dropouts; None follows NumPy's
                     global seed
-    Raises ValueError if wordvec_size is not hidden_size, which tying needs.
+    Raises ValueError if wordvec_size is not hidden_size, which tying needs, for num_layers below 1,
+    and for a ratio outside 0 <= ratio < 1.
     Source: book 6.5; Zaremba et al. 2014, Press and Wolf 2017, https://arxiv.org/abs/1608.05859.
     """
 

@@ -24,8 +24,8 @@ def recurrent_weights(scale: float = 1.0) -> Array:
 def gradient_norms(scale: float = 1.0) -> list[float]:
     """|dh| after each of T steps back:  dh = dh @ Wh.T, from dh (N, H) all ones.
 
-    |dh| = sqrt(sum dh^2) / N.  An RNN's backward without its tanh, whose slope, at most 1, could
-    only shrink dh further. Each step multiplies `scale` in once more, so the t-th norm is scale^t
+    |dh| = sqrt(sum dh^2) / N.  An RNN's backward without its tanh, whose slope, at most 1, scales
+    elements down. Each step multiplies `scale` in once more, so the t-th norm is scale^t
     times what it is for scale 1.
     """
     Wh, dh = recurrent_weights(scale), numpy.ones((N, H))

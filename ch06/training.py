@@ -46,6 +46,8 @@ def train(
                 (.json, perplexities and learning rate of each epoch) and the figure (.png)
     from_start  whether each epoch reads the text from its beginning, rather than where the one
                 before stopped
+    Raises what the loaders of `dataset` and `RnnlmTrainer.fit` raise, KeyboardInterrupt included;
+    the file then holds the best weights so far, or those of the stop in the first epoch.
     Source: book 6.4, 6.5.4.
     """
     weights.parent.mkdir(parents=True, exist_ok=True)

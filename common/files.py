@@ -30,7 +30,10 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
 
 
 def write_npz(path: Path, header: dict[str, Any], arrays: dict[str, Array]) -> None:
-    """Write NumPy arrays by name, and a header that JSON can hold, as one `.npz`, whole."""
+    """Write NumPy arrays by name, and a header that JSON can hold, as one `.npz`, whole.
+
+    Raises TypeError for another header, OSError if the file cannot be written.
+    """
     text = numpy.frombuffer(json.dumps(header).encode(), numpy.uint8)
     content: dict[str, Any] = arrays | {HEADER: text}
     write_whole(path, lambda file: numpy.savez(file, **content))

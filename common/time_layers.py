@@ -216,7 +216,7 @@ class _TimeRecurrent(_Recurrent):
         self.h = None
 
     def _begin(self, xs: Array) -> tuple[Array, Array]:
-        """xs (N, T, D) -> the same as x (T * N, D), and x @ Wx + b (T, N, kH)."""
+        """xs (N, T, D) -> x (T * N, D), the same in the dtype of Wx; x @ Wx + b (T, N, kH)."""
         Wx, _, b = self.params
         if xs.ndim != 3 or xs.shape[2] != len(Wx) or not xs.shape[1]:
             raise self._refuse(f"input must be (N, T, {len(Wx)}) with T > 0, not {xs.shape}")
