@@ -6,7 +6,7 @@ arrays, are read as well, by an unpickler that can build NumPy arrays and nothin
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy
 from numpy.typing import DTypeLike
@@ -21,9 +21,12 @@ from common.safe_pickle import read_pickle
 class BaseModel:
     """A model: lists `params` and `grads`, and the methods that every model answers to.
 
+    weights_of  the class whose weight files this one reads and writes, if it is not itself: that of
+                a model to which it adds no weights
     Source: book 6.4, 7.3.
     """
 
+    weights_of: ClassVar[str | None] = None
     params: list[Array]
     grads: list[Any]
 
@@ -54,7 +57,7 @@ class BaseModel:
                     f"{type(self).__name__}.save_params: {name} is not finite as {a.dtype}"
                 )
         header = {
-            "class": type(self).__name__,
+            "class": self._weights_class(),
             "shapes": {name: a.shape for name, a in arrays.items()},
             "dlfs2": __version__,
         }
@@ -99,11 +102,14 @@ class BaseModel:
         return dict(once.values())
 
     def _default_file(self) -> str:
-        return f"{type(self).__name__}.npz"
+        return f"{self._weights_class()}.npz"
+
+    def _weights_class(self) -> str:
+        return self.weights_of or type(self).__name__
 
     def _read_npz(self, path: Path) -> list[Array]:
         header, content = read_npz(path, "weight file")
-        if header.get("class") != type(self).__name__:
+        if header.get("class") != self._weights_class():
             raise ValueError(f"holds the weights of {header.get('class')}")
         names = list(self._weights())
         if list(content) != names:

@@ -23,6 +23,7 @@ from common.layers import (
     kept,
 )
 from common.np import Array, np
+from common.parallel import by_rows
 from common.rng import Seed, device_generator
 
 __all__ = [
@@ -40,6 +41,9 @@ __all__ = [
     "TimeSoftmaxWithLoss",
     "np",
 ]
+
+
+BLOCK = 1 << 15  # numbers of each array that backward goes through at a time; they fit a cache
 
 
 class _Recurrent(Layer):
@@ -193,6 +197,9 @@ class _TimeRecurrent(_Recurrent):
     """What the recurrent layers over T steps share: the state, and the products outside the loop.
 
     Inside, arrays are (T, N, ...), so that what belongs to a step is one block of memory.
+
+    forward(xs, mask=None): mask (N, T), an array on the host, is False at padding: such a step
+    hands on the state it got, and its input has no gradient.
     """
 
     def __init__(self, Wx: Array, Wh: Array, b: Array, stateful: bool = False) -> None:
@@ -216,16 +223,19 @@ class _TimeRecurrent(_Recurrent):
         self.h = None
 
     def _begin(self, xs: Array) -> tuple[Array, Array]:
-        """xs (N, T, D) -> x (T * N, D), the same in the dtype of Wx; x @ Wx + b (T, N, kH)."""
+        """xs (N, T, D) -> x (T * N, D + 1), the last column 1; xs @ Wx + b as (T, N, kH).
+
+        b is the row of Wx that belongs to an input of 1, which makes one product of two sums.
+        """
         Wx, _, b = self.params
         if xs.ndim != 3 or xs.shape[2] != len(Wx) or not xs.shape[1]:
             raise self._refuse(f"input must be (N, T, {len(Wx)}) with T > 0, not {xs.shape}")
         N, T, D = xs.shape
-        x, a = self._room("x", T, N, D), self._room("a", T, N, len(b))
-        x[...] = xs.swapaxes(0, 1)
-        rows = x.reshape(T * N, D)
-        np.dot(rows, Wx, out=a.reshape(T * N, len(b)))
-        a += b
+        x, a = self._room("x", T, N, D + 1), self._room("a", T, N, len(b))
+        x[:, :, :D] = xs.swapaxes(0, 1)
+        x[:, :, D] = 1
+        rows = x.reshape(T * N, D + 1)
+        np.dot(rows, np.concatenate([Wx, b[None]]), out=a.reshape(T * N, len(b)))
         return rows, a
 
     def _states(self, name: str, kept: Array, T: int, N: int) -> Array:
@@ -238,6 +248,13 @@ class _TimeRecurrent(_Recurrent):
         states = self._room(name, T + 1, *shape)
         states[0] = kept if self.stateful and kept is not None else 0
         return states
+
+    def _padding(self, mask: Array, T: int, N: int) -> Array:
+        """mask (N, T), False at padding -> (T, N, 1) on the device, True there; None stays None."""
+        if mask is None:
+            return None
+        self._check(mask, "mask", (N, T))
+        return np.asarray(~mask.T[:, :, None].astype(bool))
 
     def _room(self, name: str, *shape: int) -> Array:
         """Room for an array that lasts until the next call: that of the last call, where it fits.
@@ -252,15 +269,15 @@ class _TimeRecurrent(_Recurrent):
     def _end(self, x: Array, h_prev: Array, da: Array) -> Array:
         """Fill the gradients of Wx, Wh and b from those of the pre-activations -> dxs (N, T, D).
 
-        x (T * N, D) and h_prev (T, N, H) were multiplied by Wx and Wh to give a (T, N, kH)
+        x (T * N, D + 1) is that of `_begin`; h_prev (T, N, H) was multiplied by Wh
         """
         Wx, Wh, _ = self.params
         dWx, dWh, db = self.grads
         T, N, kH = da.shape
         rows = da.reshape(T * N, kH)
-        np.matmul(x.T, rows, out=dWx)
+        dWx_and_db = x.T.dot(rows)
+        dWx[...], db[...] = dWx_and_db[:-1], dWx_and_db[-1]
         np.matmul(h_prev.reshape(T * N, len(Wh)).T, rows, out=dWh)
-        rows.sum(axis=0, out=db)
         return batch_first(rows.dot(Wx.T).reshape(T, N, len(Wx)))
 
 
@@ -288,33 +305,39 @@ class TimeRNN(_TimeRecurrent):
     Raises ValueError if a shape does not fit, the kept state's included.  Source: book 5.3.2.
     """
 
-    def forward(self, xs: Array) -> Array:
+    def forward(self, xs: Array, mask: Array = None) -> Array:
         _, Wh, _ = self.params
         x, a = self._begin(xs)
         T, N, _ = a.shape
-        hs = self._states("h", self.h, T, N)
+        hs, padding = self._states("h", self.h, T, N), self._padding(mask, T, N)
         for t in range(T):
             h = hs[t].dot(Wh)
             h += a[t]
             np.tanh(h, out=hs[t + 1])
-        self.cache = x, hs
+            if padding is not None:
+                np.copyto(hs[t + 1], hs[t], where=padding[t])
+        self.cache = x, hs, padding
         self.h = hs[T].copy()
         return batch_first(hs[1:])
 
     def backward(self, dhs: Array) -> Array:
         _, Wh, _ = self.params
-        x, hs = self.cache
+        x, hs, padding = self.cache
         T, N, H = hs[1:].shape
         self._check(dhs, "dhs", (N, T, H))
         dhs = dhs.swapaxes(0, 1)
         da = self._room("da", T, N, H)
         np.multiply(hs[1:], hs[1:], out=da)
         np.subtract(1, da, out=da)
+        if padding is not None:
+            np.copyto(da, 0, where=padding)
         dh = np.zeros((N, H), Wh.dtype)
         for t in reversed(range(T)):
             dh += dhs[t]  # h went up and to the right
             da[t] *= dh
+            handed_on = 0 if padding is None else dh * padding[t]
             dh = times_transposed(da[t], Wh)
+            dh += handed_on
         self.dh = dh
         return self._end(x, hs[:T], da)
 
@@ -325,6 +348,7 @@ class TimeLSTM(_TimeRecurrent):
     stateful  whether a call starts from the h and c that the last one left, instead of zeros;
               gradients never cross calls (truncated backpropagation through time)
     h, c      (N, H) after the last step;  dh, dc: gradients of the h and c it started from
+    backward(dhs, dc=None): dc (N, H) is the gradient of c after the last step, where that is used
 
     While `train_flg` is True, two kinds of dropout can act on the recurrent product, each with one
     mask for all steps of a call, scaled as in `TimeDropout`:
@@ -374,9 +398,10 @@ class TimeLSTM(_TimeRecurrent):
         """Start the next call from zeros."""
         self.h = self.c = None
 
-    def forward(self, xs: Array) -> Array:
+    def forward(self, xs: Array, mask: Array = None) -> Array:
         x, a = self._begin(xs)
         (T, N, _), H = a.shape, len(self.params[1])
+        padding = self._padding(mask, T, N)
         hs, cs = self._states("h", self.h, T, N), self._states("c", self.c, T, N)
         tanh_cs = self._room("tanh_c", T, N, H)
         Wh = self.params[1]
@@ -390,51 +415,71 @@ class TimeLSTM(_TimeRecurrent):
         scale = np.full((4, H), 0.5, a.dtype)
         scale[1] = 1  # g is a tanh as it is
         shift = 1 - scale
-        for t in range(T):
-            a = gates[t]
-            a += (hs[t] if h_mask is None else hs[t] * h_mask).dot(Wh).reshape(N, 4, H)
-            a *= scale
-            np.tanh(a, out=a)
-            a *= scale
-            a += shift
-            f, g, i, o = a[:, 0], a[:, 1], a[:, 2], a[:, 3]
-            c = cs[t + 1]
-            np.multiply(f, cs[t], out=c)
-            c += g * i
-            np.tanh(c, out=tanh_cs[t])
-            np.multiply(o, tanh_cs[t], out=hs[t + 1])
-        self.cache = x, hs, cs, tanh_cs, gates, Wh, Wh_mask, h_mask
+        closed = np.asarray([1, 0, 0, 0], a.dtype)[:, None]  # keeps the cell, hides it
+
+        def steps(rows: slice) -> None:
+            for t in range(T):
+                a, c, h = gates[t, rows], cs[t + 1, rows], hs[t, rows]
+                a += (h if h_mask is None else h * h_mask[rows]).dot(Wh).reshape(a.shape)
+                a *= scale
+                np.tanh(a, out=a)
+                a *= scale
+                a += shift
+                if padding is not None:
+                    np.copyto(a, closed, where=padding[t, rows, :, None])
+                f, g, i, o = a[:, 0], a[:, 1], a[:, 2], a[:, 3]
+                np.multiply(f, cs[t, rows], out=c)
+                c += g * i
+                np.tanh(c, out=tanh_cs[t, rows])
+                np.multiply(o, tanh_cs[t, rows], out=hs[t + 1, rows])
+                if padding is not None:
+                    np.copyto(hs[t + 1, rows], h, where=padding[t, rows])
+
+        by_rows(steps, N, 4 * H)
+        self.cache = x, hs, cs, tanh_cs, gates, Wh, Wh_mask, h_mask, padding
         self.h, self.c = hs[T].copy(), cs[T].copy()
         return batch_first(hs[1:])
 
-    def backward(self, dhs: Array) -> Array:
-        x, hs, cs, tanh_cs, gates, Wh, Wh_mask, h_mask = self.cache
+    def backward(self, dhs: Array, dc: Array = None) -> Array:
+        x, hs, cs, tanh_cs, gates, Wh, Wh_mask, h_mask, padding = self.cache
         T, N, H = tanh_cs.shape
         self._check(dhs, "dhs", (N, T, H))
         dhs = dhs.swapaxes(0, 1)
-        f, g, i, o = (gates[:, :, k] for k in range(4))
-
-        # Everything that does not wait for a later step: what dc and dh are multiplied by.
-        da_by_dc = self._room("da_by_dc", T, N, 3, H)
-        da_by_dc[:, :, 0] = cs[:T] * f * (1 - f)
-        da_by_dc[:, :, 1] = i * (1 - g * g)
-        da_by_dc[:, :, 2] = g * i * (1 - i)
-        da_by_dh = tanh_cs * o * (1 - o)
-        dc_by_dh = o * (1 - tanh_cs * tanh_cs)
-
         da = self._room("da", T, N, 4, H)
-        dh = np.zeros((N, H), Wh.dtype)
-        dc = np.zeros((N, H), Wh.dtype)
-        for t in reversed(range(T)):
-            dh = dh + dhs[t]  # h went up and to the right
-            dc += dh * dc_by_dh[t]
-            np.multiply(dc[:, None], da_by_dc[t], out=da[t, :, :3])
-            np.multiply(dh, da_by_dh[t], out=da[t, :, 3])
-            dc *= f[t]
-            dh = times_transposed(da[t].reshape(N, 4 * H), Wh)
-            if h_mask is not None:
-                dh = dh * h_mask
-        self.dh, self.dc = dh, dc
+        dh_start = np.zeros((N, H), Wh.dtype)
+        dc_start = np.zeros((N, H), Wh.dtype) if dc is None else dc.copy()
+        self._check(dc_start, "dc", (N, H))
+
+        def steps(rows: slice) -> None:
+            dh, dc = dh_start[rows], dc_start[rows]
+            size = max(1, BLOCK // dh.size)
+            for first in reversed(range(0, T, size)):
+                # Everything that does not wait for a later step: what dc and dh are multiplied by.
+                block = slice(first, min(first + size, T)), rows
+                f, g, i, o = (gates[block][:, :, k] for k in range(4))
+                tanh_c, d = tanh_cs[block], da[block]
+                d[:, :, 0] = cs[block] * f * (1 - f)
+                d[:, :, 1] = i * (1 - g * g)
+                d[:, :, 2] = g * i * (1 - i)
+                d[:, :, 3] = tanh_c * o * (1 - o)
+                dc_by_dh = o * (1 - tanh_c * tanh_c)
+                for k in reversed(range(len(d))):
+                    t = first + k
+                    dh += dhs[t, rows]  # h went up and to the right
+                    dc += dh * dc_by_dh[k]
+                    d[k, :, :3] *= dc[:, None]
+                    d[k, :, 3] *= dh
+                    dc *= f[k]
+                    if padding is not None:
+                        handed_on = dh * padding[t, rows]
+                    dh[...] = times_transposed(d[k].reshape(len(dh), 4 * H), Wh)
+                    if h_mask is not None:
+                        dh *= h_mask[rows]
+                    if padding is not None:
+                        dh += handed_on
+
+        by_rows(steps, N, 4 * H)
+        self.dh, self.dc = dh_start, dc_start
         h_prev = hs[:T] if h_mask is None else hs[:T] * h_mask
         dxs = self._end(x, h_prev, da.reshape(T, N, 4 * H))
         if Wh_mask is not None:
@@ -454,11 +499,11 @@ class TimeGRU(_TimeRecurrent):
 
     blocks = 3
 
-    def forward(self, xs: Array) -> Array:
+    def forward(self, xs: Array, mask: Array = None) -> Array:
         _, Wh, _ = self.params
         x, a = self._begin(xs)
         (T, N, _), H = a.shape, len(Wh)
-        hs = self._states("h", self.h, T, N)
+        hs, padding = self._states("h", self.h, T, N), self._padding(mask, T, N)
         rhs = self._room("rh", T, N, H)  # r * h, what the candidate sees
         zr, n = a[:, :, : 2 * H], a[:, :, 2 * H :]
         Wh_zr, Wh_n = (np.ascontiguousarray(W) for W in (Wh[:, : 2 * H], Wh[:, 2 * H :]))
@@ -470,6 +515,8 @@ class TimeGRU(_TimeRecurrent):
             gates *= 0.5
             gates += 0.5
             z, r = gates[:, :H], gates[:, H:]
+            if padding is not None:
+                np.copyto(z, 0, where=padding[t])
             np.multiply(r, hs[t], out=rhs[t])
             new += rhs[t].dot(Wh_n)
             np.tanh(new, out=new)
@@ -548,20 +595,22 @@ class TimeBiLSTM(Layer):
         self.dh: Array = None
         self.dc: Array = None
 
-    def forward(self, xs: Array) -> Array:
+    def forward(self, xs: Array, mask: Array = None) -> Array:
         first, second = self.forwards, self.backwards
-        hs = first.forward(xs), second.forward(xs[:, ::-1])[:, ::-1]
+        turned = None if mask is None else mask[:, ::-1]
+        hs = first.forward(xs, mask), second.forward(xs[:, ::-1], turned)[:, ::-1]
         self.h, self.c = side_by_side(first.h, second.h), side_by_side(first.c, second.c)
         second.reset_state()
         return side_by_side(*hs)
 
-    def backward(self, dhs: Array) -> Array:
+    def backward(self, dhs: Array, dc: Array = None) -> Array:
         first, second = self.forwards, self.backwards
         H = len(first.params[1])
         if dhs.shape[2:] != (2 * H,):
             raise self._refuse(f"dhs has shape {dhs.shape} where (N, T, {2 * H}) is needed")
-        dxs = first.backward(dhs[:, :, :H])
-        dxs += second.backward(dhs[:, ::-1, H:])[:, ::-1]
+        dcs = (None, None) if dc is None else (dc[:, :H], dc[:, H:])
+        dxs = first.backward(dhs[:, :, :H], dcs[0])
+        dxs += second.backward(dhs[:, ::-1, H:], dcs[1])[:, ::-1]
         self.dh, self.dc = side_by_side(first.dh, second.dh), side_by_side(first.dc, second.dc)
         return dxs
 

@@ -4,7 +4,10 @@
     ptb         Penn Treebank, found on this machine or downloaded   (chapters 2 to 6)
     text_file   any text file, in the form of ptb
     grammar     made-up English whose best possible perplexity is known, in the form of ptb
+    sequence    questions and answers as character ids               (chapters 7 and 8)
+    addition    makes the questions of chapter 7: sums of two numbers
+    dates       makes the questions of chapter 8: dates as people write them
     fetch       finds or downloads a file and checks its digest
 
-Loading data never touches NumPy's global random state.
+Loading data never touches NumPy's global random state, unless `sequence` is asked to shuffle by it.
 """

@@ -7,7 +7,7 @@ Both do the same work on the same batches. Each imports what it needs inside, be
 in processes of their own, and neither should load the other's library.
 """
 
-from tests.benchmarks.rows import ch01, ch04, ch05, ch06
+from tests.benchmarks.rows import ch01, ch04, ch05, ch06, ch07
 
 ROWS = {
     "TwoLayerNet": ch01.Spiral(),
@@ -17,6 +17,9 @@ ROWS = {
     "SimpleRnnlm": ch05.LanguageModel(),
     "Rnnlm": ch06.LanguageModel(),
     "BetterRnnlm": ch06.BetterLanguageModel(),
+    "Seq2seq": ch07.Translation(),
+    "PeekySeq2seq": ch07.Translation("peeky"),
+    "AttentionSeq2seq": ch07.Translation("attention", V=59, H=256, T=29, L=11),
     **{
         f"Time{cell}-{T}": ch05.Recurrent(cell, T)
         for cell in ("RNN", "LSTM", "GRU")

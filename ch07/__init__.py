@@ -1,0 +1,1 @@
+"""Chapter 7: generating text, and from sequence to sequence."""

@@ -1,0 +1,60 @@
+"""Let BetterRnnlm write, from a word and from the beginning of a sentence.
+
+python -m ch07.generate_better_text
+python -m ch07.generate_better_text --prompt "interest rates are expected to" --temperature 0.8
+python -m ch07.generate_better_text --corpus grammar --start the --prompt "the dogs that"
+
+Source: book 7.1.3.
+"""
+
+from ch07.generate_text import RULE, SKIP, load, write
+from common.cli import run
+from common.rng import generator
+
+
+def main(
+    start: str = "you",
+    prompt: str = "the meaning of life is",
+    sample_size: int = 100,
+    skip: str = SKIP,
+    weights: str | None = None,
+    corpus: str = "ptb",
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    greedy: bool = False,
+    stop: str | None = None,
+    seed: int | None = None,
+) -> list[str]:
+    """Write, print and return two texts, one after a word and one after several (book 7.1.3).
+
+    start        the first word of the first text
+    prompt       the first words of the second: the model reads all but the last, and goes on from
+                 the last
+    sample_size  words to write for each, the last one of its beginning included
+    skip         words that must not come
+    weights      the file of weights, ours (.npz) or the book's (.pkl); if not given, BetterRnnlm
+                 in the current folder, else the one that comes with the library
+    corpus       the text it was trained on: ptb, grammar, or a text file
+    temperature  below 1 the probable words become more probable, above 1 less
+    top_k        draw from so many words only, the most probable ones
+    greedy       always the most probable word, nothing is drawn
+    stop         a word that ends a text, such as <eos>
+    seed         decides the words drawn; if not given, each run writes other texts
+    """
+    net, word_to_id, id_to_word = load("better", weights, corpus)
+    rng, written = generator(seed), []
+    for words in start, prompt:
+        written += write(
+            *(net, words, word_to_id, id_to_word, skip, stop),
+            sample_size=sample_size,
+            temperature=temperature,
+            top_k=top_k,
+            greedy=greedy,
+            rng=rng,
+        )
+    print(f"\n{RULE}\n".join(written))
+    return written
+
+
+if __name__ == "__main__":
+    run(main)

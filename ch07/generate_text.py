@@ -1,0 +1,142 @@
+"""Let a trained language model write.
+
+python -m ch07.generate_text                    by the Rnnlm in this folder, else the shipped one
+python -m ch07.generate_text --temperature 0.7 --stop "<eos>" --batch-size 5 --start "the market"
+python -m ch07.generate_text --corpus grammar --start the
+
+Source: book 7.1.2.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from ch06 import eval as evaluation
+from ch07.rnnlm_gen import BetterRnnlmGen, GruRnnlmGen, RnnlmGen
+from common.cli import run
+from common.rng import generator
+from common.text import words_to_ids
+from dataset import corpus as texts
+
+MODELS: dict[str, tuple[Any, str]] = {  # class; what trains it
+    "rnnlm": (RnnlmGen, "ch06.train_rnnlm"),
+    "better": (BetterRnnlmGen, "ch06.train_better_rnnlm"),
+    "gru": (GruRnnlmGen, "ch06.train_rnnlm --model gru"),
+}
+SKIP = "N <unk> $"
+RULE = "-" * 50
+
+
+def main(
+    start: str = "you",
+    sample_size: int = 100,
+    skip: str = SKIP,
+    model: str = "rnnlm",
+    weights: str | None = None,
+    corpus: str = "ptb",
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    greedy: bool = False,
+    stop: str | None = None,
+    batch_size: int = 1,
+    seed: int | None = None,
+) -> list[str]:
+    """Write, print and return texts that begin with a word (book 7.1.2).
+
+    start        the first word; of several, all but the last are read before writing begins
+    sample_size  words to write, the (last) start word included
+    skip         words that must not come
+    model        rnnlm (LSTM), better (BetterRnnlm) or gru (GruRnnlm)
+    weights      the file of weights, ours (.npz) or the book's (.pkl); if not given, that of the
+                 class in the current folder, else the one that comes with the library
+    corpus       the text it was trained on: ptb, grammar, or a text file
+    temperature  below 1 the probable words become more probable, above 1 less
+    top_k        draw from so many words only, the most probable ones
+    greedy       always the most probable word, nothing is drawn
+    stop         a word that ends a text, such as <eos>
+    batch_size   texts to write, from one start
+    seed         decides the words drawn; if not given, each run writes another text
+    """
+    net, word_to_id, id_to_word = load(model, weights, corpus)
+    written = write(
+        *(net, start, word_to_id, id_to_word, skip, stop),
+        sample_size=sample_size,
+        temperature=temperature,
+        top_k=top_k,
+        greedy=greedy,
+        batch_size=batch_size,
+        rng=generator(seed),
+    )
+    print(f"\n{RULE}\n".join(written))
+    return written
+
+
+def load(
+    model: str, weights: str | None, corpus: str
+) -> tuple[Any, dict[str, int], dict[int, str]]:
+    """The model with its weights, word_to_id, id_to_word; arguments as for `main`.
+
+    Raises ValueError for another model, and FileNotFoundError, which says how to train one, where
+    there are no weights; the shipped ones know the words of ptb only.
+    """
+    if model not in MODELS:
+        raise ValueError(f"generate_text: model is one of {', '.join(MODELS)}, not {model!r}")
+    (writer, training), (model_class, size) = MODELS[model], evaluation.MODELS[model]
+    if weights is None:
+        files = [Path(f"{model_class.__name__}{ending}") for ending in (".npz", ".pkl")]
+        files += [evaluation.SHIPPED / files[0]] if corpus == "ptb" else []
+        found = [str(file) for file in files if file.exists()]
+        if not found:
+            how = "" if corpus == "ptb" else f" --corpus {corpus}"
+            raise FileNotFoundError(
+                f"generate_text: there is no {files[0]} here; python -m {training}{how} trains one"
+            )
+        weights = found[0]
+    sizes = {"wordvec_size": size, "hidden_size": size} | evaluation.sizes_in(weights, model_class)
+    _, word_to_id, id_to_word = texts.load_data(corpus, "train")
+    net = writer(len(word_to_id), **sizes)
+    net.load_params(weights)
+    return net, word_to_id, id_to_word
+
+
+def write(
+    net: Any,
+    prompt: str,
+    word_to_id: dict[str, int],
+    id_to_word: dict[int, str],
+    skip: str = SKIP,
+    stop: str | None = None,
+    *,
+    batch_size: int = 1,
+    **how: Any,
+) -> list[str]:
+    """batch_size texts that go on from the words of a prompt, which stands before each.
+
+    The model forgets what it read before, reads all of the prompt but its last word, and goes on
+    from there.
+    skip  words that must not come; those that the vocabulary lacks never do
+    how   goes to `generate`
+    Raises ValueError for a prompt without words, KeyError for words that the vocabulary lacks, and
+    what `generate` raises.
+    """
+    if not prompt.split():
+        raise ValueError("generate_text: a text needs a word to start from")
+    *read, start = words_to_ids(prompt.split(), word_to_id).tolist()
+    stop_id = None if stop is None else int(words_to_ids([stop], word_to_id)[0])
+    skip_ids = [word_to_id[word] for word in skip.split() if word in word_to_id]
+    net.reset_state()
+    if read:
+        net.predict(numpy.tile(read, (batch_size, 1)))
+    written = net.generate(start, skip_ids, stop_id=stop_id, batch_size=batch_size, **how)
+    return [sentences(id_to_word[id_] for id_ in read + text) for text in written]
+
+
+def sentences(words: Iterable[str]) -> str:
+    """Words as a text, with a full stop and a new line for each `<eos>`."""
+    return " ".join(words).replace(" <eos>", ".\n").replace("\n ", "\n").removesuffix("\n")
+
+
+if __name__ == "__main__":
+    run(main)

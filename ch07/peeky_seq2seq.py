@@ -1,0 +1,44 @@
+"""PeekySeq2seq: every step of the decoder sees what the encoder made of the question.
+
+Letters as in `ch07/seq2seq.py`.
+"""
+
+from typing import Any, ClassVar
+
+from ch07.seq2seq import Decoder, Seq2seq
+from common.np import Array, np
+
+
+class PeekyDecoder(Decoder):
+    """A `Decoder` whose LSTM and affine layer get h (N, H) beside their input at every step.
+
+    The LSTM reads [h, embedding] (N, S, H + D), the affine layer [h, state] (N, S, 2H).
+    Source: book 7.4.2; Cho et al. 2014, https://arxiv.org/abs/1406.1078.
+    """
+
+    @staticmethod
+    def inputs(D: int, H: int) -> tuple[int, int]:
+        return H + D, 2 * H
+
+    def start(self, h: Array, *, c: Array = None) -> None:
+        super().start(h, c=c)
+        self.h = h
+
+    def scores(self, xs: Array) -> Array:
+        e = self.embed.forward(xs)
+        hs = np.broadcast_to(self.h[:, None], (*xs.shape, self.h.shape[1]))
+        zs = self.lstm.forward(np.concatenate([hs, e], axis=2))
+        return self.affine.forward(np.concatenate([hs, zs], axis=2))
+
+    def backward(self, dscore: Array) -> Array:
+        H = self.h.shape[1]
+        d_affine = self.affine.backward(dscore)
+        d_lstm = self.lstm.backward(d_affine[:, :, H:])
+        self.embed.backward(d_lstm[:, :, H:])
+        return self.lstm.dh + (d_affine[:, :, :H] + d_lstm[:, :, :H]).sum(axis=1)
+
+
+class PeekySeq2seq(Seq2seq):
+    """A `Seq2seq` with a `PeekyDecoder`.  Source: book 7.4.2."""
+
+    decoder_class: ClassVar[Any] = PeekyDecoder

@@ -1,0 +1,341 @@
+"""Seq2seq: one LSTM reads a question, another writes the answer.
+
+V characters, D character vector, H hidden size, N questions of T characters, answers of L.
+Source: book 7.2, 7.3; Sutskever et al. 2014, https://arxiv.org/abs/1409.3215.
+"""
+
+import math
+from typing import Any, ClassVar
+
+import numpy
+
+from ch07.decoding import Hypothesis, beam_search, greedy
+from common.base_model import BaseModel
+from common.np import Array, np, to_cpu
+from common.rng import Seed, generator, randn
+from common.time_layers import (
+    TimeAffine,
+    TimeBiLSTM,
+    TimeEmbedding,
+    TimeGRU,
+    TimeLSTM,
+    TimeRNN,
+    TimeSoftmaxWithLoss,
+)
+
+CELLS: dict[str, Any] = {"lstm": TimeLSTM, "gru": TimeGRU, "rnn": TimeRNN}
+
+
+class Encoder:
+    """Reads questions:  ids (N, T) -> embedding -> LSTM -> its last hidden state (N, H).
+
+    backward(dh (N, H)) fills `grads` and returns None: ids have no gradient.
+
+    cell           the recurrent layer, `lstm` whichever it is: "lstm", "gru" or "rnn"
+    bidirectional  an LSTM of size H/2 in each direction; the last state is that of both
+    pad_id         the id of padding. What a question begins or ends with of it is not read
+    rng            seed or Generator of the first weights; None follows NumPy's global seed
+    hs (N, T, H)   all hidden states of the last forward;  c (N, H) the last cell of an LSTM
+    Raises ValueError for another cell, for two directions of anything but an LSTM of even size, for
+    ids that are not in 0..V-1, and for a question of nothing but padding.
+    Source: book 7.3.1, 8.4.1.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        wordvec_size: int,
+        hidden_size: int,
+        *,
+        cell: str = "lstm",
+        bidirectional: bool = False,
+        pad_id: int | None = None,
+        rng: Seed = None,
+    ) -> None:
+        V, D, H = vocab_size, wordvec_size, hidden_size
+        rng = generator(rng)
+        self.bidirectional, self.pad_id = bidirectional, pad_id
+        embed_W = randn(rng, V, D) / 100
+        if not bidirectional:
+            self.lstm = recurrent(cell, D, H, rng)
+        elif cell == "lstm" and H % 2 == 0:
+            weights = [w for _ in range(2) for w in first_weights(4, D, H // 2, rng)]
+            self.lstm = TimeBiLSTM(*weights)
+        else:
+            raise ValueError(
+                "Encoder: two directions need cell='lstm' and an even hidden_size, "
+                f"not {cell!r} and {H}"
+            )
+        self.embed = TimeEmbedding(embed_W)
+        self.layers: list[Any] = [self.embed, self.lstm]
+        self.params = self.embed.params + self.lstm.params
+        self.grads = self.embed.grads + self.lstm.grads
+        self.hs: Array = None
+        self.mask: Array = None
+
+    def forward(self, xs: Array) -> Array:
+        return last_state(self.read(xs), self.bidirectional)
+
+    def backward(self, dh: Array, *, dc: Array = None) -> None:
+        """Fill `grads`, given the gradients of the last state and, where it is used, cell."""
+        dhs = np.zeros_like(self.hs)
+        add_to_last_state(dhs, dh, self.bidirectional)
+        self.read_backward(dhs, dc)
+
+    def read(self, xs: Array) -> Array:
+        """ids (N, T) -> all hidden states (N, T, H)."""
+        self.mask = None if self.pad_id is None else question_mask(xs, self.pad_id)
+        self.hs = self.lstm.forward(self.embed.forward(xs), self.mask)
+        return self.hs
+
+    def read_backward(self, dhs: Array, dc: Array = None) -> None:
+        """The backward of `read`; dc (N, H) is the gradient of the last cell."""
+        how = {} if dc is None else {"dc": dc}
+        self.embed.backward(self.lstm.backward(dhs, **how))
+
+    @property
+    def c(self) -> Array:
+        return self.lstm.c
+
+
+class Decoder:
+    """Writes answers:  ids (N, S) -> embedding -> LSTM -> affine -> scores (N, S, V) of the next.
+
+    forward(xs, h (N, H))  the LSTM starts from h, and from the cell c where it is given
+    backward(dscore) -> dh (N, H), the gradient of h; `dc` is that of c
+    generate(h, start_id, sample_size) -> sample_size ids, each the most probable after those before
+    Between calls of `scores` the LSTM goes on from where it is.
+    cell, rng  as for `Encoder`
+    Raises ValueError if the states do not fit, or for ids that are not in 0..V-1.
+    Source: book 7.3.2.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        wordvec_size: int,
+        hidden_size: int,
+        *,
+        cell: str = "lstm",
+        bidirectional: bool = False,
+        rng: Seed = None,
+    ) -> None:
+        V, D, H = vocab_size, wordvec_size, hidden_size
+        rng = generator(rng)
+        lstm_inputs, affine_inputs = self.inputs(D, H)
+        self.bidirectional = bidirectional
+        embed_W = randn(rng, V, D) / 100
+        self.lstm = recurrent(cell, lstm_inputs, H, rng, stateful=True)
+        affine_W = randn(rng, affine_inputs, V) / math.sqrt(affine_inputs)
+        self.embed = TimeEmbedding(embed_W)
+        self.affine = TimeAffine(affine_W, np.zeros(V, dtype="f"))
+        self.layers: list[Any] = [self.embed, self.lstm, self.affine]
+        self.params = [p for layer in self.layers for p in layer.params]
+        self.grads = [g for layer in self.layers for g in layer.grads]
+
+    @staticmethod
+    def inputs(D: int, H: int) -> tuple[int, int]:
+        """How many numbers go into the LSTM at each step, and into the affine layer."""
+        return D, H
+
+    def forward(self, xs: Array, h: Array, *, c: Array = None) -> Array:
+        self.start(h, c=c)
+        return self.scores(xs)
+
+    def start(self, h: Array, *, c: Array = None) -> None:
+        """Begin answers to N questions with the states h, and c, (N, H)."""
+        self.lstm.set_state(*([h] if c is None else [h, c]))
+
+    def scores(self, xs: Array) -> Array:
+        """ids (N, S) that go on with the answers -> scores (N, S, V) of the id after each."""
+        return self.affine.forward(self.lstm.forward(self.embed.forward(xs)))
+
+    def backward(self, dscore: Array) -> Array:
+        self.embed.backward(self.lstm.backward(self.affine.backward(dscore)))
+        return self.lstm.dh
+
+    @property
+    def dc(self) -> Array:
+        return self.lstm.dc
+
+    def generate(self, h: Array, start_id: int, sample_size: int) -> list[int]:
+        self.start(h)
+        (answer,) = greedy(self, 1, start_id, sample_size)
+        return answer.tolist()
+
+
+class Seq2seq(BaseModel):
+    """question (N, T) -> Encoder -> h (N, H) -> Decoder -> answer (N, L), which begins with a mark.
+
+    forward(xs, ts) -> mean loss, in nats per character, of predicting ts[:, 1:] when the decoder
+    reads ts[:, :-1] (teacher forcing).
+
+    cell, bidirectional, rng  as for `Encoder` and `Decoder`
+    pass_cell  whether the decoder starts from the encoder's cell as well, not from an empty one
+    pad_id     the id of padding, which then counts for nothing: the encoder skips it around a
+               question, and the loss behind an answer, of which the first pad_id is the end mark
+    Raises ValueError as `Encoder` and `Decoder` do, for a cell to pass that is no LSTM's, and for
+    an answer that goes on after a pad_id.
+    Source: book 7.3.3.
+    """
+
+    encoder_class: ClassVar[Any] = Encoder
+    decoder_class: ClassVar[Any] = Decoder
+
+    def __init__(
+        self,
+        vocab_size: int,
+        wordvec_size: int,
+        hidden_size: int,
+        *,
+        cell: str = "lstm",
+        bidirectional: bool = False,
+        pass_cell: bool = False,
+        pad_id: int | None = None,
+        rng: Seed = None,
+    ) -> None:
+        if pass_cell and cell != "lstm":
+            raise ValueError(f"{type(self).__name__}: pass_cell needs cell='lstm', not {cell!r}")
+        sizes, rng = (vocab_size, wordvec_size, hidden_size), generator(rng)
+        how: dict[str, Any] = {"cell": cell, "bidirectional": bidirectional, "rng": rng}
+        self.encoder = self.encoder_class(*sizes, pad_id=pad_id, **how)
+        self.decoder = self.decoder_class(*sizes, **how)
+        self.softmax = TimeSoftmaxWithLoss()
+        self.pass_cell, self.pad_id = pass_cell, pad_id
+        self.layers = self.encoder.layers + self.decoder.layers
+        self.params = self.encoder.params + self.decoder.params
+        self.grads = self.encoder.grads + self.decoder.grads
+
+    def forward(self, xs: Array, ts: Array) -> Array:
+        labels = ts[:, 1:] if self.pad_id is None else answer_labels(ts[:, 1:], self.pad_id)
+        encoded = self.encoder.forward(xs)
+        scores = self.decoder.forward(ts[:, :-1], encoded, **self._beside())
+        return self.softmax.forward(scores, labels)
+
+    def backward(self, dout: float = 1) -> None:
+        dencoded = self.decoder.backward(self.softmax.backward(dout))
+        self.encoder.backward(dencoded, dc=self.decoder.dc if self.pass_cell else None)
+
+    def _beside(self) -> dict[str, Array]:
+        """What else the decoder starts with."""
+        return {"c": self.encoder.c} if self.pass_cell else {}
+
+    def generate(
+        self, xs: Array, start_id: int, sample_size: int, *, stop_id: int | None = None
+    ) -> list[int]:
+        """The answer to one question (1, T), as sample_size ids without the start_id.
+
+        Each id is the most probable one after those before it.
+        stop_id  once it comes, the rest is filled with it; a model with a pad_id always stops there
+        Raises ValueError for more than one question.  Source: book 7.3.2.
+        """
+        if len(xs) != 1:
+            raise ValueError(
+                f"{type(self).__name__}.generate: one question at a time, (1, T), not {xs.shape}; "
+                "generate_batch answers many"
+            )
+        return self.generate_batch(xs, start_id, sample_size, stop_id=stop_id)[0].tolist()
+
+    def generate_batch(
+        self,
+        xs: Array,
+        start_id: int,
+        sample_size: int,
+        *,
+        stop_id: int | None = None,
+        batch_size: int = 250,
+    ) -> Array:
+        """What `generate` gives for each question (N, T) alone, as (N, sample_size) on the host.
+
+        batch_size  questions answered side by side
+        """
+        stop_id = self.pad_id if stop_id is None else stop_id
+        answers = numpy.empty((len(xs), sample_size), int)
+        for k in range(0, len(xs), batch_size):
+            part = xs[k : k + batch_size]
+            self.decoder.start(self.encoder.forward(part), **self._beside())
+            answers[k : k + batch_size] = greedy(
+                self.decoder, len(part), start_id, sample_size, stop_id
+            )
+        return answers
+
+    def beam_search(
+        self,
+        xs: Array,
+        start_id: int,
+        sample_size: int,
+        beam_width: int,
+        *,
+        stop_id: int | None = None,
+        length_penalty: float = 0.0,
+    ) -> list[list[Hypothesis]]:
+        """The beam_width most probable answers found for each question (N, T), the best first.
+
+        Arguments and errors as for `decoding.beam_search`.
+        """
+        stop_id = self.pad_id if stop_id is None else stop_id
+        self.decoder.start(
+            self.encoder.forward(numpy.repeat(to_cpu(xs), max(beam_width, 1), axis=0)),
+            **self._beside(),
+        )
+        return beam_search(
+            *(self.decoder, len(xs), start_id, sample_size, beam_width),
+            stop_id=stop_id,
+            length_penalty=length_penalty,
+        )
+
+
+def first_weights(blocks: int, D: int, H: int, rng: numpy.random.Generator) -> list[Array]:
+    """Wx (D, kH), Wh (H, kH) and b (kH,) with standard deviation 1 / sqrt(rows), and b = 0."""
+    Wx = randn(rng, D, blocks * H) / math.sqrt(D)
+    Wh = randn(rng, H, blocks * H) / math.sqrt(H)
+    return [Wx, Wh, np.zeros(blocks * H, dtype="f")]
+
+
+def recurrent(
+    cell: str, D: int, H: int, rng: numpy.random.Generator, *, stateful: bool = False
+) -> Any:
+    """A new recurrent layer by name; ValueError for another name."""
+    if cell not in CELLS:
+        raise ValueError(f"Seq2seq: cell is one of {', '.join(CELLS)}, not {cell!r}")
+    return CELLS[cell](*first_weights(CELLS[cell].blocks, D, H, rng), stateful=stateful)
+
+
+def last_state(hs: Array, bidirectional: bool) -> Array:
+    """hs (N, T, H) -> the state (N, H) after reading all; the second direction ends at t = 0."""
+    if not bidirectional:
+        return hs[:, -1]
+    half = hs.shape[2] // 2
+    return np.concatenate([hs[:, -1, :half], hs[:, 0, half:]], axis=1)
+
+
+def add_to_last_state(dhs: Array, dh: Array, bidirectional: bool) -> None:
+    """The backward of `last_state`: add dh (N, H) to where it came from in dhs (N, T, H)."""
+    half = dhs.shape[2] // 2 if bidirectional else dhs.shape[2]
+    dhs[:, -1, :half] += dh[:, :half]
+    dhs[:, 0, half:] += dh[:, half:]
+
+
+def question_mask(xs: Array, pad_id: int) -> Array:
+    """ids (N, T) -> (N, T) on the host, False where a question begins or ends with padding.
+
+    Raises ValueError for a question of nothing else.
+    """
+    real = to_cpu(xs) != pad_id
+    if not real.any(axis=1).all():
+        raise ValueError(f"Encoder: a question is all padding, id {pad_id}")
+    begun = numpy.logical_or.accumulate(real, axis=1)
+    goes_on = numpy.logical_or.accumulate(real[:, ::-1], axis=1)[:, ::-1]
+    return begun & goes_on
+
+
+def answer_labels(ts: Array, pad_id: int) -> Array:
+    """ids (N, L) -> the same with -1 after the first pad_id of each row.
+
+    Raises ValueError for a row that goes on with another id.
+    """
+    ts = to_cpu(ts)
+    pads = (ts == pad_id).cumsum(axis=1)
+    if (ts[pads > 0] != pad_id).any():
+        raise ValueError(f"Seq2seq: an answer goes on after its padding, id {pad_id}")
+    return numpy.where(pads > 1, -1, ts)

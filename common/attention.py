@@ -1,0 +1,145 @@
+"""Attention: what a decoder takes from all states of an encoder, by weights of its own choice.
+
+N samples, T steps of the encoder, S steps of the decoder, H hidden units. hs (N, T, H) are the
+encoder's states, h (N, H) is one state of the decoder; a (N, T) are the weights, one for each step
+of the encoder, and c (N, H) is the context, the states weighted with a.
+
+`WeightSum`, `AttentionWeight` and `Attention` are one step of the decoder, written to be read;
+`TimeAttention` is the same for all S steps at once. No layer here has parameters.
+mask (N, T), where given, is an array on the host that is False at padding, which gets weight 0.
+Source: book 8.1; Luong et al. 2015, https://arxiv.org/abs/1508.04025.
+"""
+
+import numpy
+
+from common.functions import softmax
+from common.layers import Layer, Softmax
+from common.np import Array, np
+
+__all__ = ["Attention", "AttentionWeight", "TimeAttention", "WeightSum", "np"]
+
+
+class WeightSum(Layer):
+    """c[n] = sum over t of a[n, t] hs[n, t].   hs (N, T, H), a (N, T) -> c (N, H)
+
+    Backward:  dhs[n, t] = a[n, t] dc[n],  da[n, t] = sum over j of dc[n, j] hs[n, t, j].
+    Raises ValueError if the shapes do not fit.  Source: book 8.1.3.
+    """
+
+    def forward(self, hs: Array, a: Array) -> Array:
+        if hs.ndim != 3 or a.shape != hs.shape[:2]:
+            raise self._refuse(
+                f"states are (N, T, H) and weights (N, T), not {hs.shape}, {a.shape}"
+            )
+        self.cache = hs, a
+        return (a[:, None] @ hs)[:, 0]
+
+    def backward(self, dc: Array) -> tuple[Array, Array]:
+        hs, a = self.cache
+        return a[:, :, None] * dc[:, None], (hs @ dc[:, :, None])[:, :, 0]
+
+
+class AttentionWeight(Layer):
+    """a = softmax over t of s,  s[n, t] = sum over j of hs[n, t, j] h[n, j].
+
+    hs (N, T, H), h (N, H) -> a (N, T), rows that sum to one
+    Backward:  ds = a * (da - sum(da * a)),  dhs[n, t] = ds[n, t] h[n],
+               dh[n] = sum over t of ds[n, t] hs[n, t].
+    Raises ValueError if the shapes do not fit, or a row of the mask is all False.
+    Source: book 8.1.4.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.softmax = Softmax()
+
+    def forward(self, hs: Array, h: Array, mask: Array = None) -> Array:
+        if hs.ndim != 3 or h.shape != (len(hs), hs.shape[2]):
+            raise self._refuse(f"states are (N, T, H) and (N, H), not {hs.shape}, {h.shape}")
+        self.cache = hs, h
+        s = (hs @ h[:, :, None])[:, :, 0]
+        return self.softmax.forward(masked(type(self).__name__, s, mask))
+
+    def backward(self, da: Array) -> tuple[Array, Array]:
+        hs, h = self.cache
+        ds = self.softmax.backward(da)
+        return ds[:, :, None] * h[:, None], (ds[:, None] @ hs)[:, 0]
+
+
+class Attention(Layer):
+    """`AttentionWeight`, then `WeightSum`.   hs (N, T, H), h (N, H) -> c (N, H)
+
+    attention_weight  a (N, T) of the last forward
+    Backward -> dhs, dh; hs is used twice, so dhs is a sum of two.
+    Errors as for `AttentionWeight`.  Source: book 8.1.5.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention_weight_layer = AttentionWeight()
+        self.weight_sum_layer = WeightSum()
+        self.attention_weight: Array = None
+
+    def forward(self, hs: Array, h: Array, mask: Array = None) -> Array:
+        self.attention_weight = a = self.attention_weight_layer.forward(hs, h, mask)
+        return self.weight_sum_layer.forward(hs, a)
+
+    def backward(self, dc: Array) -> tuple[Array, Array]:
+        dhs_sum, da = self.weight_sum_layer.backward(dc)
+        dhs_weight, dh = self.attention_weight_layer.backward(da)
+        return dhs_sum + dhs_weight, dh
+
+
+class TimeAttention(Layer):
+    """Attention of S steps of a decoder, each for itself, in two products for each sample:
+
+    a = softmax over t of hs_dec @ hs_enc.T   (S, T)
+    c = a @ hs_enc                            (S, H)
+
+    forward(hs_enc (N, T, H), hs_dec (N, S, H)) -> cs (N, S, H)
+    backward(dcs) -> dhs_enc, dhs_dec:
+        da = dcs @ hs_enc.T,  ds = a * (da - sum(da * a)),
+        dhs_enc = a.T @ dcs + ds.T @ hs_dec,  dhs_dec = ds @ hs_enc
+    Raises ValueError if the shapes do not fit, or a row of the mask is all False.
+    Source: book 8.1.5.
+    """
+
+    def forward(self, hs_enc: Array, hs_dec: Array, mask: Array = None) -> Array:
+        (N, T, H), S = hs_enc.shape, hs_dec.shape[1]
+        if hs_dec.shape != (N, S, H):
+            raise self._refuse(
+                f"states are (N, T, H) and (N, S, H), not {hs_enc.shape} and {hs_dec.shape}"
+            )
+        s = hs_dec @ hs_enc.swapaxes(1, 2)
+        s = masked(type(self).__name__, s, None if mask is None else mask[:, None])
+        a = softmax(s.reshape(N * S, T)).reshape(N, S, T)
+        self.cache = hs_enc, hs_dec, a
+        return a @ hs_enc
+
+    def backward(self, dcs: Array) -> tuple[Array, Array]:
+        hs_enc, hs_dec, a = self.cache
+        da = dcs @ hs_enc.swapaxes(1, 2)
+        ds = a * da
+        ds -= a * ds.sum(axis=2, keepdims=True)
+        dhs_enc = a.swapaxes(1, 2) @ dcs
+        dhs_enc += ds.swapaxes(1, 2) @ hs_dec
+        return dhs_enc, ds @ hs_enc
+
+    @property
+    def attention_weights(self) -> list[Array]:
+        """The weights of the last forward: S arrays (N, T), one for each step of the decoder."""
+        *_, a = self.cache
+        return [a[:, s] for s in range(a.shape[1])]
+
+
+def masked(who: str, s: Array, mask: Array) -> Array:
+    """Scores s (..., T) with -inf where the mask, on the host, is False; no mask changes nothing.
+
+    Raises ValueError, in the name of `who`, where nothing would be left.
+    """
+    if mask is None:
+        return s
+    mask = numpy.asarray(mask, bool)
+    if not mask.any(axis=-1).all():
+        raise ValueError(f"{who}: a row of the mask is all padding")
+    return np.where(np.asarray(mask), s, -np.inf).astype(s.dtype)

@@ -1,0 +1,215 @@
+"""Questions and answers of fixed widths as arrays of character ids, for seq2seq.
+
+    (x_train, t_train), (x_test, t_test) = sequence.load_data("addition.txt")
+    char_to_id, id_to_char = sequence.get_vocab()
+
+    file            questions    answers    characters
+    addition.txt    (N, 7)       (N, 5)     13             "71+118 " and "_189 "
+    date.txt        (N, 29)      (N, 11)    59             "feb 7, 1972   ..." and "_1972-02-07"
+
+A line of a file is a question, `_`, and the rest of its answer, both padded with blanks. `_` is
+part of the answer: a decoder begins with it. Any UTF-8 file of this form can be read.
+
+A name without a folder is looked for in the working folder, then where `fetch` looks. The two files
+above are made by `addition` and `dates` where they are missing: 50,000 lines each, kept in the
+user's cache. They follow the distributions of the published files and number the characters alike.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from os import PathLike
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dataset import addition, dates, fetch
+
+MADE = {"addition.txt": addition.lines, "date.txt": dates.lines}
+HELD_OUT = 10  # one line in ten is for testing
+
+Ids = NDArray[np.int64]
+Pair = tuple[Ids, Ids]
+Vocabulary = tuple[dict[str, int], dict[int, str]]
+
+_last_read: dict[str, int] = {}
+
+
+def load_data(
+    file_name: str | PathLike[str] = "addition.txt",
+    seed: int | None = 1984,
+    *,
+    split: str = "random",
+) -> tuple[Pair, Pair]:
+    """(x_train, t_train), (x_test, t_test): questions (N, Q) and answers (N, A), int64 ids.
+
+    file_name  a path, or a name to be looked for (see the top of this file)
+    seed       0 to 2**32 - 1. The rows are those of the book's loader, but NumPy's global
+               generator is left alone; with None it does the shuffling, so that
+               `np.random.seed(0)` in a script decides
+    split      "random", as in the book: n lines are shuffled, and the last n // 10 are the test
+               set. Questions with a test question's answer may stand in training.
+               "answer": no answer is on both sides. The distinct answers are shuffled, and the
+               last of them, as many as have at most n // 10 questions together (at least one),
+               are the answers of the test set; then the questions are shuffled.
+
+    Ids are given by first appearance in the file.
+    Raises FileNotFoundError for a missing file, and ValueError for another split, for a file with
+    one answer only that is to be split by answer, and for a damaged file: text that is not UTF-8,
+    fewer than ten lines, a line without question, `_` or answer, or widths that change.
+    Source: book 7.2.4, 8.3.1.
+    """
+    global _last_read
+    if split not in ("random", "answer"):
+        raise ValueError(f"load_data: split is {split!r}; it can be 'random' or 'answer'")
+    x, t, char_to_id = _read(file_name)
+    rng = np.random if seed is None else np.random.RandomState(seed)
+    rows, most = np.arange(len(x)), len(x) // HELD_OUT
+    if split == "random":
+        rng.shuffle(rows)
+        train, test = rows[:-most], rows[-most:]
+    else:
+        _, answer_of, counts = np.unique(t, axis=0, return_inverse=True, return_counts=True)
+        if len(counts) == 1:
+            raise ValueError(f"load_data: {file_name} has one answer only, split is 'answer'")
+        answers = np.arange(len(counts))
+        rng.shuffle(answers)
+        rng.shuffle(rows)
+        fitting = np.count_nonzero(counts[answers[::-1]].cumsum() <= most)
+        held_out = answers[-max(1, int(fitting)) :]
+        in_test = np.isin(answer_of.reshape(-1)[rows], held_out)  # NumPy 2.0 gives it as (n, 1)
+        train, test = rows[~in_test], rows[in_test]
+    _last_read = char_to_id
+    return (x[train], t[train]), (x[test], t[test])
+
+
+def get_vocab(file_name: str | PathLike[str] | None = None) -> Vocabulary:
+    """char_to_id and id_to_char of a file; without a name, of the file that was loaded last.
+
+    Raises ValueError if none was loaded, and what `load_data` raises for a file.
+    """
+    char_to_id = _last_read if file_name is None else _read(file_name)[2]
+    if not char_to_id:
+        raise ValueError("get_vocab: no file was loaded yet; call load_data first, or name a file")
+    return dict(char_to_id), dict(enumerate(char_to_id))
+
+
+def encode(
+    questions: Iterable[str], char_to_id: Mapping[str, int], length: int, *, reverse: bool = False
+) -> Ids:
+    """Ids (N, length) of questions, padded with blanks on the right, then turned round if asked.
+
+    Raises TypeError for a single string, and ValueError for a question that is longer than
+    `length` or has a character (a blank, if there is padding) that the vocabulary lacks.
+    """
+    if isinstance(questions, str):
+        raise TypeError(f"encode: questions is the string {questions!r}; a list of them is needed")
+    rows = []
+    for question in questions:
+        if len(question) > length:
+            raise ValueError(
+                f"encode: {question!r} has {len(question)} characters; {length} are the most"
+            )
+        padded = question.ljust(length)
+        try:
+            rows.append([char_to_id[char] for char in (padded[::-1] if reverse else padded)])
+        except KeyError as error:
+            raise ValueError(f"encode: {question!r} needs {error}, which has no id") from error
+    return np.array(rows, np.int64).reshape(len(rows), length)
+
+
+def decode(ids: ArrayLike, id_to_char: Mapping[int, str]) -> str | list[str]:
+    """The string of ids (T,), or the list of strings of ids (N, T); padding stays.
+
+    Raises ValueError for another number of axes, and for an id that the vocabulary lacks.
+    """
+    ids = np.asarray(ids)
+    if ids.ndim not in (1, 2):
+        raise ValueError(f"decode: ids have shape {ids.shape}; (T,) or (N, T) is needed")
+    try:
+        strings = ["".join(id_to_char[i] for i in row) for row in np.atleast_2d(ids).tolist()]
+    except KeyError as error:
+        raise ValueError(f"decode: no character has the id {error}") from error
+    return strings if ids.ndim == 2 else strings[0]
+
+
+def _read(file_name: str | PathLike[str]) -> tuple[Ids, Ids, dict[str, int]]:
+    """Questions (N, Q), answers (N, A) and char_to_id of a file, in its order; errors as above."""
+    path, content = _find(file_name)
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        number = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{path}, line {number}: not UTF-8 text ({error.reason})") from error
+    text = text.removeprefix("\ufeff").rstrip(
+        "\r\n"
+    )  # U+FEFF: the mark that some editors put first
+    if not text:
+        raise ValueError(f"{path} is empty")
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    width, length = lines[0].find("_"), len(lines[0])
+    for number, line in enumerate(lines, 1):
+        at = line.find("_")
+        if not 0 < at < len(line) - 1:
+            raise ValueError(
+                f"{path}, line {number}: {line[:60]!r} is not a question, '_' and an answer"
+            )
+        if (at, len(line)) != (width, length):
+            raise ValueError(
+                f"{path}, line {number}: question and answer have {at} and {len(line) - at} "
+                f"characters, not {width} and {length - width} as on line 1; pad them with blanks"
+            )
+    if len(lines) < HELD_OUT:
+        raise ValueError(
+            f"{path} has {len(lines)} lines; {HELD_OUT} are the fewest, as one in {HELD_OUT} is "
+            "held out for testing"
+        )
+    # A character is a number of 32 bits, and a table turns all of them into ids at once.
+    joined = "".join(lines)
+    char_to_id = {char: i for i, char in enumerate(dict.fromkeys(joined))}
+    codes = np.frombuffer(joined.encode("utf-32-le"), "<u4").reshape(len(lines), length)
+    table = np.zeros(codes.max() + 1, np.int64)
+    table[[ord(char) for char in char_to_id]] = range(len(char_to_id))
+    ids = table[codes]
+    return ids[:, :width], ids[:, width:], char_to_id
+
+
+def _find(file_name: str | PathLike[str]) -> tuple[Path, bytes]:
+    """Where a file lies, and what is in it; made if it is one of ours; FileNotFoundError if not."""
+    path = Path(file_name)
+    if os.fspath(file_name) != path.name or path.is_file():
+        return path, path.read_bytes()
+    folders = fetch.folders()
+    for folder in folders:
+        if (folder / path).is_file():
+            return folder / path, (folder / path).read_bytes()
+    if path.name not in MADE:
+        raise FileNotFoundError(
+            "\n".join(
+                [
+                    f"{file_name} was not found.",
+                    *(f"  not in    {folder}" for folder in [Path.cwd(), *folders]),
+                    f"Only {' and '.join(MADE)} are made where they are missing.",
+                ]
+            )
+        )
+    return _make(folders[-1] / path)
+
+
+def _make(path: Path) -> tuple[Path, bytes]:
+    """Write the file of this name, and return what is in it even if it cannot be written."""
+    content = "".join(line + "\n" for line in MADE[path.name]()).encode()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Another process may do the same: each has a folder of its own, and moves a whole file.
+        with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+            partial = Path(folder) / path.name
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+    except OSError:
+        pass  # no right to write there, or no room: the next call makes the same lines again
+    return path, content

@@ -1,0 +1,81 @@
+"""Chapters 7 and 8: seq2seq, plain, Peeky and with attention.
+
+V characters, D character vector, H hidden, N questions of T characters with answers of L.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+
+from tests.benchmarks.rows.steps import Step, our_step, torch_step
+
+
+@dataclass
+class Translation:
+    """float32, Adam, gradients clipped to 5.
+
+    model  seq2seq, peeky or attention
+    """
+
+    model: str = "seq2seq"
+    V: int = 13
+    D: int = 16
+    H: int = 128
+    N: int = 128
+    T: int = 7
+    L: int = 5
+
+    def our_model(self) -> Any:
+        from ch07.peeky_seq2seq import PeekySeq2seq
+        from ch07.seq2seq import Seq2seq
+        from ch08.attention_seq2seq import AttentionSeq2seq
+
+        models = {"seq2seq": Seq2seq, "peeky": PeekySeq2seq, "attention": AttentionSeq2seq}
+        return models[self.model](self.V, self.D, self.H, rng=0)
+
+    def ours(self) -> Step:
+        from common.optimizer import Adam
+
+        return our_step(self.our_model(), Adam(), self.batches(), 5.0)
+
+    def theirs(self) -> Step:
+        import torch
+        from torch import nn
+
+        class Net(nn.Module):
+            def __init__(self, size):
+                super().__init__()
+                V, D, H, self.kind = size.V, size.D, size.H, size.model
+                peeky, wide = self.kind == "peeky", self.kind != "seq2seq"
+                self.embed, self.answer_embed = nn.Embedding(V, D), nn.Embedding(V, D)
+                self.encoder = nn.LSTM(D, H)
+                self.decoder = nn.LSTM(D + H if peeky else D, H)
+                self.affine = nn.Linear(2 * H if wide else H, V)
+
+            def forward(self, xs, ts):
+                xs, ts = xs.t(), ts.t()
+                hs_enc, (h, c) = self.encoder(self.embed(xs))
+                inputs = self.answer_embed(ts[:-1])
+                peek = h.expand(len(inputs), -1, -1)
+                if self.kind == "peeky":
+                    inputs = torch.cat([peek, inputs], 2)
+                hs, _ = self.decoder(inputs, (h, torch.zeros_like(c)))
+                if self.kind == "peeky":
+                    hs = torch.cat([peek, hs], 2)
+                elif self.kind == "attention":
+                    enc, dec = hs_enc.transpose(0, 1), hs.transpose(0, 1)
+                    context = torch.bmm((dec @ enc.transpose(1, 2)).softmax(2), enc)
+                    hs = torch.cat([context.transpose(0, 1), hs], 2)
+                scores = self.affine(hs)
+                return nn.functional.cross_entropy(scores.flatten(0, 1), ts[1:].flatten())
+
+        net = Net(self)
+        return torch_step(net, torch.optim.Adam(net.parameters()), self.batches(), 5.0)
+
+    def batches(self):
+        """Twenty pairs of ids, (N, T) and (N, L)."""
+        rng = numpy.random.default_rng(0)
+        return [
+            [rng.integers(self.V, size=(self.N, n)) for n in (self.T, self.L)] for _ in range(20)
+        ]
