@@ -1,1 +1,3 @@
 """Chapter 4: word2vec, fast."""
+
+import common  # noqa: F401 - before NumPy, whose threads it tells how to wait

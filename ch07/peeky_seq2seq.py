@@ -13,6 +13,7 @@ class PeekyDecoder(Decoder):
     """A `Decoder` whose LSTM and affine layer get h (N, H) beside their input at every step.
 
     The LSTM reads [h, embedding] (N, S, H + D), the affine layer [h, state] (N, S, 2H).
+    Errors as for `Decoder`.
     Source: book 7.4.2; Cho et al. 2014, https://arxiv.org/abs/1406.1078.
     """
 
@@ -25,6 +26,10 @@ class PeekyDecoder(Decoder):
         self.h = h
 
     def scores(self, xs: Array) -> Array:
+        if len(self.h) != len(xs):
+            raise ValueError(
+                f"PeekyDecoder: {len(xs)} answers need as many states, not {len(self.h)}"
+            )
         e = self.embed.forward(xs)
         hs = np.broadcast_to(self.h[:, None], (*xs.shape, self.h.shape[1]))
         zs = self.lstm.forward(np.concatenate([hs, e], axis=2))

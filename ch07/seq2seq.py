@@ -161,7 +161,7 @@ class Decoder:
     def generate(self, h: Array, start_id: int, sample_size: int) -> list[int]:
         self.start(h)
         (answer,) = greedy(self, 1, start_id, sample_size)
-        return answer.tolist()
+        return [int(k) for k in answer]
 
 
 class Seq2seq(BaseModel):
@@ -234,7 +234,8 @@ class Seq2seq(BaseModel):
                 f"{type(self).__name__}.generate: one question at a time, (1, T), not {xs.shape}; "
                 "generate_batch answers many"
             )
-        return self.generate_batch(xs, start_id, sample_size, stop_id=stop_id)[0].tolist()
+        answers = self.generate_batch(xs, start_id, sample_size, stop_id=stop_id)
+        return [int(k) for k in answers[0]]
 
     def generate_batch(
         self,
@@ -248,7 +249,13 @@ class Seq2seq(BaseModel):
         """What `generate` gives for each question (N, T) alone, as (N, sample_size) on the host.
 
         batch_size  questions answered side by side
+        Raises ValueError for a sample_size or batch_size below 1.
         """
+        if sample_size < 1 or batch_size < 1:
+            raise ValueError(
+                f"{type(self).__name__}: sample_size and batch_size must be at least 1, not "
+                f"{sample_size} and {batch_size}"
+            )
         stop_id = self.pad_id if stop_id is None else stop_id
         answers = numpy.empty((len(xs), sample_size), int)
         for k in range(0, len(xs), batch_size):

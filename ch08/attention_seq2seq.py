@@ -62,15 +62,11 @@ class AttentionDecoder(Decoder):
     def inputs(D: int, H: int) -> tuple[int, int]:
         return D, 2 * H
 
-    def forward(  # type: ignore[override]
-        self, xs: Array, enc_hs: Array, *, c: Array = None, mask: Array = None
-    ) -> Array:
+    def forward(self, xs: Array, enc_hs: Array, *, c: Array = None, mask: Array = None) -> Array:
         self.start(enc_hs, c=c, mask=mask)
         return self.scores(xs)
 
-    def start(  # type: ignore[override]
-        self, enc_hs: Array, *, c: Array = None, mask: Array = None
-    ) -> None:
+    def start(self, enc_hs: Array, *, c: Array = None, mask: Array = None) -> None:
         super().start(last_state(enc_hs, self.bidirectional), c=c)
         self.enc_hs, self.mask = enc_hs, mask
 

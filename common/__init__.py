@@ -1,3 +1,11 @@
 """Layers, optimizers, trainers and text tools shared by the chapters."""
 
+import os
+import sys
+
 __version__ = "0.1.0"
+
+# After a product, OpenBLAS's threads go on asking for work for 30 ms, on cores that others could
+# use. This lets them sleep after microseconds (2^12 clock ticks); it is read when NumPy is loaded.
+if "numpy" not in sys.modules:
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "12")

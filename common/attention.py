@@ -45,7 +45,7 @@ class AttentionWeight(Layer):
     hs (N, T, H), h (N, H) -> a (N, T), rows that sum to one
     Backward:  ds = a * (da - sum(da * a)),  dhs[n, t] = ds[n, t] h[n],
                dh[n] = sum over t of ds[n, t] hs[n, t].
-    Raises ValueError if the shapes do not fit, or a row of the mask is all False.
+    Raises ValueError if the shapes do not fit, the mask's included, or a row of it is all False.
     Source: book 8.1.4.
     """
 
@@ -100,18 +100,17 @@ class TimeAttention(Layer):
     backward(dcs) -> dhs_enc, dhs_dec:
         da = dcs @ hs_enc.T,  ds = a * (da - sum(da * a)),
         dhs_enc = a.T @ dcs + ds.T @ hs_dec,  dhs_dec = ds @ hs_enc
-    Raises ValueError if the shapes do not fit, or a row of the mask is all False.
+    Raises ValueError if the shapes do not fit, the mask's included, or a row of it is all False.
     Source: book 8.1.5.
     """
 
     def forward(self, hs_enc: Array, hs_dec: Array, mask: Array = None) -> Array:
-        (N, T, H), S = hs_enc.shape, hs_dec.shape[1]
-        if hs_dec.shape != (N, S, H):
+        if hs_enc.ndim != 3 or hs_dec.ndim != 3 or hs_enc.shape[::2] != hs_dec.shape[::2]:
             raise self._refuse(
                 f"states are (N, T, H) and (N, S, H), not {hs_enc.shape} and {hs_dec.shape}"
             )
-        s = hs_dec @ hs_enc.swapaxes(1, 2)
-        s = masked(type(self).__name__, s, None if mask is None else mask[:, None])
+        (N, S, _), T = hs_dec.shape, hs_enc.shape[1]
+        s = masked(type(self).__name__, hs_dec @ hs_enc.swapaxes(1, 2), mask)
         a = softmax(s.reshape(N * S, T)).reshape(N, S, T)
         self.cache = hs_enc, hs_dec, a
         return a @ hs_enc
@@ -133,13 +132,17 @@ class TimeAttention(Layer):
 
 
 def masked(who: str, s: Array, mask: Array) -> Array:
-    """Scores s (..., T) with -inf where the mask, on the host, is False; no mask changes nothing.
+    """Scores s (N, T) or (N, S, T) with -inf where the mask (N, T), on the host, is False.
 
-    Raises ValueError, in the name of `who`, where nothing would be left.
+    No mask changes nothing. Raises ValueError, in the name of `who`, for a mask of another shape,
+    and where nothing would be left.
     """
     if mask is None:
         return s
     mask = numpy.asarray(mask, bool)
+    if mask.shape != (len(s), s.shape[-1]):
+        raise ValueError(f"{who}: the mask is {mask.shape} where {(len(s), s.shape[-1])} is needed")
     if not mask.any(axis=-1).all():
         raise ValueError(f"{who}: a row of the mask is all padding")
-    return np.where(np.asarray(mask), s, -np.inf).astype(s.dtype)
+    shape = len(s), *[1] * (s.ndim - 2), s.shape[-1]
+    return np.where(np.asarray(mask.reshape(shape)), s, -np.inf).astype(s.dtype)

@@ -5,6 +5,7 @@ the class, the shapes and the library's version. The book's old files, a pickled
 arrays, are read as well, by an unpickler that can build NumPy arrays and nothing else.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -37,11 +38,16 @@ class BaseModel:
         raise NotImplementedError(f"{type(self).__name__} has no backward")
 
     def save_params(
-        self, file_name: str | Path | None = None, *, dtype: DTypeLike = "float32"
+        self,
+        file_name: str | Path | None = None,
+        *,
+        dtype: DTypeLike = "float32",
+        vocab: Mapping[str, int] | None = None,
     ) -> None:
         """Write all parameters to `file_name` (default: <class name>.npz in the current folder).
 
         dtype  float32, or float16 for half the size and three digits, or float64
+        vocab  the ids of words or characters, kept in the file for `load_params` to compare
         The file appears whole or not at all: it is written under another name and renamed.
         Raises ValueError for another dtype, or weights that are not finite in it, and OSError if
         the file cannot be written.
@@ -59,23 +65,28 @@ class BaseModel:
         header = {
             "class": self._weights_class(),
             "shapes": {name: a.shape for name, a in arrays.items()},
+            "vocab": None if vocab is None else _by_id(vocab),
             "dlfs2": __version__,
         }
         write_npz(path, header, arrays)
 
-    def load_params(self, file_name: str | Path | None = None) -> None:
+    def load_params(
+        self, file_name: str | Path | None = None, *, vocab: Mapping[str, int] | None = None
+    ) -> None:
         """Copy the parameters of `file_name` into this model's arrays, in place.
 
         Reads what `save_params` wrote and the book's pickled lists; which of the two a file is, its
         content tells. A name that does not exist is tried with `.npz` and `.pkl` exchanged.
         Class, names, shapes and dtypes are compared first, so a model is never half loaded.
-        Raises FileNotFoundError, or ValueError if the file is damaged or of another model.
+        vocab  ids that the model will be used with, compared with those in the file, if it has any
+        Raises FileNotFoundError, or ValueError if the file is damaged, of another model, or for
+        another vocabulary.
         """
         path = _existing(Path(file_name or self._default_file()))
         with path.open("rb") as file:
             zipped = file.read(2) == b"PK"
         try:
-            arrays = self._read_npz(path) if zipped else _read_pickle(path)
+            arrays = self._read_npz(path, vocab) if zipped else _read_pickle(path)
             params = [*self._weights().values()] if zipped else self.params
             self._check(arrays, params)
         except ValueError as error:
@@ -107,13 +118,21 @@ class BaseModel:
     def _weights_class(self) -> str:
         return self.weights_of or type(self).__name__
 
-    def _read_npz(self, path: Path) -> list[Array]:
+    def _read_npz(self, path: Path, vocab: Mapping[str, int] | None) -> list[Array]:
         header, content = read_npz(path, "weight file")
         if header.get("class") != self._weights_class():
             raise ValueError(f"holds the weights of {header.get('class')}")
         names = list(self._weights())
         if list(content) != names:
             raise ValueError(f"holds the arrays {list(content)}, the model needs {names}")
+        if vocab is not None and header.get("vocab") is not None:
+            known = header["vocab"]
+            for i, name in enumerate(known):
+                if vocab.get(name) != i:
+                    here = vocab.get(name)
+                    raise ValueError(f"is for a vocabulary where {name!r} is {i}, not {here}")
+            if len(vocab) != len(known):
+                raise ValueError(f"is for a vocabulary of {len(known)}, not of {len(vocab)}")
         return list(content.values())
 
     def _check(self, arrays: list[Array], params: list[Array]) -> None:
@@ -155,6 +174,14 @@ class Chain(BaseModel):
         for layer in reversed(self.layers):
             dout = layer.backward(dout)
         return dout
+
+
+def _by_id(vocab: Mapping[str, int]) -> list[str]:
+    """The words of a vocabulary in the order of their ids; ValueError unless those are 0..V-1."""
+    words = sorted(vocab, key=vocab.__getitem__)
+    if [vocab[word] for word in words] != [*range(len(words))]:
+        raise ValueError(f"the ids of a vocabulary are 0..{len(words) - 1}, each once")
+    return words
 
 
 def _existing(path: Path) -> Path:

@@ -2,7 +2,9 @@
 
 import inspect
 import math
-from typing import Any
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy
 from tqdm import tqdm
@@ -46,3 +48,92 @@ def eval_perplexity(
         losses.append(model.forward(corpus[where], corpus[where + 1], **options))
     model.reset_state()
     return perplexity(math.fsum(float(loss) for loss in losses) / max_iters)
+
+
+class Seq2seqAccuracy(NamedTuple):
+    """How many answers are right.
+
+    exact          the share of questions whose answer is right in every character
+    by_position    the share of characters that are right, each compared where it stands
+    guesses        the answers (N, L - 1) on the host, without the mark that answers begin with
+    Padding counts as characters do.
+    """
+
+    exact: float
+    by_position: float
+    guesses: Array
+
+
+def seq2seq_accuracy(model: Any, questions: Array, answers: Array) -> Seq2seqAccuracy:
+    """Let a seq2seq model answer many questions at once, as `eval_seq2seq` does with one.
+
+    model      has `generate_batch`, as the book's `generate` for all questions together
+    questions  ids (N, T)
+    answers    ids (N, L); all begin with the same one, a mark
+    Raises ValueError if there are no questions, not one answer for each, or several marks.
+    """
+    answers = to_cpu(answers)
+    if len(questions) != len(answers) or len(answers) == 0:
+        raise ValueError(
+            f"seq2seq_accuracy: {len(questions)} questions and {len(answers)} answers; one for "
+            "each is needed, and at least one"
+        )
+    marks, length = answers[:, 0], answers.shape[1] - 1
+    if (marks != marks[0]).any():
+        raise ValueError("seq2seq_accuracy: answers begin with different ids")
+    guesses = model.generate_batch(questions, int(marks[0]), length)
+    right = guesses == answers[:, 1:]
+    return Seq2seqAccuracy(float(right.all(axis=1).mean()), float(right.mean()), guesses)
+
+
+def eval_seq2seq(
+    model: Any,
+    question: Array,
+    correct: Array,
+    id_to_char: Mapping[int, str],
+    verbose: bool = False,
+    is_reverse: bool = False,
+) -> int:
+    """1 if a seq2seq model answers a question right in every character, padding included; else 0.
+
+    question    ids (1, T)
+    correct     ids (1, L) of its answer; the first is a mark, from which `model.generate` starts
+    verbose     print question, truth and guess
+    is_reverse  whether the ids of the question stand in reverse order; it is printed as people
+                read it
+    Raises ValueError for more than one question.  Source: book 7.3.4.
+    """
+    correct = to_cpu(correct)
+    if len(question) != 1 or len(correct) != 1:
+        raise ValueError(
+            "eval_seq2seq: one question (1, T) and its answer (1, L) at a time, not "
+            f"{question.shape} and {correct.shape}; seq2seq_accuracy takes many"
+        )
+    start_id, *truth = correct[0].tolist()
+    guess = model.generate(question, start_id, len(truth))
+    if verbose:
+        print_answer(question[0], truth, guess, id_to_char, is_reverse)
+    return int(_text(guess, id_to_char) == _text(truth, id_to_char))
+
+
+def print_answer(
+    question: Array, correct: Array, guess: Array, id_to_char: Mapping[int, str], is_reverse: bool
+) -> None:
+    """Print a question (T,), its answer and a guess (L - 1,), with a green or a red mark.
+
+    is_reverse  as for `eval_seq2seq`
+    """
+    asked, truth, guessed = (_text(ids, id_to_char) for ids in (question, correct, guess))
+    right = guessed == truth
+    if os.name == "nt":
+        mark = "O" if right else "X"
+    else:
+        mark = "\033[92m☑\033[0m" if right else "\033[91m☒\033[0m"
+    print("Q", asked[::-1] if is_reverse else asked)
+    print("T", truth)
+    print(mark, guessed)
+    print("---")
+
+
+def _text(ids: Any, id_to_char: Mapping[int, str]) -> str:
+    return "".join(id_to_char[int(i)] for i in to_cpu(ids))

@@ -12,11 +12,13 @@ Source: book 1.3.6.
 """
 
 import math
+from functools import partial
 from itertools import repeat
 from typing import Any
 
 from common.gradients import RowSparse
 from common.np import Array, np
+from common.parallel import in_parallel, split
 
 
 class Optimizer:
@@ -52,7 +54,11 @@ class Optimizer:
             if isinstance(g, RowSparse):
                 self.update_rows(p, g, self._missed(k, p, g) if state else None, *state)
             else:
-                self.step(p, g, *state)
+                rows = split(len(p), p.size // len(p))
+                in_parallel(partial(self._step_rows, (p, g, *state)), rows)
+
+    def _step_rows(self, arrays: tuple[Array, ...], rows: slice) -> None:
+        self.step(*(a[rows] for a in arrays))
 
     def update_rows(self, p: Array, g: RowSparse, missed: Array, *state: Array) -> None:
         """Move the rows that are in g, of which each missed (K, 1) updates since the last time."""

@@ -6,56 +6,76 @@ rows on each core is faster.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import cache
-from typing import Any
+from itertools import pairwise
+from threading import Lock
+from typing import Any, TypeVar
 
 from common.np import np
 
 FEWEST_ROWS = 32  # of a thread; with fewer, products take longer for each row
 FEWEST_NUMBERS = 1 << 13  # that a thread works on at a time; with fewer, starting it costs more
 
+Part = TypeVar("Part")
 
-def by_rows(work: Callable[[slice], Any], rows: int, width: int) -> None:
-    """Call work(part) for slices that together are all rows: one call, or one for each thread.
 
-    rows, width  what `work` goes through again and again is (rows, width)
+def split(rows: int, width: int) -> list[slice]:
+    """Slices that together are all rows: one, or as many as should be worked on side by side.
 
-    There are at most as many threads as BLAS may use, and each then has BLAS to itself on one core.
-    On a GPU, or where BLAS does not let itself be told, all rows are one slice.
-    What `work` raises is raised, after all calls have ended.
+    rows, width  what is gone through again and again is (rows, width)
+
+    On a GPU there is one slice, as there is where threads of BLAS would be in the way: it must be
+    OpenBLAS, loaded after the package `common`, which tells its threads to sleep when idle.
     """
-    blas = _blas() if np.__name__ == "numpy" else None
-    threads = min(
-        _threads(blas), rows // FEWEST_ROWS, rows * width // FEWEST_NUMBERS
-    )
-    if threads < 2:
-        work(slice(0, rows))
+    parts = min(rows // FEWEST_ROWS, rows * width // FEWEST_NUMBERS)
+    parts = min(parts, _threads()) if parts > 1 else 1
+    ends = [rows * k // parts for k in range(parts + 1)]
+    return [slice(*part) for part in pairwise(ends)]
+
+
+def in_parallel(work: Callable[[Part], Any], parts: Sequence[Part]) -> None:
+    """Call work(part) for every part, each in a thread of its own with BLAS on one core.
+
+    What `work` raises is raised after all calls have ended.
+    """
+    first, *others = parts
+    if not others or not _one_at_a_time.acquire(blocking=False):
+        for part in parts:
+            work(part)
         return
-    ends = [rows * k // threads for k in range(threads + 1)]
-    first, *others = (slice(*part) for part in zip(ends, ends[1:], strict=False))
-    with blas.limit(limits=1):
-        calls = [_pool().submit(work, part) for part in others]
-        try:
-            work(first)
-        finally:
-            problems = [call.exception() for call in calls]
+    try:
+        with _openblas().limit(limits=1):
+            # each in a copy of the context, to which numpy.errstate belongs
+            calls = [_pool().submit(copy_context().run, work, part) for part in others]
+            try:
+                work(first)
+            finally:
+                problems = [call.exception() for call in calls]
+    finally:
+        _one_at_a_time.release()
     for problem in problems:
         if problem is not None:
             raise problem
 
 
-def _threads(blas: Any) -> int:
-    """How many threads BLAS uses; 1 where that is not known."""
-    return min((lib.num_threads for lib in blas.lib_controllers), default=1) if blas else 1
+_one_at_a_time = Lock()  # because the limit is one for the whole process
+
+
+def _threads() -> int:
+    """How many threads BLAS would use that do not keep cores busy while they wait."""
+    if np.__name__ != "numpy" or "OPENBLAS_THREAD_TIMEOUT" not in os.environ:
+        return 1
+    return min((blas.num_threads for blas in _openblas().lib_controllers), default=1)
 
 
 @cache
-def _blas() -> Any:
+def _openblas() -> Any:
     from threadpoolctl import ThreadpoolController  # here, because it looks through all libraries
 
-    return ThreadpoolController().select(user_api="blas")
+    return ThreadpoolController().select(internal_api="openblas")
 
 
 @cache

@@ -23,7 +23,7 @@ from common.layers import (
     kept,
 )
 from common.np import Array, np
-from common.parallel import by_rows
+from common.parallel import in_parallel, split
 from common.rng import Seed, device_generator
 
 __all__ = [
@@ -193,10 +193,31 @@ class GRU(_Recurrent):
         return da @ Wx.T, dh * (1 - z) + d_rh * r + da_zr @ Wh[:, : 2 * H].T
 
 
+class _Part:
+    """The rows of a batch that one thread works on: its memory, and what its backward needs."""
+
+    def __init__(self, rows: slice, grads: list[Array]) -> None:
+        self.rows, self.grads = rows, grads
+        self.rooms: dict[str, Array] = {}
+        self.cache: Any = None
+
+    def room(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Room for an array that lasts until the next call: that of the last call, where it fits.
+
+        New memory would have to be cleared by the system, which takes as long as filling it.
+        """
+        room = self.rooms.get(name)
+        if room is None or room.shape != shape or room.dtype != dtype:
+            room = self.rooms[name] = np.empty(shape, dtype)
+        return room
+
+
 class _TimeRecurrent(_Recurrent):
     """What the recurrent layers over T steps share: the state, and the products outside the loop.
 
-    Inside, arrays are (T, N, ...), so that what belongs to a step is one block of memory.
+    A layer says what happens from step to step in `_steps` and `_steps_backward`, for n rows of the
+    batch. There, states are (T, n, H) and pre-activations (k, T, n, H), one of k blocks for each
+    gate, so that what belongs to a step and a gate is one piece of memory.
 
     forward(xs, mask=None): mask (N, T), an array on the host, is False at padding: such a step
     hands on the state it got, and its input has no gradient.
@@ -207,7 +228,7 @@ class _TimeRecurrent(_Recurrent):
         self.stateful = stateful
         self.h: Array = None
         self.dh: Array = None
-        self._rooms: dict[str, Array] = {}
+        self._parts: list[_Part] = []
 
     @property
     def state(self) -> tuple[Array, ...]:
@@ -220,80 +241,145 @@ class _TimeRecurrent(_Recurrent):
 
     def reset_state(self) -> None:
         """Start the next call from zeros."""
-        self.h = None
+        self.set_state(None)
 
-    def _begin(self, xs: Array) -> tuple[Array, Array]:
-        """xs (N, T, D) -> x (T * N, D + 1), the last column 1; xs @ Wx + b as (T, N, kH).
+    def forward(self, xs: Array, mask: Array = None) -> Array:
+        Wx, Wh, _ = self.params
+        if xs.ndim != 3 or xs.shape[2] != len(Wx) or not xs.shape[1]:
+            raise self._refuse(f"input must be (N, T, {len(Wx)}) with T > 0, not {xs.shape}")
+        (N, T, _), H = xs.shape, len(Wh)
+        if mask is not None:
+            self._check(mask, "mask", (N, T))
+        padding = None if mask is None else np.asarray(~mask.astype(bool))[:, :, None]
+        start = self._start(N)
+        end = [np.empty((N, H), Wh.dtype) for _ in start]
+        hs = np.empty((N, T, H), Wh.dtype)
+
+        def work(part: _Part) -> None:
+            rows = part.rows
+            states = [
+                part.room(f"state {k}", (T + 1, len(xs[rows]), H), Wh.dtype)
+                for k in range(len(start))
+            ]
+            for sequence, first in zip(states, start, strict=True):
+                sequence[0] = 0 if first is None else first[rows]
+            pads = None if padding is None else padding[rows].swapaxes(0, 1)
+            self._steps(part, self._inputs(part, xs[rows]), states, pads)
+            hs[rows] = states[0][1:].swapaxes(0, 1)
+            for last, sequence in zip(end, states, strict=True):
+                last[rows] = sequence[T]
+
+        self._T = T
+        self._divide(N)
+        self._prepare(N, T)
+        in_parallel(work, self._parts)
+        self._move_to(*end)
+        return hs
+
+    def _backward(self, dhs: Array, *dend: Array) -> tuple[Array, list[Array]]:
+        """Fill `grads`; dend are the gradients of the last state -> dxs, those of the first one."""
+        Wx, Wh, _ = self.params
+        N, T = self._parts[-1].rows.stop, self._T
+        self._check(dhs, "dhs", (N, T, len(Wh)))
+        dstate = [np.zeros((N, len(Wh)), Wh.dtype) for _ in self.state]
+        for d, given in zip(dstate[1:], dend, strict=False):
+            if given is not None:
+                self._check(given, "dc", d.shape)
+                d[...] = given
+        dxs = np.empty((N, T, len(Wx)), Wh.dtype)
+
+        def work(part: _Part) -> None:
+            rows = part.rows
+            da = self._steps_backward(part, dhs[rows].swapaxes(0, 1), *(d[rows] for d in dstate))
+            dxs[rows] = self._inputs_backward(part, da).swapaxes(0, 1)
+
+        in_parallel(work, self._parts)
+        for part in self._parts[1:]:
+            for total, g in zip(self.grads, part.grads, strict=True):
+                total += g
+        return dxs, dstate
+
+    def _steps(self, part: _Part, a: Array, states: list[Array], padding: Array) -> None:
+        """Fill states (T + 1, n, H), of which the first is set; a (k, T, n, H) is xs @ Wx + b."""
+        raise NotImplementedError
+
+    def _steps_backward(self, part: _Part, dhs: Array, *dstate: Array) -> Array:
+        """The gradient of a; dstate (n, H), that of the last state, becomes that of the first."""
+        raise NotImplementedError
+
+    def _start(self, N: int) -> list[Array]:
+        """The state that this call starts from; None for zeros."""
+        shape = N, len(self.params[1])
+        start = [last if self.stateful else None for last in self.state]
+        for name, last in zip("hc", start, strict=False):
+            if last is not None and last.shape != shape:
+                raise self._refuse(
+                    f"the kept {name} is {last.shape}, this batch needs {shape}; "
+                    "reset_state() drops it"
+                )
+        return start
+
+    def _move_to(self, h: Array) -> None:
+        self.h = h
+
+    def _prepare(self, N: int, T: int) -> None:
+        """Called when the input was found good, before the steps."""
+
+    def _divide(self, N: int) -> None:
+        """Divide a batch of N into parts; those of the last call go on where they fit."""
+        rows = split(N, len(self.params[2]))
+        if [part.rows for part in self._parts] != rows:
+            self._parts = [_Part(part, self.grads) for part in rows]
+            for part in self._parts[1:]:
+                part.grads = [np.empty_like(g) for g in self.grads]
+
+    def _inputs(self, part: _Part, xs: Array) -> Array:
+        """xs (n, T, D) -> xs @ Wx + b as (k, T, n, H).
 
         b is the row of Wx that belongs to an input of 1, which makes one product of two sums.
         """
-        Wx, _, b = self.params
-        if xs.ndim != 3 or xs.shape[2] != len(Wx) or not xs.shape[1]:
-            raise self._refuse(f"input must be (N, T, {len(Wx)}) with T > 0, not {xs.shape}")
-        N, T, D = xs.shape
-        x, a = self._room("x", T, N, D + 1), self._room("a", T, N, len(b))
-        x[:, :, :D] = xs.swapaxes(0, 1)
-        x[:, :, D] = 1
-        rows = x.reshape(T * N, D + 1)
-        np.dot(rows, np.concatenate([Wx, b[None]]), out=a.reshape(T * N, len(b)))
-        return rows, a
+        Wx, Wh, b = self.params
+        n, T, D = xs.shape
+        x = part.room("x", (T * n, D + 1), Wh.dtype)
+        x[:, :D].reshape(T, n, D)[...] = xs.swapaxes(0, 1)
+        x[:, D] = 1
+        a = part.room("a", (self.blocks, T * n, len(Wh)), Wh.dtype)
+        np.matmul(x, by_block(np.concatenate([Wx, b[None]]), self.blocks), out=a)
+        return a.reshape(self.blocks, T, n, len(Wh))
 
-    def _states(self, name: str, kept: Array, T: int, N: int) -> Array:
-        """Room for the T + 1 values (T + 1, N, H) of a state, of which the first is set."""
-        shape = N, len(self.params[1])
-        if self.stateful and kept is not None and kept.shape != shape:
-            raise self._refuse(
-                f"the kept {name} is {kept.shape}, this batch needs {shape}; reset_state() drops it"
-            )
-        states = self._room(name, T + 1, *shape)
-        states[0] = kept if self.stateful and kept is not None else 0
-        return states
+    def _inputs_backward(self, part: _Part, da: Array) -> Array:
+        """da (k, T, n, H), of the pre-activations, -> dxs (T, n, D); fills the part's gradients."""
+        Wx, _, _ = self.params
+        dWx, dWh, db = part.grads
+        k, T, n, H = da.shape
+        da = da.reshape(k, T * n, H)
+        np.matmul(part.rooms["x"][:, :-1].T, da, out=by_block(dWx, k))
+        da.sum(axis=1, out=db.reshape(k, H))
+        self._fill_dWh(part, da, by_block(dWh, k))
+        return sum_of_products(da, by_block(Wx, k)).reshape(T, n, len(Wx))
 
-    def _padding(self, mask: Array, T: int, N: int) -> Array:
-        """mask (N, T), False at padding -> (T, N, 1) on the device, True there; None stays None."""
-        if mask is None:
-            return None
-        self._check(mask, "mask", (N, T))
-        return np.asarray(~mask.T[:, :, None].astype(bool))
-
-    def _room(self, name: str, *shape: int) -> Array:
-        """Room for an array that lasts until the next call: that of the last call, where it fits.
-
-        New memory would have to be cleared by the system, which takes as long as filling it.
-        """
-        room, dtype = self._rooms.get(name), self.params[1].dtype
-        if room is None or room.shape != shape or room.dtype != dtype:
-            room = self._rooms[name] = np.empty(shape, dtype)
-        return room
-
-    def _end(self, x: Array, h_prev: Array, da: Array) -> Array:
-        """Fill the gradients of Wx, Wh and b from those of the pre-activations -> dxs (N, T, D).
-
-        x (T * N, D + 1) is that of `_begin`; h_prev (T, N, H) was multiplied by Wh
-        """
-        Wx, Wh, _ = self.params
-        dWx, dWh, db = self.grads
-        T, N, kH = da.shape
-        rows = da.reshape(T * N, kH)
-        dWx_and_db = x.T.dot(rows)
-        dWx[...], db[...] = dWx_and_db[:-1], dWx_and_db[-1]
-        np.matmul(h_prev.reshape(T * N, len(Wh)).T, rows, out=dWh)
-        return batch_first(rows.dot(Wx.T).reshape(T, N, len(Wx)))
+    def _fill_dWh(self, part: _Part, da: Array, dWh: Array) -> None:
+        """dWh (k, H, H), by which the states before each step were multiplied."""
+        h_prev = part.rooms["state 0"][:-1]
+        np.matmul(h_prev.reshape(-1, dWh.shape[1]).T, da, out=dWh)
 
 
-def batch_first(xs: Array) -> Array:
-    """(T, N, ...) -> (N, T, ...) or back, as an array of its own."""
-    return xs.swapaxes(0, 1).copy()
+def by_block(W: Array, blocks: int) -> Array:
+    """W (D, kH) as a view (k, D, H)."""
+    return W.reshape(len(W), blocks, -1).swapaxes(0, 1)
+
+
+def sum_of_products(da: Array, W: Array) -> Array:
+    """da (k, R, H), W (k, D, H) -> the sum over k of da @ W.T, (R, D)."""
+    total = da[0].dot(W[0].T)
+    for d, w in zip(da[1:], W[1:], strict=True):
+        total += d.dot(w.T)
+    return total
 
 
 def own(a: Array) -> Array:
     """A copy, so that the caller may go on with the array; None stays None."""
     return None if a is None else a.copy()
-
-
-def times_transposed(da: Array, Wh: Array) -> Array:
-    """da @ Wh.T for few rows da, in the order that BLAS does twice as fast."""
-    return np.ascontiguousarray(Wh.dot(da.T).T)
 
 
 class TimeRNN(_TimeRecurrent):
@@ -305,41 +391,33 @@ class TimeRNN(_TimeRecurrent):
     Raises ValueError if a shape does not fit, the kept state's included.  Source: book 5.3.2.
     """
 
-    def forward(self, xs: Array, mask: Array = None) -> Array:
-        _, Wh, _ = self.params
-        x, a = self._begin(xs)
-        T, N, _ = a.shape
-        hs, padding = self._states("h", self.h, T, N), self._padding(mask, T, N)
-        for t in range(T):
+    def _steps(self, part: _Part, a: Array, states: list[Array], padding: Array) -> None:
+        Wh, (hs,), (a,) = self.params[1], states, a
+        for t in range(len(a)):
             h = hs[t].dot(Wh)
             h += a[t]
             np.tanh(h, out=hs[t + 1])
             if padding is not None:
                 np.copyto(hs[t + 1], hs[t], where=padding[t])
-        self.cache = x, hs, padding
-        self.h = hs[T].copy()
-        return batch_first(hs[1:])
+        part.cache = a, hs, padding
 
     def backward(self, dhs: Array) -> Array:
-        _, Wh, _ = self.params
-        x, hs, padding = self.cache
-        T, N, H = hs[1:].shape
-        self._check(dhs, "dhs", (N, T, H))
-        dhs = dhs.swapaxes(0, 1)
-        da = self._room("da", T, N, H)
+        dxs, (self.dh,) = self._backward(dhs)
+        return dxs
+
+    def _steps_backward(self, part: _Part, dhs: Array, *dstate: Array) -> Array:
+        (dh,) = dstate
+        Wh, (da, hs, padding) = self.params[1], part.cache
+        da = part.room("da", da.shape, da.dtype)
         np.multiply(hs[1:], hs[1:], out=da)
         np.subtract(1, da, out=da)
         if padding is not None:
             np.copyto(da, 0, where=padding)
-        dh = np.zeros((N, H), Wh.dtype)
-        for t in reversed(range(T)):
+        for t in reversed(range(len(da))):
             dh += dhs[t]  # h went up and to the right
             da[t] *= dh
-            handed_on = 0 if padding is None else dh * padding[t]
-            dh = times_transposed(da[t], Wh)
-            dh += handed_on
-        self.dh = dh
-        return self._end(x, hs[:T], da)
+            through(dh, da[None, t], Wh[None], None if padding is None else padding[t])
+        return da[None]
 
 
 class TimeLSTM(_TimeRecurrent):
@@ -394,101 +472,85 @@ class TimeLSTM(_TimeRecurrent):
         """Start the next call, if stateful, from h and c (N, H); without c, from an empty cell."""
         self.h, self.c = own(h), own(c)
 
-    def reset_state(self) -> None:
-        """Start the next call from zeros."""
-        self.h = self.c = None
+    def _move_to(self, h: Array, c: Array) -> None:  # type: ignore[override]
+        self.h, self.c = h, c
 
-    def forward(self, xs: Array, mask: Array = None) -> Array:
-        x, a = self._begin(xs)
-        (T, N, _), H = a.shape, len(self.params[1])
-        padding = self._padding(mask, T, N)
-        hs, cs = self._states("h", self.h, T, N), self._states("c", self.c, T, N)
-        tanh_cs = self._room("tanh_c", T, N, H)
+    def _prepare(self, N: int, T: int) -> None:
         Wh = self.params[1]
-        Wh_mask = self._mask(self.dropconnect_ratio, Wh)
-        h_mask = self._mask(self.recurrent_dropout_ratio, hs[0])
-        if Wh_mask is not None:
-            Wh = Wh * Wh_mask
-        gates = a.reshape(T, N, 4, H)
+        self._Wh_mask = self._mask(self.dropconnect_ratio, Wh.shape)
+        self._h_mask = self._mask(self.recurrent_dropout_ratio, (N, len(Wh)))
+        self._Wh = by_block(Wh if self._Wh_mask is None else Wh * self._Wh_mask, 4)
+        if Wh.shape[1] <= N * T:  # then a faster product pays for a copy
+            self._Wh = np.ascontiguousarray(self._Wh)
+
+    def _mask(self, ratio: float, shape: tuple[int, ...]) -> Array:
+        """A mask; None where nothing is switched off."""
+        like = np.empty(shape, self.params[1].dtype)
+        return scaled_mask(self.rng, ratio, like) if ratio and self.train_flg else None
+
+    def _steps(self, part: _Part, gates: Array, states: list[Array], padding: Array) -> None:
+        (_, T, n, H), (hs, cs) = gates.shape, states
+        tanh_cs = part.room("tanh_c", (T, n, H), gates.dtype)
+        h_mask = None if self._h_mask is None else self._h_mask[part.rows]
 
         # sigmoid(a) = (1 + tanh(a / 2)) / 2, so one tanh serves all four gates of a step.
-        scale = np.full((4, H), 0.5, a.dtype)
-        scale[1] = 1  # g is a tanh as it is
+        scale = np.asarray([0.5, 1, 0.5, 0.5], gates.dtype)[:, None, None]  # g is a tanh as it is
         shift = 1 - scale
-        closed = np.asarray([1, 0, 0, 0], a.dtype)[:, None]  # keeps the cell, hides it
-
-        def steps(rows: slice) -> None:
-            for t in range(T):
-                a, c, h = gates[t, rows], cs[t + 1, rows], hs[t, rows]
-                a += (h if h_mask is None else h * h_mask[rows]).dot(Wh).reshape(a.shape)
-                a *= scale
-                np.tanh(a, out=a)
-                a *= scale
-                a += shift
-                if padding is not None:
-                    np.copyto(a, closed, where=padding[t, rows, :, None])
-                f, g, i, o = a[:, 0], a[:, 1], a[:, 2], a[:, 3]
-                np.multiply(f, cs[t, rows], out=c)
-                c += g * i
-                np.tanh(c, out=tanh_cs[t, rows])
-                np.multiply(o, tanh_cs[t, rows], out=hs[t + 1, rows])
-                if padding is not None:
-                    np.copyto(hs[t + 1, rows], h, where=padding[t, rows])
-
-        by_rows(steps, N, 4 * H)
-        self.cache = x, hs, cs, tanh_cs, gates, Wh, Wh_mask, h_mask, padding
-        self.h, self.c = hs[T].copy(), cs[T].copy()
-        return batch_first(hs[1:])
+        closed = np.asarray([1, 0, 0, 0], gates.dtype)[:, None, None]  # keeps the cell, hides it
+        for t in range(T):
+            a, c = gates[:, t], cs[t + 1]
+            a += np.matmul(hs[t] if h_mask is None else hs[t] * h_mask, self._Wh)
+            a *= scale
+            np.tanh(a, out=a)
+            a *= scale
+            a += shift
+            if padding is not None:
+                np.copyto(a, closed, where=padding[t])
+            f, g, i, o = a
+            np.multiply(f, cs[t], out=c)
+            c += g * i
+            np.tanh(c, out=tanh_cs[t])
+            np.multiply(o, tanh_cs[t], out=hs[t + 1])
+            if padding is not None:
+                np.copyto(hs[t + 1], hs[t], where=padding[t])
+        part.cache = gates, hs, cs, tanh_cs, h_mask, padding
 
     def backward(self, dhs: Array, dc: Array = None) -> Array:
-        x, hs, cs, tanh_cs, gates, Wh, Wh_mask, h_mask, padding = self.cache
-        T, N, H = tanh_cs.shape
-        self._check(dhs, "dhs", (N, T, H))
-        dhs = dhs.swapaxes(0, 1)
-        da = self._room("da", T, N, 4, H)
-        dh_start = np.zeros((N, H), Wh.dtype)
-        dc_start = np.zeros((N, H), Wh.dtype) if dc is None else dc.copy()
-        self._check(dc_start, "dc", (N, H))
-
-        def steps(rows: slice) -> None:
-            dh, dc = dh_start[rows], dc_start[rows]
-            size = max(1, BLOCK // dh.size)
-            for first in reversed(range(0, T, size)):
-                # Everything that does not wait for a later step: what dc and dh are multiplied by.
-                block = slice(first, min(first + size, T)), rows
-                f, g, i, o = (gates[block][:, :, k] for k in range(4))
-                tanh_c, d = tanh_cs[block], da[block]
-                d[:, :, 0] = cs[block] * f * (1 - f)
-                d[:, :, 1] = i * (1 - g * g)
-                d[:, :, 2] = g * i * (1 - i)
-                d[:, :, 3] = tanh_c * o * (1 - o)
-                dc_by_dh = o * (1 - tanh_c * tanh_c)
-                for k in reversed(range(len(d))):
-                    t = first + k
-                    dh += dhs[t, rows]  # h went up and to the right
-                    dc += dh * dc_by_dh[k]
-                    d[k, :, :3] *= dc[:, None]
-                    d[k, :, 3] *= dh
-                    dc *= f[k]
-                    if padding is not None:
-                        handed_on = dh * padding[t, rows]
-                    dh[...] = times_transposed(d[k].reshape(len(dh), 4 * H), Wh)
-                    if h_mask is not None:
-                        dh *= h_mask[rows]
-                    if padding is not None:
-                        dh += handed_on
-
-        by_rows(steps, N, 4 * H)
-        self.dh, self.dc = dh_start, dc_start
-        h_prev = hs[:T] if h_mask is None else hs[:T] * h_mask
-        dxs = self._end(x, h_prev, da.reshape(T, N, 4 * H))
-        if Wh_mask is not None:
-            self.grads[1][...] *= Wh_mask
+        dxs, (self.dh, self.dc) = self._backward(dhs, dc)
+        if self._Wh_mask is not None:
+            self.grads[1][...] *= self._Wh_mask
         return dxs
 
-    def _mask(self, ratio: float, x: Array) -> Array:
-        """A mask for x; None where nothing is switched off."""
-        return scaled_mask(self.rng, ratio, x) if ratio and self.train_flg else None
+    def _steps_backward(self, part: _Part, dhs: Array, *dstate: Array) -> Array:
+        dh, dc = dstate
+        gates, _, cs, tanh_cs, h_mask, padding = part.cache
+        _, T, n, H = gates.shape
+        da = part.room("da", gates.shape, gates.dtype)
+        size = max(1, BLOCK // (n * H))
+        for first in reversed(range(0, T, size)):
+            # Everything that does not wait for a later step: what dc and dh are multiplied by.
+            block = slice(first, min(first + size, T))
+            (f, g, i, o), tanh_c, d = gates[:, block], tanh_cs[block], da[:, block]
+            np.subtract(1, gates[:, block], out=d)
+            d *= gates[:, block]  # the slope of a sigmoid
+            d[1] = 1 - g * g
+            for of_gate, factor in zip(d, (cs[block], i, g, tanh_c), strict=True):
+                of_gate *= factor
+            dc_by_dh = o * (1 - tanh_c * tanh_c)
+            for t in reversed(range(block.start, block.stop)):
+                dh += dhs[t]  # h went up and to the right
+                dc += dh * dc_by_dh[t - first]
+                da[:3, t] *= dc
+                da[3, t] *= dh
+                dc *= f[t - first]
+                pads = None if padding is None else padding[t]
+                through(dh, da[:, t], self._Wh, pads, h_mask)
+        return da
+
+    def _fill_dWh(self, part: _Part, da: Array, dWh: Array) -> None:
+        _, hs, *_, h_mask, _ = part.cache
+        h_prev = hs[:-1] if h_mask is None else hs[:-1] * h_mask
+        np.matmul(h_prev.reshape(-1, dWh.shape[1]).T, da, out=dWh)
 
 
 class TimeGRU(_TimeRecurrent):
@@ -499,64 +561,82 @@ class TimeGRU(_TimeRecurrent):
 
     blocks = 3
 
-    def forward(self, xs: Array, mask: Array = None) -> Array:
-        _, Wh, _ = self.params
-        x, a = self._begin(xs)
-        (T, N, _), H = a.shape, len(Wh)
-        hs, padding = self._states("h", self.h, T, N), self._padding(mask, T, N)
-        rhs = self._room("rh", T, N, H)  # r * h, what the candidate sees
-        zr, n = a[:, :, : 2 * H], a[:, :, 2 * H :]
-        Wh_zr, Wh_n = (np.ascontiguousarray(W) for W in (Wh[:, : 2 * H], Wh[:, 2 * H :]))
-        for t in range(T):
-            gates, new = zr[t], n[t]
-            gates += hs[t].dot(Wh_zr)
-            gates *= 0.5  # sigmoid(a) = (1 + tanh(a / 2)) / 2
-            np.tanh(gates, out=gates)
-            gates *= 0.5
-            gates += 0.5
-            z, r = gates[:, :H], gates[:, H:]
+    def _steps(self, part: _Part, a: Array, states: list[Array], padding: Array) -> None:
+        (_, *shape), (hs,) = a.shape, states
+        rhs = part.room("rh", (*shape,), a.dtype)  # r * h, what the candidate sees
+        Wh = np.ascontiguousarray(by_block(self.params[1], 3))
+        for t in range(len(rhs)):
+            zr, n = a[:2, t], a[2, t]
+            zr += np.matmul(hs[t], Wh[:2])
+            zr *= 0.5  # sigmoid(a) = (1 + tanh(a / 2)) / 2
+            np.tanh(zr, out=zr)
+            zr *= 0.5
+            zr += 0.5
+            z, r = zr
             if padding is not None:
                 np.copyto(z, 0, where=padding[t])
             np.multiply(r, hs[t], out=rhs[t])
-            new += rhs[t].dot(Wh_n)
-            np.tanh(new, out=new)
-            np.subtract(new, hs[t], out=hs[t + 1])
+            n += rhs[t].dot(Wh[2])
+            np.tanh(n, out=n)
+            np.subtract(n, hs[t], out=hs[t + 1])
             hs[t + 1] *= z
             hs[t + 1] += hs[t]
-        self.cache = x, hs, rhs, a, Wh_zr, Wh_n
-        self.h = hs[T].copy()
-        return batch_first(hs[1:])
+        part.cache = a, hs, rhs, Wh
 
     def backward(self, dhs: Array) -> Array:
-        x, hs, rhs, a, Wh_zr, Wh_n = self.cache
-        T, N, H = rhs.shape
-        self._check(dhs, "dhs", (N, T, H))
-        dhs = dhs.swapaxes(0, 1)
-        z, r, n = (a[:, :, k * H : (k + 1) * H] for k in range(3))
+        dxs, (self.dh,) = self._backward(dhs)
+        return dxs
+
+    def _steps_backward(self, part: _Part, dhs: Array, *dstate: Array) -> Array:
+        (dh,) = dstate
+        a, hs, rhs, Wh = part.cache
+        z, r, n = a
 
         # Everything that does not wait for a later step: what gradients are multiplied by.
         stays = 1 - z
         dn_by_dh = z * (1 - n * n)
-        dz_by_dh = (n - hs[:T]) * z * stays
-        dr_by_drh = hs[:T] * r * (1 - r)
+        dz_by_dh = (n - hs[:-1]) * z * stays
+        dr_by_drh = hs[:-1] * r * (1 - r)
 
-        da = self._room("da", *a.shape)
-        dh = np.zeros((N, H), a.dtype)
-        for t in reversed(range(T)):
-            dh = dh + dhs[t]  # h went up and to the right
-            da_z, da_r, da_n = (da[t, :, k * H : (k + 1) * H] for k in range(3))
+        da = part.room("da", a.shape, a.dtype)
+        for t in reversed(range(len(rhs))):
+            dh += dhs[t]  # h went up and to the right
+            da_z, da_r, da_n = da[:, t]
             np.multiply(dh, dn_by_dh[t], out=da_n)
-            drh = times_transposed(da_n, Wh_n)
+            drh = times_transposed(da[2:, t], Wh[2:])
             np.multiply(dh, dz_by_dh[t], out=da_z)
             np.multiply(drh, dr_by_drh[t], out=da_r)
             dh *= stays[t]
             dh += drh * r[t]
-            dh += times_transposed(da[t, :, : 2 * H], Wh_zr)
-        self.dh = dh
-        dxs = self._end(x, hs[:T], da)
-        rows = da.reshape(T * N, 3 * H)[:, 2 * H :]
-        self.grads[1][:, 2 * H :] = rhs.reshape(T * N, H).T.dot(rows)  # n saw r * h, not h
-        return dxs
+            dh += times_transposed(da[:2, t], Wh[:2])
+        return da
+
+    def _fill_dWh(self, part: _Part, da: Array, dWh: Array) -> None:
+        super()._fill_dWh(part, da[:2], dWh[:2])
+        _, _, rhs, _ = part.cache
+        np.matmul(rhs.reshape(len(da[2]), -1).T, da[2], out=dWh[2])  # n saw r * h, not h
+
+
+def times_transposed(da: Array, Wh: Array) -> Array:
+    """da (k, n, H), Wh (k, H, H) -> the sum over k of da @ Wh.T, (n, H).
+
+    In the order that is the faster one where there are few rows.
+    """
+    return np.matmul(Wh, da.swapaxes(1, 2)).sum(axis=0).T
+
+
+def through(dh: Array, da: Array, Wh: Array, padding: Array, h_mask: Array = None) -> None:
+    """Turn dh (n, H) after a step into that before it, in place: the sum over k of da @ Wh.T.
+
+    Where padding (n, 1) is True, the step handed h on, and dh stays.
+    """
+    before = times_transposed(da, Wh)
+    if h_mask is not None:
+        before = before * h_mask
+    if padding is None:
+        dh[...] = before
+    else:
+        np.copyto(dh, before, where=~padding)
 
 
 class TimeBiLSTM(Layer):
@@ -597,7 +677,7 @@ class TimeBiLSTM(Layer):
 
     def forward(self, xs: Array, mask: Array = None) -> Array:
         first, second = self.forwards, self.backwards
-        turned = None if mask is None else mask[:, ::-1]
+        turned = None if mask is None else mask[..., ::-1]
         hs = first.forward(xs, mask), second.forward(xs[:, ::-1], turned)[:, ::-1]
         self.h, self.c = side_by_side(first.h, second.h), side_by_side(first.c, second.c)
         second.reset_state()

@@ -1,6 +1,6 @@
 """The book's import path for helpers that live in modules of their own here."""
 
-from common.evaluate import eval_perplexity
+from common.evaluate import eval_perplexity, eval_seq2seq
 from common.gradients import clip_grads
 from common.np import to_cpu, to_gpu
 from common.similarity import analogy, cos_similarity, most_similar, normalize
@@ -20,6 +20,7 @@ __all__ = [
     "create_co_matrix",
     "create_contexts_target",
     "eval_perplexity",
+    "eval_seq2seq",
     "most_similar",
     "normalize",
     "ppmi",

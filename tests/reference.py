@@ -1,37 +1,46 @@
-"""Slow, readable twins of fast code: one obvious step after the other, over one-step layers."""
+"""Slow, readable twins of fast code: one obvious step after the other, over one-step layers.
+
+And models in float64, which can be told apart from what is wrong by a little.
+"""
 
 import numpy
 
-from common.layers import Affine, Embedding, SigmoidWithLoss, SoftmaxWithLoss
+from common.layers import Affine, Embedding, Layer, SigmoidWithLoss, SoftmaxWithLoss
 from common.negative_sampling import EmbeddingDot
 from common.np import np
-from common.time_layers import LSTM
+from common.time_layers import LSTM, TimeBiLSTM
 
 
 class CellByCell:
     """A recurrent layer as T cells in a row, which is how the book introduces it.
 
     cell_class  RNN, LSTM or GRU; a state is (h,), of an LSTM (h, c)
+    mask        (N, T) on the host: state = m * new state + (1 - m) * old state
+    dend        the gradients of the last state
     """
 
     def __init__(self, cell_class, *params):
         self.make = lambda: cell_class(*params)
 
-    def forward(self, xs, *state):
-        self.cells, hs = [], []
-        for t in range(xs.shape[1]):
+    def forward(self, xs, *state, mask=None):
+        T = xs.shape[1]
+        self.cells, hs, self.states = [], [], len(state)
+        m = np.ones(xs.shape[:2]) if mask is None else np.asarray(mask.astype(float))
+        self.m = [m[:, t, None] for t in range(T)]
+        for t, m in enumerate(self.m):
             self.cells.append(self.make())
-            state = several(self.cells[-1].forward(xs[:, t], *state))
+            new = several(self.cells[-1].forward(xs[:, t], *state))
+            state = [m * a + (1 - m) * old for a, old in zip(new, state, strict=True)]
             hs.append(state[0])
-        self.states = len(state)
         return np.stack(hs, axis=1), *state
 
-    def backward(self, dhs):
-        dstate, dxs = [0] * self.states, []
+    def backward(self, dhs, *dend):
+        dstate, dxs = list(dend) or [0] * self.states, []
         self.grads = [0, 0, 0]
-        for t, cell in reversed(list(enumerate(self.cells))):
-            dh, *dc = dstate
-            dx, *dstate = cell.backward(dhs[:, t] + dh, *dc)
+        for t, (m, cell) in reversed(list(enumerate(zip(self.m, self.cells, strict=True)))):
+            dstate[0] = dstate[0] + dhs[:, t]
+            dx, *dold = cell.backward(*(m * d for d in dstate))
+            dstate = [a + (1 - m) * d for a, d in zip(dold, dstate, strict=True)]
             dxs.insert(0, dx)
             self.grads = [total + g for total, g in zip(self.grads, cell.grads, strict=True)]
         return np.stack(dxs, axis=1), *dstate
@@ -60,16 +69,19 @@ class TwoDirections:
     def __init__(self, *params):
         self.rows = CellByCell(LSTM, *params[:3]), CellByCell(LSTM, *params[3:])
 
-    def forward(self, xs, *state):
+    def forward(self, xs, *state, mask=None):
         H = state[0].shape[1] // 2
-        hs, *first = self.rows[0].forward(xs, *(a[:, :H] for a in state))
-        turned_hs, *second = self.rows[1].forward(xs[:, ::-1], *(a[:, H:] for a in state))
+        turned = None if mask is None else mask[:, ::-1]
+        hs, *first = self.rows[0].forward(xs, *(a[:, :H] for a in state), mask=mask)
+        turned_hs, *second = self.rows[1].forward(
+            xs[:, ::-1], *(a[:, H:] for a in state), mask=turned
+        )
         return side_by_side(hs, turned_hs[:, ::-1]), *map(side_by_side, first, second)
 
-    def backward(self, dhs):
+    def backward(self, dhs, *dend):
         H = dhs.shape[2] // 2
-        dxs, *first = self.rows[0].backward(dhs[:, :, :H])
-        turned_dxs, *second = self.rows[1].backward(dhs[:, ::-1, H:])
+        dxs, *first = self.rows[0].backward(dhs[:, :, :H], *(d[:, :H] for d in dend))
+        turned_dxs, *second = self.rows[1].backward(dhs[:, ::-1, H:], *(d[:, H:] for d in dend))
         self.grads = self.rows[0].grads + self.rows[1].grads
         return dxs + turned_dxs[:, ::-1], *map(side_by_side, first, second)
 
@@ -147,3 +159,49 @@ class QuestionByQuestion:
         )
         self.grads = [sum(dot.grads[0] for dot in self.dots)]
         return dh
+
+
+def slow_scores(kind, weights, question, ids):
+    """What the book's three models answer, for one question, from the list of arrays of a file.
+
+    kind  "plain", "peeky" or "attention"
+    -> scores (len(ids), V) of the id after each of ids.  Source: book 7.3, 7.4.2, 8.2.
+    """
+    E, Wx, Wh, b, E2, Wx2, Wh2, b2, W, bias = (w.astype("float64") for w in weights)
+    h = c = numpy.zeros(len(Wh))
+    states, scores = [], []
+    for k in question:
+        h, c = slow_lstm_step(E[k], h, c, Wx, Wh, b)
+        states.append(h)
+    encoded, c = h, numpy.zeros(len(Wh))
+    for k in ids:
+        peek = [encoded] if kind == "peeky" else []
+        h, c = slow_lstm_step(numpy.concatenate([*peek, E2[k]]), h, c, Wx2, Wh2, b2)
+        if kind == "attention":
+            e = numpy.exp([state @ h for state in states])
+            peek = [sum(weight * state for weight, state in zip(e / e.sum(), states, strict=True))]
+        scores.append(numpy.concatenate([*peek, h]) @ W + bias)
+    return numpy.array(scores)
+
+
+def slow_lstm_step(x, h, c, Wx, Wh, b):
+    """(6.6) to (6.8) for one sample."""
+    f, g, i, o = numpy.split(x @ Wx + h @ Wh + b, 4)
+    c = c / (1 + numpy.exp(-f)) + numpy.tanh(g) / (1 + numpy.exp(-i))
+    return numpy.tanh(c) / (1 + numpy.exp(-o)), c
+
+
+def in_float64(model, scale=1.0, seed=0):
+    """Fill a Seq2seq with normal float64 numbers, its biases too -> the model."""
+    rng = numpy.random.default_rng(seed)
+    for layer in model.layers:
+        parts = [layer.forwards, layer.backwards] if isinstance(layer, TimeBiLSTM) else [layer]
+        for part in parts:
+            weights = (scale * rng.standard_normal(p.shape) for p in part.params)
+            Layer.__init__(part, *map(np.asarray, weights))
+        layer.params = [p for part in parts for p in part.params]
+        layer.grads = [g for part in parts for g in part.grads]
+    for whole in model.encoder, model.decoder, model:
+        whole.params = [p for layer in whole.layers for p in layer.params]
+        whole.grads = [g for layer in whole.layers for g in layer.grads]
+    return model

@@ -269,3 +269,62 @@ def test_forward_and_backward_are_the_models_to_write():
     for method in "forward", "backward":
         with pytest.raises(NotImplementedError, match=f"BaseModel has no {method}"):
             getattr(BaseModel(), method)()
+
+
+# --- The vocabulary in the file ------------------------------------------------------------------
+
+VOCAB = {char: k for k, char in enumerate("badcfehgié_")}
+
+
+def with_vocab(path, vocab=VOCAB):
+    model(0).save_params(path, vocab=vocab)
+    return path
+
+
+def test_a_file_may_hold_the_vocabulary_in_the_order_of_its_ids(tmp_path):
+    shuffled = dict(sorted(VOCAB.items()))
+    for k, vocab in enumerate([VOCAB, shuffled]):
+        with numpy.load(with_vocab(tmp_path / f"{k}.npz", vocab)) as file:
+            assert json.loads(file["header.json"].tobytes())["vocab"] == list(VOCAB)
+        m = model(1)
+        m.load_params(tmp_path / f"{k}.npz", vocab=shuffled)
+        assert_same(values(m), values(model(0)))
+
+
+def test_a_vocabulary_is_compared_only_where_both_sides_have_one(tmp_path):
+    with_vocab(tmp_path / "with.npz")
+    model(0).save_params(tmp_path / "without.npz")
+    (tmp_path / "old.pkl").write_bytes(pickle.dumps(values(model(0))))
+    for name, vocab in [("with.npz", None), ("without.npz", VOCAB), ("old.pkl", {"other": 0})]:
+        m = model(1)
+        m.load_params(tmp_path / name, vocab=vocab)
+        assert_same(values(m), values(model(0)))
+
+
+OTHER_VOCABULARIES = {
+    "another order": (VOCAB | {"b": 1, "a": 0}, "'b' is 0, not 1"),
+    "another character": (
+        {"x" if c == "c" else c: k for c, k in VOCAB.items()},
+        "'c' is 3, not None",
+    ),
+    "one less": (dict(list(VOCAB.items())[:-1]), "'_' is 10, not None"),
+    "one more": (VOCAB | {"x": 11}, "of 11, not of 12"),
+    "none at all": ({}, "'b' is 0, not None"),
+}
+
+
+@pytest.mark.parametrize("case", OTHER_VOCABULARIES)
+def test_weights_for_another_vocabulary_are_refused_with_nothing_changed(case, tmp_path):
+    path, m = with_vocab(tmp_path / "w.npz"), model(1)
+    vocab, problem = OTHER_VOCABULARIES[case]
+    with pytest.raises(
+        ValueError, match=rf"load_params: .*w\.npz: is for a vocabulary .*{problem}"
+    ):
+        m.load_params(path, vocab=vocab)
+    assert_same(values(m), values(model(1)))
+
+
+def test_a_vocabulary_with_a_gap_is_not_saved(tmp_path):
+    with pytest.raises(ValueError, match=r"ids of a vocabulary are 0\.\.1, each once"):
+        model(0).save_params(tmp_path / "w.npz", vocab={"a": 0, "b": 2})
+    assert not list(tmp_path.iterdir())

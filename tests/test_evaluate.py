@@ -1,11 +1,17 @@
-"""Perplexity of a text."""
+"""Perplexity of a text, and the share of questions that a seq2seq model answers right."""
 
 import math
+import types
 
 import numpy
 import pytest
 
-from common.evaluate import eval_perplexity
+from ch07.peeky_seq2seq import PeekySeq2seq
+from ch07.seq2seq import Seq2seq
+from ch08.attention_seq2seq import AttentionSeq2seq
+from common import evaluate, util
+from common.evaluate import eval_perplexity, eval_seq2seq, seq2seq_accuracy
+from common.np import np
 
 
 class Uniform:
@@ -96,3 +102,93 @@ def test_a_short_text_is_read_by_fewer_rows():
 def test_a_text_too_short_is_refused(length):
     with pytest.raises(ValueError, match=f"eval_perplexity: a text of {length} words is too short"):
         eval_perplexity(Uniform(), numpy.arange(length), 2, 5)
+
+
+CHARS = dict(enumerate("_abc "))  # 0 is the mark that answers begin with
+
+
+class Copies:
+    """Answers every question with its first characters."""
+
+    def __init__(self):
+        self.asked = []
+
+    def generate(self, xs, start_id, sample_size):
+        self.asked.append((xs.tolist(), start_id, sample_size))
+        return xs[0, :sample_size].tolist()
+
+    def generate_batch(self, xs, start_id, sample_size):
+        return xs[:, :sample_size]
+
+
+def test_a_model_that_copies_is_always_right_where_that_is_asked():
+    x = numpy.random.default_rng(0).integers(1, 5, (50, 4))
+    t = numpy.insert(x[:, :3], 0, 0, axis=1)
+    model = Copies()
+    assert sum(eval_seq2seq(model, x[[i]], t[[i]], CHARS) for i in range(50)) == 50
+    assert model.asked[7] == (x[[7]].tolist(), 0, 3)
+    exact, by_position, guesses = seq2seq_accuracy(model, x, t)
+    assert (exact, by_position) == (1, 1)
+    numpy.testing.assert_array_equal(guesses, x[:, :3])
+
+
+def test_half_right_answers_are_wrong_but_their_characters_count():
+    x = numpy.array([[1, 2], [3, 4], [1, 1], [2, 4]])
+    t = numpy.array([[0, 1, 2], [0, 3, 3], [0, 2, 2], [0, 3, 4]])  # padding, 4, is a character
+    exact, by_position, _ = seq2seq_accuracy(Copies(), x, t)
+    assert exact == 1 / 4
+    assert by_position == (2 + 1 + 0 + 1) / 8
+    assert [eval_seq2seq(Copies(), x[[i]], t[[i]], CHARS) for i in range(4)] == [1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("how", [{}, {"pad_id": 4}], ids=["blanks are written", "padding"])
+@pytest.mark.parametrize("model_class", [Seq2seq, PeekySeq2seq, AttentionSeq2seq])
+def test_many_at_once_are_judged_as_one_by_one(backend, model_class, how):
+    rng = numpy.random.default_rng(1)
+    x = rng.integers(1, 4, (300, 3))
+    model = model_class(5, 4, 6, rng=0, **how)
+    t = numpy.insert(model.generate_batch(x, 0, 4), 0, 0, axis=1)
+    t[::3, 2] = 1  # some are wrong now
+    accuracy = seq2seq_accuracy(model, x, t)
+    one_by_one = [
+        eval_seq2seq(model, np.asarray(x[[i]]), np.asarray(t[[i]]), CHARS) for i in range(len(x))
+    ]
+    assert accuracy.exact == sum(one_by_one) / 300
+    assert 200 <= sum(one_by_one) < 300
+    assert accuracy.by_position == (accuracy.guesses == t[:, 1:]).mean()
+
+
+def test_it_prints_what_the_book_prints(capsys):
+    x, t = numpy.array([[1, 2, 4]]), numpy.array([[0, 1, 2]])
+    assert eval_seq2seq(Copies(), x, t, CHARS) == 1
+    assert capsys.readouterr().out == ""
+    assert eval_seq2seq(Copies(), x, t, CHARS, verbose=True) == 1
+    assert capsys.readouterr().out == "Q ab \nT ab\n\033[92m☑\033[0m ab\n---\n"
+    assert eval_seq2seq(Copies(), x, t[:, [0, 2, 2]], CHARS, True, True) == 0  # as in the book
+    assert capsys.readouterr().out == "Q  ba\nT bb\n\033[91m☒\033[0m ab\n---\n"
+
+
+def test_marks_are_letters_on_windows(capsys, monkeypatch):
+    monkeypatch.setattr(evaluate, "os", types.SimpleNamespace(name="nt"))
+    x = numpy.array([[1, 2]])
+    eval_seq2seq(Copies(), x, numpy.array([[0, 1, 2]]), CHARS, verbose=True)
+    eval_seq2seq(Copies(), x, numpy.array([[0, 1, 1]]), CHARS, verbose=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert (lines[2], lines[6]) == ("O ab", "X ab")
+
+
+def test_the_book_imports_it_from_util():
+    assert util.eval_seq2seq is eval_seq2seq
+
+
+def test_questions_without_answers_are_refused():
+    x, t = numpy.ones((3, 2), int), numpy.zeros((3, 2), int)
+    with pytest.raises(ValueError, match="seq2seq_accuracy: 3 questions and 2 answers"):
+        seq2seq_accuracy(Copies(), x, t[:2])
+    with pytest.raises(ValueError, match="0 questions and 0 answers"):
+        seq2seq_accuracy(Copies(), x[:0], t[:0])
+    t[1, 0] = 1
+    with pytest.raises(ValueError, match="begin with different ids"):
+        seq2seq_accuracy(Copies(), x, t)
+    with pytest.raises(ValueError, match=r"one question .* at a time"):
+        eval_seq2seq(Copies(), x, t, CHARS)

@@ -12,7 +12,17 @@ FOLDERS = ["common", "dataset", *sorted(p.name for p in ROOT.glob("ch0[1-8]"))]
 FILES = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.py"))]
 
 # What each file of `common` may import of its own folder; the order is from the ground up.
-LAYERS = ["np", "config", "rng", "files", "functions", "gradients", "layers", "time_layers"]
+LAYERS = [
+    "np",
+    "config",
+    "rng",
+    "files",
+    "functions",
+    "gradients",
+    "layers",
+    "parallel",
+    "time_layers",
+]
 
 
 def imports(path, top_level_only=False):

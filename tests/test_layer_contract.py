@@ -8,6 +8,7 @@ from typing import Any
 import numpy
 import pytest
 
+from common.attention import Attention, AttentionWeight, TimeAttention, WeightSum
 from common.gradient_check import check_gradients
 from common.gradients import to_dense
 from common.graph_nodes import Add, Branch, Multiply, Repeat, Sum
@@ -61,6 +62,11 @@ def ids(*values):
     return numpy.array(values)
 
 
+def mask(*rows):
+    """A row for each sample, of x where there is something and . where there is padding."""
+    return numpy.array([[step == "x" for step in row] for row in rows])
+
+
 LAYERS: dict[str, Any] = {
     "Affine": lambda r: (Affine(r(3, 5), r(5)), r(2, 3)),
     "Affine, more dimensions": lambda r: (Affine(r(3, 5), r(5)), r(2, 4, 3)),
@@ -99,6 +105,11 @@ LAYERS: dict[str, Any] = {
         recurrent(r, TimeLSTM, dropconnect_ratio=0.4, recurrent_dropout_ratio=0.4),
         r(2, 3, 3),
     ),
+    "TimeLSTM, both, padding": lambda r: (
+        recurrent(r, TimeLSTM, dropconnect_ratio=0.4, recurrent_dropout_ratio=0.4),
+        r(2, 3, 3),
+        mask(".xx", "xx."),
+    ),
     "GRU": lambda r: (recurrent(r, GRU), r(2, 3), r(2, 4)),
     "TimeGRU": lambda r: (recurrent(r, TimeGRU), r(2, 3, 3)),
     "TimeGRU, one step": lambda r: (recurrent(r, TimeGRU), r(1, 1, 3)),
@@ -106,6 +117,29 @@ LAYERS: dict[str, Any] = {
     "TimeBiLSTM": lambda r: (bi_lstm(r), r(2, 3, 3)),
     "TimeBiLSTM, one step": lambda r: (bi_lstm(r), r(1, 1, 3)),
     "TimeBiLSTM, stateful": lambda r: (bi_lstm(r, stateful=True), r(2, 3, 3)),
+    **{
+        f"{name}, padding": lambda r, make=make: (make(r), r(3, 4, 3), mask("..xx", "xx..", ".xx."))
+        for name, make in {
+            "TimeRNN": lambda r: recurrent(r, TimeRNN),
+            "TimeLSTM": lambda r: recurrent(r, TimeLSTM),
+            "TimeGRU": lambda r: recurrent(r, TimeGRU),
+            "TimeBiLSTM": bi_lstm,
+        }.items()
+    },
+    "WeightSum": lambda r: (WeightSum(), r(2, 3, 4), r(2, 3)),
+    "AttentionWeight": lambda r: (AttentionWeight(), r(2, 3, 4), r(2, 4)),
+    "AttentionWeight, padding": lambda r: (
+        *(AttentionWeight(), r(2, 3, 4), r(2, 4)),
+        mask(".xx", "xx."),
+    ),
+    "Attention": lambda r: (Attention(), r(2, 3, 4), r(2, 4)),
+    "Attention, padding": lambda r: (Attention(), r(2, 3, 4), r(2, 4), mask(".xx", "xx.")),
+    "TimeAttention": lambda r: (TimeAttention(), r(2, 3, 4), r(2, 5, 4)),
+    "TimeAttention, padding": lambda r: (
+        *(TimeAttention(), r(2, 3, 4), r(2, 5, 4)),
+        mask(".xx", "xx."),
+    ),
+    "TimeAttention, one step": lambda r: (TimeAttention(), r(1, 1, 4), r(1, 1, 4)),
     "TimeEmbedding": lambda r: (TimeEmbedding(r(5, 3)), ids([1, 4, 1], [0, 0, 2])),
     "TimeEmbedding, sparse": lambda r: (TimeEmbedding(r(5, 3), sparse=True), ids([1, 4], [1, 0])),
     "TimeAffine": lambda r: (TimeAffine(r(3, 5), r(5)), r(2, 4, 3)),

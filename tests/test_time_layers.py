@@ -178,6 +178,14 @@ def test_a_closed_reset_gate_hides_the_state_from_the_news(r):
         same(cell.forward(x, h), np.tanh(x @ Wx[:, 2 * H :] + b[2 * H :]))
 
 
+def test_the_second_direction_is_fed_the_sequence_from_the_end(r):
+    """A B C D for the first, D C B A for the second."""
+    layer, xs = make(r, TimeBiLSTM), r(1, 4, D)
+    second = TimeLSTM(*layer.params[3:])
+    A, B, C, last = (xs[:, t] for t in range(4))
+    same(layer.forward(xs)[:, ::-1, H:], second.forward(np.stack([last, C, B, A], axis=1)))
+
+
 def test_each_direction_sees_its_own_side(r):
     layer, xs = make(r, TimeBiLSTM), r(1, 5, D)
     before = layer.forward(xs)
@@ -207,19 +215,37 @@ def test_fast_layers_are_their_readable_twins(cls, N, T, D, H):
     assert_same_as_twin(r, fast, twin, N, T)
 
 
-def assert_same_as_twin(r, fast, twin, N=N, T=T):
-    """Outputs, states and all gradients, from a random state on."""
+def assert_same_as_twin(r, fast, twin, N=N, T=T, mask=None, through_c=False):
+    """Outputs, states and all gradients, from a random state on.
+
+    through_c  whether the last cell has a gradient, too
+    """
     D, H = len(fast.params[0]), len(fast.params[1])
     xs, state = r(N, T, D), random_state(r, fast, N, H)
     fast.set_state(*state)
-    hs, *end = twin.forward(xs, *state)
-    same(fast.forward(xs), hs)
+    hs, *end = twin.forward(xs, *state, mask=mask)
+    same(fast.forward(xs, mask), hs)
     all_same(fast.state, end)
-    dhs = r(*hs.shape)
-    dxs, *dstate = twin.backward(dhs)
-    same(fast.backward(dhs), dxs)
+    dhs, dc = r(*hs.shape), r(*end[0].shape)
+    dxs, *dstate = twin.backward(dhs, *([np.zeros_like(dc), dc] if through_c else []))
+    same(fast.backward(dhs, **({"dc": dc} if through_c else {})), dxs)
     all_same(state_gradients(fast), dstate)
     all_same(fast.grads, twin.grads)
+
+
+@all_recurrent
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@given(st.data(), sizes, sizes)
+def test_steps_of_padding_change_nothing_wherever_they_are(cls, data, N, T):
+    rng = numpy.random.default_rng(0)
+    mask = numpy.array(data.draw(st.lists(st.booleans(), min_size=N * T, max_size=N * T)))
+
+    def r(*shape):
+        return np.asarray(rng.standard_normal(shape))
+
+    fast = make(r, cls, stateful=True)
+    twin, with_cell = TWINS[cls](*fast.params), cls in (TimeLSTM, TimeBiLSTM)
+    assert_same_as_twin(r, fast, twin, N, T, mask.reshape(N, T), through_c=with_cell)
 
 
 @pytest.mark.parametrize("ratios", [(0.4, 0), (0, 0.4), (0.4, 0.25)], ids=["Wh", "h", "both"])
@@ -227,27 +253,81 @@ def test_dropout_in_an_lstm_multiplies_the_same_masks_at_every_step(r, ratios):
     of_Wh, of_h = ratios
     options = {"dropconnect_ratio": of_Wh, "recurrent_dropout_ratio": of_h}
     fast = make(r, TimeLSTM, stateful=True, **options)
-    fast.rng, draws = np.random.default_rng(5), np.random.default_rng(5)
+    draws = np.random.default_rng(5)
     Wh_mask = scaled_mask(draws, of_Wh, fast.params[1]) if of_Wh else 1
     h_mask = scaled_mask(draws, of_h, np.zeros((N, H))) if of_h else 1
     cell = partial(reference.MaskedLSTM, Wh_mask=Wh_mask, h_mask=h_mask)
-    assert_same_as_twin(r, fast, reference.CellByCell(cell, *fast.params))
+    twin, padding = reference.CellByCell(cell, *fast.params), numpy.eye(N, T) == 0
+    for mask in None, padding:
+        fast.rng = np.random.default_rng(5)
+        assert_same_as_twin(r, fast, twin, mask=mask, through_c=True)
 
 
+PADDING = {
+    "no padding": None,
+    "padding": numpy.array([[False, True, True, False], [True, True, True, True]]),
+}
+
+
+@pytest.mark.parametrize("padding", PADDING)
 @all_recurrent
-def test_the_gradients_of_the_first_state_agree_with_differences(r, cls):
-    layer = make(r, cls, stateful=True)
+def test_gradients_from_the_last_state_to_the_first_agree_with_differences(r, cls, padding):
+    """Of the first state, the inputs and the weights, where the loss has the last cell in it."""
+    layer, mask = make(r, cls, stateful=True), PADDING[padding]
     xs, state = r(N, T, D), random_state(r, layer)
     weight = r(*layer.forward(xs).shape)
+    dc = [r(*a.shape) for a in state[1:]]
 
     def loss():
         layer.set_state(*state)
-        return float((layer.forward(xs) * weight).sum())
+        of_hs = float((layer.forward(xs, mask) * weight).sum())
+        return of_hs + sum(float((c * d).sum()) for c, d in zip(layer.state[1:], dc, strict=True))
 
     loss()
-    layer.backward(weight)
-    found = [to_cpu(g) for g in state_gradients(layer)]
-    all_same([numeric_gradient(loss, a) for a in state], found, atol=1e-8)
+    dxs = layer.backward(weight, *dc)
+    found = [to_cpu(g).copy() for g in (dxs, *state_gradients(layer), *layer.grads)]
+    expected = [numeric_gradient(loss, a) for a in (xs, *state, *layer.params)]
+    all_same(expected, found, rtol=1e-6, atol=1e-8)
+
+
+@all_recurrent
+def test_padding_hands_on_the_state_exactly_and_its_inputs_have_no_gradient(r, cls):
+    layer, xs, mask = make(r, cls, stateful=True), r(3, 5, D), numpy.zeros((3, 5), bool)
+    mask[0, 1:3], mask[1, 2:] = True, True  # padding on both sides, before, and nothing else
+    state = random_state(r, layer, 3)
+    layer.set_state(*state)
+    hs, padded = to_cpu(layer.forward(xs, mask)), slice(H)  # the first direction
+    h = to_cpu(state[0])[:, padded]
+    for row, t, expected in [(0, 0, h[0]), (1, 1, h[1]), (2, 4, h[2]), (0, 4, hs[0, 2, padded])]:
+        numpy.testing.assert_array_equal(hs[row, t, padded], expected)
+    for a, first in zip(layer.state, state, strict=True):
+        numpy.testing.assert_array_equal(to_cpu(a)[2], to_cpu(first)[2])
+    dxs = to_cpu(layer.backward(r(*hs.shape)))
+    numpy.testing.assert_array_equal((dxs != 0).any(axis=2), mask)
+
+
+@all_recurrent
+def test_what_stands_at_padding_does_not_matter(r, cls):
+    layer, xs, mask = make(r, cls), r(N, T, D), PADDING["padding"]
+    other = np.where(np.asarray(mask)[:, :, None], xs, 1e3)
+    dhs, found = r(*layer.forward(xs).shape), []
+    for inputs in xs, other:
+        outputs = layer.forward(inputs, mask), layer.backward(dhs), *layer.grads
+        found.append([to_cpu(a).copy() for a in outputs])
+    for a, b in zip(*found, strict=True):
+        numpy.testing.assert_array_equal(a, b)
+
+
+@all_recurrent
+def test_a_mask_without_padding_is_no_mask(r, cls):
+    layer, xs = make(r, cls), r(N, T, D)
+    dhs, found = r(*layer.forward(xs).shape), []
+    for mask in None, numpy.ones((N, T), bool), numpy.ones((N, T), int):
+        outputs = layer.forward(xs, mask), layer.backward(dhs), *layer.grads
+        found.append([to_cpu(a).copy() for a in outputs])
+    for k in 1, 2:
+        for a, b in zip(found[0], found[k], strict=True):
+            numpy.testing.assert_array_equal(a, b)
 
 
 # --- State ---------------------------------------------------------------------------------------
@@ -360,9 +440,13 @@ precisions = pytest.mark.parametrize(
 
 
 @precisions
+@pytest.mark.parametrize("lengths", [None, [2, 4]], ids=["", "packed"])
 @all_recurrent
-def test_recurrent_layers_agree_with_torch(torch, r, cls, dtype, tolerance):
-    """Outputs, states and all gradients. nn.GRU differs from the book's GRU in two ways:
+def test_recurrent_layers_agree_with_torch(torch, r, cls, lengths, dtype, tolerance):
+    """Outputs, states and all gradients, with one through the last cell.
+
+    packed: sequences of two lengths; torch has no states at padding, so none has a gradient there.
+    nn.GRU differs from the book's GRU in two ways:
 
     - it exchanges z and 1 - z: the weights of z change sign, since sigmoid(-a) = 1 - sigmoid(a)
     - it applies r after the product with Wh_n: r * (h @ Wh_n) is (r * h) @ Wh_n where Wh_n is
@@ -396,16 +480,24 @@ def test_recurrent_layers_agree_with_torch(torch, r, cls, dtype, tolerance):
     xs, state = r(N, T, D).astype(dtype), [a.astype(dtype) for a in random_state(r, layer)]
     leaves = [torch.tensor(to_cpu(a), requires_grad=True) for a in (xs, *state)]
     h, *c = (a.reshape(N, -1, H).transpose(0, 1) for a in leaves[1:])
-    hs, end = twin(leaves[0], (h, *c) if c else h)
-    dhs = r(*hs.shape).astype(dtype)
-    hs.backward(torch.from_numpy(to_cpu(dhs)))
+    mask, given, rnn = numpy.ones((N, T), bool), leaves[0], torch.nn.utils.rnn
+    if lengths:
+        mask = numpy.arange(T) < numpy.array(lengths)[:, None]
+        given = rnn.pack_padded_sequence(given, lengths, batch_first=True, enforce_sorted=False)
+    hs, end = twin(given, (h, *c) if c else h)
+    if lengths:
+        hs, _ = rnn.pad_packed_sequence(hs, batch_first=True)
+    end = [a.transpose(0, 1).reshape(N, -1) for a in (end if c else [end])]
+    real = np.asarray(mask[:, :, None].astype(dtype))
+    dhs, dc = real * r(*hs.shape).astype(dtype), [r(*a.shape).astype(dtype) for a in state[1:]]
+    douts = [torch.from_numpy(to_cpu(a)) for a in (dhs, *dc)]
+    torch.autograd.backward([hs, *end[1:]], douts)
 
     layer.set_state(*state)
     within = {"rtol": tolerance, "atol": tolerance}
-    same(layer.forward(xs), hs.detach(), **within)
-    end = [a.detach().transpose(0, 1).reshape(N, -1) for a in (end if c else [end])]
-    all_same(layer.state, end, **within)
-    dxs = layer.backward(dhs)
+    same(layer.forward(xs, mask if lengths else None) * real, hs.detach(), **within)
+    all_same(layer.state, [a.detach() for a in end], **within)
+    dxs = layer.backward(dhs, *dc)
     all_same([dxs, *state_gradients(layer)], [a.grad for a in leaves], **within)
     diagonal(layer.grads[1])
     if cls is TimeGRU:
@@ -676,6 +768,23 @@ def test_sequences_that_do_not_fit_are_refused(r, cls):
         message = f"{speaker(cls)}: input must be (N, T, 3) with T > 0, not {shape}"
         with refused(re.escape(message)):
             layer.forward(r(*shape))
+
+
+@all_recurrent
+def test_masks_that_do_not_fit_are_refused(r, cls):
+    layer = make(r, cls)
+    for shape in (N, T + 1), (1, T), (N, 1), (N, T, 1):
+        with refused(re.escape(f"{speaker(cls)}: mask has shape {shape} where (2, 4) is needed")):
+            layer.forward(r(N, T, D), numpy.ones(shape, bool))
+
+
+@with_cell
+def test_a_gradient_of_the_cell_that_does_not_fit_is_refused(r, cls):
+    layer = make(r, cls)
+    dhs = r(*layer.forward(r(N, T, D)).shape)
+    for shape in (1, dhs.shape[2]), (N + 1, dhs.shape[2]), (N, dhs.shape[2] + 1), (N, 2):
+        with refused(r": dc has shape \(\d, \d+\) where \(2, \d+\) is needed"):
+            layer.backward(dhs, r(*shape))
 
 
 @all_recurrent

@@ -3,6 +3,8 @@
 `measure.py` starts it, as in `python -m tests.benchmarks.worker ours Rnnlm`.
 """
 
+import common  # noqa: F401, I001 - before NumPy, whose threads it tells how to wait
+
 import json
 import resource
 import sys

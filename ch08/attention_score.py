@@ -1,0 +1,107 @@
+"""What a model with attention looks at while it writes a date, and whether that is the right place.
+
+The attention map of a question has a row for each character of the answer, without its `_`, and a
+column for each character of the question, in the order in which people read it.
+N dates, S characters of an answer, T of a question.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy
+
+from common.np import Array, to_cpu
+from dataset import sequence
+
+# M/D/YY, Mon D, YYYY, Month D, YYYY, and Weekday, Month D, YYYY; see `dataset/dates.py`
+DATE = re.compile(
+    r"(?:[a-z]+, )?(?P<month>[a-z]+|\d\d?)[ /](?P<day>\d\d?)(?:, |/)(?P<year>\d{4}|\d\d) *",
+    re.IGNORECASE,
+)
+
+
+class Hits(NamedTuple):
+    """How often the largest weight of a row is where it should be: a share, of so many rows."""
+
+    share: float
+    of: int
+
+
+def attention_maps(
+    model: Any, questions: Array, answers: Array, *, reverse: bool, batch_size: int = 250
+) -> Array:
+    """Maps (N, S, T) on the host; the decoder reads the answers, not its own guesses.
+
+    questions (N, T), answers (N, S + 1)  ids
+    reverse     whether the ids of the questions stand in reverse order
+    batch_size  questions that the model reads side by side
+    """
+    maps = []
+    for k in range(0, len(questions), batch_size):
+        model.forward(questions[k : k + batch_size], answers[k : k + batch_size])
+        rows = [to_cpu(a) for a in model.decoder.attention.attention_weights]
+        maps.append(numpy.stack(rows, axis=1))
+    joined = numpy.concatenate(maps)
+    return joined[:, :, ::-1] if reverse else joined
+
+
+def attention_hits(
+    model: Any,
+    questions: Array,
+    answers: Array,
+    id_to_char: Mapping[int, str],
+    *,
+    reverse: bool,
+    batch_size: int = 250,
+) -> dict[str, Hits]:
+    """For each character of a date's answer: how often the model looks at the right one most.
+
+    Arguments as for `attention_maps`; `places` tells what is right. A part of the answer that no
+    question has a place for is left out.
+    Raises ValueError for a question that is no date as `dataset.dates` writes them.
+    """
+    columns = attention_maps(
+        model, questions, answers, reverse=reverse, batch_size=batch_size
+    ).argmax(axis=2)
+    hits: dict[str, list[bool]] = {}
+    texts = sequence.decode(to_cpu(questions)[:, :: -1 if reverse else 1], id_to_char)
+    for text, looked_at in zip(texts, columns, strict=True):
+        for name, row, right in places(text):
+            hits.setdefault(name, []).append(looked_at[row] in right)
+    return {name: Hits(float(numpy.mean(found)), len(found)) for name, found in hits.items()}
+
+
+def places(question: str) -> Iterator[tuple[str, int, range]]:
+    """(what it is, row, right columns) for characters of the answer YYYY-MM-DD.
+
+    A year's digits belong to those of the question, the first two only if it has them. A month
+    belongs to any letter of its name, or to the last digit of its number. The second digit of a day
+    belongs to the last one of the question, the first one to the first of two. Hyphens belong
+    nowhere.
+    Raises ValueError for anything but a date.
+    """
+    date = DATE.fullmatch(question)
+    if date is None:
+        raise ValueError(f"attention_hits: {question.rstrip()!r} is no date of a known form")
+    (month, month_end), (day, day_end), (year, year_end) = map(date.span, ("month", "day", "year"))
+    for row in range(4):
+        column = year_end - 4 + row
+        if column >= year:
+            yield f"digit {row + 1} of the year", row, range(column, column + 1)
+    named = date["month"].isalpha()
+    right = range(month, month_end) if named else range(month_end - 1, month_end)
+    for row in (5, 6):
+        yield f"digit {row - 4} of the month, a {'name' if named else 'number'}", row, right
+    if day_end - day == 2:
+        yield "digit 1 of the day, of two", 8, range(day, day + 1)
+    yield "digit 2 of the day", 9, range(day_end - 1, day_end)
+
+
+def table(hits: Mapping[str, Hits]) -> Iterator[str]:
+    """Lines that tell the hits."""
+    title = "most attention on the right place"
+    width = max(map(len, [title, *hits]))
+    yield f"{title:{width}}    share  dates"
+    for name in sorted(hits):
+        yield f"{name:{width}}  {100 * hits[name].share:5.1f} %  {hits[name].of:5}"

@@ -1,0 +1,100 @@
+"""Train a seq2seq model with attention to bring dates into one form.
+
+python -m ch08.train                     (time and result: README.md)
+python -m ch08.train --max-epoch 4       which is enough for the attention
+python -m ch08.train --model bi          with an encoder that reads in both directions
+python -m ch08.train --split answer      the days of the test dates are never trained on
+
+Source: book 8.3.2.
+"""
+
+from pathlib import Path
+
+from ch07.peeky_seq2seq import PeekySeq2seq
+from ch07.seq2seq import Seq2seq
+from ch07.training import Result, new_model, train
+from ch08.attention_seq2seq import AttentionSeq2seq
+from ch08.bi_attention_seq2seq import BiAttentionSeq2seq
+from ch08.visualize_attention import draw_test_questions
+from common.cli import run
+
+MODELS = {
+    "attention": AttentionSeq2seq,
+    "bi": BiAttentionSeq2seq,
+    "peeky": PeekySeq2seq,
+    "seq2seq": Seq2seq,
+}
+
+
+def main(
+    model: str = "attention",
+    reverse: bool = True,
+    data: str = "date.txt",
+    split: str = "random",
+    wordvec_size: int = 16,
+    hidden_size: int = 256,
+    batch_size: int = 128,
+    max_epoch: int = 10,
+    max_grad: float = 5.0,
+    eval_interval: int = 20,
+    cell: str = "lstm",
+    pass_cell: bool = False,
+    padding: bool = False,
+    seed: int = 0,
+    weights: str | None = None,
+    resume: bool = False,
+    plot: bool = True,
+) -> Result:
+    """Train a seq2seq model, test it after each epoch, save its weights (book 8.3.2).
+
+    model          attention (book 8.2), bi (its encoder reads in both directions, book 8.4.1),
+                   peeky (book 7.4.2) or seq2seq (book 7.3)
+    reverse        read questions from back to front (book 7.4.1)
+    data           date.txt, addition.txt, or a file with a question, _ and an answer in each line,
+                   padded with blanks to the same widths
+    split          random, as in the book, or answer: no answer of a test question is trained on
+    wordvec_size   numbers in a character's vector
+    hidden_size    numbers in the state of each recurrent layer
+    batch_size     questions in a training step
+    max_epoch      passes over the training questions
+    max_grad       largest joint length of the gradients (clipping, book 6.1.4)
+    eval_interval  iterations from report to report
+    cell           recurrent layers: lstm, gru or rnn
+    pass_cell      hand the encoder's last cell to the decoder as well (book 7.3.1: it is not)
+    padding        blanks are padding, which counts for nothing (book 7.2.3), not characters
+    seed           decides the first weights, and the order of the questions
+    weights        where to save the weights, <class>.npz if not given; checkpoint, history (.json)
+                   and figures (.png) go beside it
+    resume         go on with the run in the checkpoint
+    plot           draw the accuracy after each epoch, and what the attention of a model looks at
+                   in some test questions
+    """
+    net = new_model(
+        *(MODELS, model, data, wordvec_size, hidden_size),
+        padding=padding,
+        cell=cell,
+        pass_cell=pass_cell,
+        rng=seed,
+    )
+    file = Path(weights or f"{type(net).__name__}.npz")
+    result = train(
+        net,
+        data,
+        reverse=reverse,
+        split=split,
+        max_epoch=max_epoch,
+        batch_size=batch_size,
+        max_grad=max_grad,
+        eval_interval=eval_interval,
+        seed=seed,
+        weights=file,
+        resume=resume,
+        plot=plot,
+    )
+    if plot and isinstance(net, AttentionSeq2seq):
+        draw_test_questions(net, data, split, reverse=reverse, beside=file)
+    return result
+
+
+if __name__ == "__main__":
+    run(main)

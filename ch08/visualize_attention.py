@@ -1,0 +1,185 @@
+"""Figures 8-27, 8-28: which characters of a date a model looks at while it writes each of its own.
+
+python -m ch08.visualize_attention              five test dates, by the weights in this folder, else
+                                                the shipped ones
+python -m ch08.visualize_attention --question "FRIDAY, AUGUST 26, 1983"
+python -m ch08.visualize_attention --count 0 --score   how often it looks at the right place
+
+Source: book 8.3.3.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from ch07.seq2seq import CELLS
+from ch07.training import load_data, new_model
+from ch08.attention_score import attention_hits, attention_maps, table
+from ch08.attention_seq2seq import AttentionSeq2seq
+from ch08.bi_attention_seq2seq import BiAttentionSeq2seq
+from common import plots
+from common.cli import run
+from common.files import read_npz
+from common.np import Array
+from dataset import sequence
+
+MODELS = {"attention": AttentionSeq2seq, "bi": BiAttentionSeq2seq}
+SHIPPED = Path(__file__).parent / "weights"
+COUNT = 5
+SEED = 1984
+
+
+def main(
+    count: int = COUNT,
+    question: str | None = None,
+    score: bool = False,
+    model: str = "attention",
+    weights: str | None = None,
+    data: str = "date.txt",
+    split: str = "random",
+    reverse: bool = True,
+    pass_cell: bool = False,
+    padding: bool = False,
+) -> None:
+    """Draw the attention of a trained model, black where it is 0, white where it is 1 (book 8.3.3).
+
+    count      test questions to draw, with their answers; chosen at random, but always the same
+    question   draw this one instead, with the answer that the model gives
+    score      also look at all test dates: how often does it attend most to the right character?
+    model      attention or bi, as in training
+    weights    the file of weights, ours (.npz) or the book's (.pkl); if not given, that of the
+               class in the current folder, else the one that comes with the library
+    data       the file that it was trained on, see `ch08.train`
+    split      as in training
+    reverse    as in training
+    pass_cell  as in training
+    padding    as in training
+    """
+    if count < 0:
+        raise ValueError(f"visualize_attention: count must not be negative, not {count}")
+    net = load(model, weights, data, pass_cell=pass_cell, padding=padding)
+    if question is not None:
+        draw_question(net, question, data, split, reverse=reverse)
+    else:
+        draw_test_questions(net, data, split, reverse=reverse, count=count)
+    if score:
+        _, (x, t) = load_data(data, split, reverse)
+        _, id_to_char = sequence.get_vocab()
+        for line in table(attention_hits(net, x, t, id_to_char, reverse=reverse)):
+            print(line)
+
+
+def load(model: str, weights: str | None, data: str, *, pass_cell: bool, padding: bool) -> Any:
+    """The model with its weights; arguments as for `main`, sizes and cell from a .npz file.
+
+    Raises ValueError for another model, for weights of another model or vocabulary, and
+    FileNotFoundError, which says how to train one, where there are no weights.
+    """
+    if model not in MODELS:
+        raise ValueError(f"visualize_attention: model is one of {', '.join(MODELS)}, not {model!r}")
+    name = MODELS[model].__name__
+    places = [Path(f"{name}.npz"), Path(f"{name}.pkl"), SHIPPED / f"{name}.npz"]
+    file = Path(weights) if weights else next((p for p in places if p.exists()), None)
+    if file is None:
+        raise FileNotFoundError(
+            f"visualize_attention: there is no {name}.npz here; "
+            f"python -m ch08.train --model {model} trains one"
+        )
+    sizes = {"wordvec_size": 16, "hidden_size": 256} | sizes_in(file)
+    net = new_model(MODELS, model, data, padding=padding, pass_cell=pass_cell, **sizes)
+    net.load_params(file, vocab=sequence.get_vocab(data)[0])
+    return net
+
+
+def sizes_in(weights: Path) -> dict[str, Any]:
+    """Sizes and cell of a model as keywords, read from its weight file (.npz); {} from others."""
+    try:
+        header, arrays = read_npz(weights, "weight file")
+    except (OSError, ValueError):  # the book's .pkl, or a file that `load_params` will refuse
+        return {}
+    if header.get("class") not in [c.__name__ for c in MODELS.values()] or len(arrays) < 2:
+        return {}
+    embedding, *_, affine_W, _ = arrays.values()  # (V, D) and (2H, V)
+    cells = [c for c, layer in CELLS.items() if any(layer.__name__ in name for name in arrays)]
+    return {
+        "wordvec_size": embedding.shape[1],
+        "hidden_size": len(affine_W) // 2,
+        "cell": cells[0] if cells else "lstm",
+    }
+
+
+def draw_test_questions(
+    model: Any,
+    data: str,
+    split: str,
+    *,
+    reverse: bool,
+    count: int = COUNT,
+    beside: Path = Path("attention"),
+) -> None:
+    """Draw test questions with their answers, chosen as in the book, into <beside>_1.png, ..."""
+    _, (x, t) = load_data(data, split, reverse)
+    _, id_to_char = sequence.get_vocab()
+    chosen = numpy.random.RandomState(SEED).randint(0, len(x), count)  # the old generator, as there
+    for k, n in enumerate(chosen, start=1):
+        file = beside.with_name(f"{beside.stem}_{k}.png")
+        draw(model, x[n], t[n], id_to_char, reverse=reverse, file=file)
+
+
+def draw_question(
+    model: Any,
+    question: str,
+    data: str,
+    split: str,
+    *,
+    reverse: bool,
+    file: Path = Path("attention.png"),
+) -> None:
+    """Draw a question with the answer that the model gives, and print both.
+
+    Raises ValueError for a question that `sequence.encode` refuses.
+    """
+    (x, t), _ = load_data(data, split, reverse)
+    char_to_id, id_to_char = sequence.get_vocab()
+    asked = sequence.encode([question], char_to_id, x.shape[1], reverse=reverse)
+    start_id = int(t[0, 0])
+    guess = model.generate(asked, start_id, t.shape[1] - 1)
+    print("Q", question)
+    print("A", sequence.decode(guess, id_to_char))
+    draw(model, asked[0], numpy.array([start_id, *guess]), id_to_char, reverse=reverse, file=file)
+
+
+def draw(
+    model: Any,
+    question: Array,
+    answer: Array,
+    id_to_char: Mapping[int, str],
+    *,
+    reverse: bool,
+    file: Path,
+) -> None:
+    """The attention map of a question (T,) and an answer (L,), which the decoder reads.
+
+    A row is a character of the answer, the first on top; a column one of the question, the first
+    on the left. Black is a weight of 0, white one of 1.
+    reverse  whether the ids of the question stand in reverse order
+    """
+    import matplotlib.pyplot as plt
+
+    (weights,) = attention_maps(model, question[None], answer[None], reverse=reverse)
+    asked, answered = (
+        "".join(id_to_char[i] for i in ids.tolist())
+        for ids in (question[::-1] if reverse else question, answer[1:])
+    )
+    plt.figure(figsize=(2 + len(asked) / 4, 1 + len(answered) / 4))
+    plt.imshow(weights, cmap="gray", vmin=0, vmax=1, aspect="auto")
+    plt.xticks(range(len(asked)), list(asked))
+    plt.yticks(range(len(answered)), list(answered))
+    plt.title(f"{asked.strip()}  →  {answered.strip()}")
+    plots.show(file)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,299 @@
+"""Rows of a batch on several threads: every row once, errors, settings of BLAS, equal results."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy
+import pytest
+import threadpoolctl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common import parallel
+from common.gradient_check import check_gradients
+from common.np import to_cpu, use
+from common.parallel import in_parallel, split
+from common.time_layers import TimeBiLSTM, TimeGRU, TimeLSTM, TimeRNN
+from tests import cupy_stand_in
+from tests import test_layer_contract as contract
+
+THREADS = 3
+
+pytestmark = pytest.mark.skipif(os.environ.get("DLFS2_GPU") == "1", reason="a GPU has no parts")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def sleepy_threads():
+    """As if the package `common` had been there before NumPy, which pytest loads first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENBLAS_THREAD_TIMEOUT", "12")
+        yield
+
+
+def blas_threads():
+    return [blas.num_threads for blas in parallel._openblas().lib_controllers]
+
+
+@pytest.fixture
+def three_threads(monkeypatch):
+    """The smallest batch is divided, and BLAS may use three threads."""
+    if not blas_threads():
+        pytest.skip("NumPy was not built with OpenBLAS")
+    monkeypatch.setattr(parallel, "FEWEST_ROWS", 1)
+    monkeypatch.setattr(parallel, "FEWEST_NUMBERS", 1)
+    with threadpoolctl.threadpool_limits(THREADS, user_api="blas"):
+        assert blas_threads() == [THREADS] * len(blas_threads())
+        yield
+        assert blas_threads() == [THREADS] * len(blas_threads())
+
+
+# --- Who does what -------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 400), st.integers(1, 2000), st.integers(1, 8))
+def test_slices_are_all_rows_in_order(rows, width, threads):
+    with threadpoolctl.threadpool_limits(threads, user_api="blas"):
+        parts = split(rows, width)
+        most = max(1, min([threads, *blas_threads()]))
+    assert [k for part in parts for k in range(rows)[part]] == list(range(rows))
+    assert 1 <= len(parts) <= most
+    sizes = [part.stop - part.start for part in parts]
+    assert max(sizes) - min(sizes) <= 1
+    if len(parts) > 1:
+        assert min(sizes) >= parallel.FEWEST_ROWS
+        assert rows * width >= len(parts) * parallel.FEWEST_NUMBERS
+
+
+def test_small_batches_are_not_divided():
+    rows, numbers = parallel.FEWEST_ROWS, parallel.FEWEST_NUMBERS
+    with threadpoolctl.threadpool_limits(THREADS, user_api="blas"):
+        assert split(2 * rows - 1, numbers) == [slice(0, 2 * rows - 1)]
+        assert split(2 * rows, numbers // rows - 1) == [slice(0, 2 * rows)]
+        if blas_threads():
+            assert len(split(2 * rows, numbers // rows)) == 2
+            assert len(split(100 * rows, numbers)) == THREADS
+    with threadpoolctl.threadpool_limits(1, user_api="blas"):
+        assert split(100 * rows, numbers) == [slice(0, 100 * rows)]
+
+
+def test_where_threads_of_blas_keep_cores_busy_all_rows_are_one_slice(three_threads, monkeypatch):
+    assert len(split(10_000, 10_000)) == THREADS
+    monkeypatch.delenv("OPENBLAS_THREAD_TIMEOUT")
+    assert split(10_000, 10_000) == [slice(0, 10_000)]
+
+
+@pytest.mark.parametrize(("first", "told"), [("common", "12"), ("numpy", None)])
+def test_idle_threads_are_told_to_sleep_where_numpy_is_not_loaded_yet(first, told):
+    env = {k: v for k, v in os.environ.items() if k != "OPENBLAS_THREAD_TIMEOUT"}
+    code = f"import {first}, common, os; print(os.environ.get('OPENBLAS_THREAD_TIMEOUT'))"
+    run = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert run.stdout.strip() == str(told)
+
+
+def test_on_a_gpu_all_rows_are_one_slice(three_threads):
+    with cupy_stand_in.install():
+        use("cupy")
+        try:
+            assert split(10_000, 10_000) == [slice(0, 10_000)]
+        finally:
+            use("numpy")
+    assert len(split(10_000, 10_000)) == THREADS
+
+
+def test_without_a_blas_that_can_be_told_all_rows_are_one_slice(monkeypatch):
+    nothing = threadpoolctl.ThreadpoolController().select(internal_api="none of this name")
+    monkeypatch.setattr(parallel, "_openblas", lambda: nothing)
+    assert split(10_000, 10_000) == [slice(0, 10_000)]
+
+
+# --- Side by side --------------------------------------------------------------------------------
+
+
+def test_parts_run_side_by_side_each_with_blas_on_one_core(three_threads):
+    assert_side_by_side()
+
+
+def assert_side_by_side():
+    meeting, seen = threading.Barrier(THREADS), []
+
+    def work(part):
+        meeting.wait(timeout=30)  # breaks unless all are at work at once
+        seen.append((part, threading.get_ident(), blas_threads()))
+
+    in_parallel(work, ["a", "b", "c"])
+    parts, threads, blas = zip(*seen, strict=True)
+    assert sorted(parts) == ["a", "b", "c"]
+    assert len(set(threads)) == THREADS
+    assert threads[parts.index("a")] == threading.get_ident()
+    assert blas == ([1] * len(blas_threads()),) * THREADS
+
+
+def test_a_single_part_runs_here_with_blas_as_it_is(three_threads):
+    seen = []
+    in_parallel(lambda part: seen.append((part, threading.get_ident(), blas_threads())), ["all"])
+    assert seen == [("all", threading.get_ident(), [THREADS] * len(blas_threads()))]
+
+
+@pytest.mark.parametrize("bad", ["a", "b", "c", "ab", "bc", "abc"])
+def test_an_error_is_raised_after_all_parts_have_ended(three_threads, bad):
+    ended = []
+
+    def work(part):
+        try:
+            if part in bad:
+                raise ZeroDivisionError(part)
+            time.sleep(0.02)
+        finally:
+            ended.append(part)
+
+    with pytest.raises(ZeroDivisionError):
+        in_parallel(work, "abc")
+    assert sorted(ended) == ["a", "b", "c"]
+    assert blas_threads() == [THREADS] * len(blas_threads())
+    assert_side_by_side()  # as if nothing had been
+
+
+def test_parts_may_have_parts_of_their_own(three_threads):
+    done = []
+    in_parallel(lambda part: in_parallel(lambda k: done.append(part + k), "xyz"), "abc")
+    assert sorted(done) == [a + b for a in "abc" for b in "xyz"]
+
+
+def test_what_numpy_says_about_errors_is_settled_by_the_caller(three_threads):
+    large = numpy.full((6, 2), 1e308)
+    with numpy.errstate(over="ignore"):
+        in_parallel(lambda rows: large[rows] * 10, split(6, 2))
+
+
+# --- Layers --------------------------------------------------------------------------------------
+
+BOTH_DROPOUTS = {"dropconnect_ratio": 0.3, "recurrent_dropout_ratio": 0.2, "rng": 0}
+LAYERS = {
+    "TimeRNN": (TimeRNN, {}),
+    "TimeLSTM": (TimeLSTM, {}),
+    "TimeLSTM, dropouts": (TimeLSTM, BOTH_DROPOUTS),
+    "TimeGRU": (TimeGRU, {}),
+    "TimeBiLSTM": (TimeBiLSTM, {}),
+}
+all_layers = pytest.mark.parametrize("name", LAYERS)
+
+
+def results(name, N, T=3, D=4, H=5, dtype="float64", padding=True):
+    """Outputs, state and gradients of two calls of a stateful layer."""
+    cls, options = LAYERS[name]
+    rng = numpy.random.default_rng(0)
+
+    def r(*shape):
+        return (rng.standard_normal(shape) / shape[-1] ** 0.5).astype(dtype)
+
+    blocks = 4 if cls is TimeBiLSTM else cls.blocks
+    weights = [r(D, blocks * H), r(H, blocks * H), r(blocks * H)]
+    layer = cls(*weights, *(weights if cls is TimeBiLSTM else []), stateful=True, **options)
+    mask = rng.random((N, T)) < 0.7 if padding else None
+    found = []
+    for _ in range(2):
+        hs = layer.forward(r(N, T, D), mask)
+        dc = {} if len(layer.state) == 1 else {"dc": r(*layer.h.shape)}
+        dxs = layer.backward(r(*hs.shape), **dc)
+        dstate = [layer.dh, layer.dc] if dc else [layer.dh]
+        found += [a.copy() for a in (hs, *layer.state, dxs, *dstate, *layer.grads)]
+    return found
+
+
+def assert_same(found, expected, tolerance):
+    for a, b in zip(found, expected, strict=True):
+        assert a.dtype == b.dtype
+        numpy.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+def undivided(*args, **kwargs):
+    with threadpoolctl.threadpool_limits(1, user_api="blas"):
+        return results(*args, **kwargs)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-12)])
+@pytest.mark.parametrize("padding", [False, True], ids=["", "padding"])
+@all_layers
+def test_a_divided_batch_gives_the_same(three_threads, name, padding, dtype, tolerance):
+    for N in 1, 2, 7:
+        how = {"dtype": dtype, "padding": padding}
+        assert_same(results(name, N, **how), undivided(name, N, **how), tolerance)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-12)])
+@all_layers
+def test_a_large_batch_gives_the_same(name, dtype, tolerance):
+    sizes = {"N": 128, "T": 2, "D": 8, "H": 64, "dtype": dtype}
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        found = results(name, **sizes)
+    scale = [max(1, abs(a).max()) for a in found]  # gradients are sums over 128 samples
+    expected = undivided(name, **sizes)
+    for (a, b), s in zip(zip(found, expected, strict=True), scale, strict=True):
+        assert_same([a / s], [b / s], tolerance)
+
+
+RECURRENT = [name for name in contract.LAYERS if name.startswith(("TimeRNN", "TimeLSTM"))]
+RECURRENT += [name for name in contract.LAYERS if name.startswith(("TimeGRU", "TimeBiLSTM"))]
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_gradients_of_a_divided_batch_agree_with_differences(three_threads, r, name):
+    layer, *inputs = contract.LAYERS[name](r)
+    assert check_gradients(layer, *inputs, before=lambda: contract.start(layer))
+
+
+@all_layers
+def test_batches_of_other_sizes_may_follow_each_other(three_threads, r, name):
+    cls, _ = LAYERS[name]
+    layer = contract.bi_lstm(r) if cls is TimeBiLSTM else contract.recurrent(r, cls)
+    for N in 7, 2, 1, 5, 7:
+        xs = r(N, 3, 3)
+        hs = layer.forward(xs)
+        dhs = r(*hs.shape)
+        found = [hs, *(a.copy() for a in (layer.backward(dhs), *layer.grads))]
+        with threadpoolctl.threadpool_limits(1, user_api="blas"):
+            expected = layer.forward(xs), layer.backward(dhs), *layer.grads
+        assert_same(found, [to_cpu(a) for a in expected], 1e-12)
+
+
+def test_a_layer_is_left_as_it_was_by_what_it_refuses(three_threads, r):
+    layer, xs = contract.recurrent(r, TimeLSTM, stateful=True), r(6, 2, 3)
+    layer.forward(xs)
+    before = [a.copy() for a in layer.state]
+    with pytest.raises(ValueError, match="this batch needs"):
+        layer.forward(xs[:3])
+    assert_same(layer.state, before, 0)
+    assert blas_threads() == [THREADS] * len(blas_threads())
+
+
+# --- Threads and processes of the caller ---------------------------------------------------------
+
+
+def test_threads_of_the_caller_do_not_disturb_each_other(three_threads):
+    names = [*LAYERS] * 4
+    expected = [undivided(name, 7) for name in names]
+    with ThreadPoolExecutor(4) as pool:
+        for found, b in zip(pool.map(lambda name: results(name, 7), names), expected, strict=True):
+            assert_same(found, b, 1e-12)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_goes_on(three_threads):
+    expected = results("TimeLSTM", 7)  # the threads of this process have begun, the child has none
+    child = os.fork()
+    if not child:
+        signal.alarm(20)  # ends it if it waits for ever
+        status = 1
+        try:
+            assert_same(results("TimeLSTM", 7), expected, 1e-12)
+            assert_side_by_side()
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
