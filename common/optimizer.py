@@ -12,13 +12,12 @@ Source: book 1.3.6.
 """
 
 import math
-from functools import partial
 from itertools import repeat
 from typing import Any
 
 from common.gradients import RowSparse
 from common.np import Array, np
-from common.parallel import in_parallel, split
+from common.parallel import BLOCK, blocks, in_parallel, split
 
 
 class Optimizer:
@@ -53,12 +52,21 @@ class Optimizer:
         for k, (p, g, state) in enumerate(zip(params, grads, states)):  # noqa: B905 - repeat(())
             if isinstance(g, RowSparse):
                 self.update_rows(p, g, self._missed(k, p, g) if state else None, *state)
+            elif p.size <= BLOCK:
+                self.step(p, g, *state)
             else:
-                rows = split(len(p), p.size // len(p))
-                in_parallel(partial(self._step_rows, (p, g, *state)), rows)
+                self._update_large(p, g, *state)
 
-    def _step_rows(self, arrays: tuple[Array, ...], rows: slice) -> None:
-        self.step(*(a[rows] for a in arrays))
+    def _update_large(self, *arrays: Array) -> None:
+        """Apply the rule block by block, so that what it computes in between stays in a cache."""
+        p = arrays[0]
+        width = p.size // len(p)
+
+        def work(part: slice) -> None:
+            for rows in blocks(part, width):
+                self.step(*(a[rows] for a in arrays))
+
+        in_parallel(work, split(len(p), width, fewest=1 << 17))
 
     def update_rows(self, p: Array, g: RowSparse, missed: Array, *state: Array) -> None:
         """Move the rows that are in g, of which each missed (K, 1) updates since the last time."""

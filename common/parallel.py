@@ -6,7 +6,7 @@ rows on each core is faster.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import cache
@@ -17,23 +17,32 @@ from typing import Any, TypeVar
 from common.np import np
 
 FEWEST_ROWS = 32  # of a thread; with fewer, products take longer for each row
+BLOCK = 1 << 16  # numbers of one array
 FEWEST_NUMBERS = 1 << 13  # that a thread works on at a time; with fewer, starting it costs more
 
 Part = TypeVar("Part")
 
 
-def split(rows: int, width: int) -> list[slice]:
+def split(rows: int, width: int, fewest: int = FEWEST_NUMBERS) -> list[slice]:
     """Slices that together are all rows: one, or as many as should be worked on side by side.
 
-    rows, width  what is gone through again and again is (rows, width)
+    rows, width  what is worked on is (rows, width)
+    fewest       numbers for which a thread pays: by default, where they are gone through many times
 
     On a GPU there is one slice, as there is where threads of BLAS would be in the way: it must be
     OpenBLAS, loaded after the package `common`, which tells its threads to sleep when idle.
     """
-    parts = min(rows // FEWEST_ROWS, rows * width // FEWEST_NUMBERS)
+    parts = min(rows // FEWEST_ROWS, rows * width // fewest)
     parts = min(parts, _threads()) if parts > 1 else 1
     ends = [rows * k // parts for k in range(parts + 1)]
     return [slice(*part) for part in pairwise(ends)]
+
+
+def blocks(rows: slice, width: int) -> Iterator[slice]:
+    """Slices of these rows for which a few arrays (rows, width) fit a cache; on a GPU, the whole."""
+    size = max(1, BLOCK // width) if np.__name__ == "numpy" else rows.stop
+    for start in range(rows.start, rows.stop, size):
+        yield slice(start, min(start + size, rows.stop))
 
 
 def in_parallel(work: Callable[[Part], Any], parts: Sequence[Part]) -> None:

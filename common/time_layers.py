@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 
-BLOCK = 1 << 15  # numbers of each array that backward goes through at a time; they fit a cache
+BLOCK = 1 << 16  # numbers of each array that backward goes through at a time; they fit a cache
 
 
 class _Recurrent(Layer):
@@ -269,7 +269,7 @@ class _TimeRecurrent(_Recurrent):
             for last, sequence in zip(end, states, strict=True):
                 last[rows] = sequence[T]
 
-        self._T = T
+        self._T, self._started = T, start[0] is not None
         self._divide(N)
         self._prepare(N, T)
         in_parallel(work, self._parts)
@@ -416,7 +416,7 @@ class TimeRNN(_TimeRecurrent):
         for t in reversed(range(len(da))):
             dh += dhs[t]  # h went up and to the right
             da[t] *= dh
-            through(dh, da[None, t], Wh[None], None if padding is None else padding[t])
+            go_back(dh, Wh.dot(da[t].T).T, None if padding is None else padding[t])
         return da[None]
 
 
@@ -499,7 +499,8 @@ class TimeLSTM(_TimeRecurrent):
         closed = np.asarray([1, 0, 0, 0], gates.dtype)[:, None, None]  # keeps the cell, hides it
         for t in range(T):
             a, c = gates[:, t], cs[t + 1]
-            a += np.matmul(hs[t] if h_mask is None else hs[t] * h_mask, self._Wh)
+            if t or self._started:  # else h is zero
+                a += np.matmul(hs[t] if h_mask is None else hs[t] * h_mask, self._Wh)
             a *= scale
             np.tanh(a, out=a)
             a *= scale
@@ -543,8 +544,10 @@ class TimeLSTM(_TimeRecurrent):
                 da[:3, t] *= dc
                 da[3, t] *= dh
                 dc *= f[t - first]
-                pads = None if padding is None else padding[t]
-                through(dh, da[:, t], self._Wh, pads, h_mask)
+                before = times_transposed(da[:, t], self._Wh)
+                if h_mask is not None:
+                    before = before * h_mask
+                go_back(dh, before, None if padding is None else padding[t])
         return da
 
     def _fill_dWh(self, part: _Part, da: Array, dWh: Array) -> None:
@@ -625,14 +628,11 @@ def times_transposed(da: Array, Wh: Array) -> Array:
     return np.matmul(Wh, da.swapaxes(1, 2)).sum(axis=0).T
 
 
-def through(dh: Array, da: Array, Wh: Array, padding: Array, h_mask: Array = None) -> None:
-    """Turn dh (n, H) after a step into that before it, in place: the sum over k of da @ Wh.T.
+def go_back(dh: Array, before: Array, padding: Array) -> None:
+    """Turn dh (n, H), after a step, into that before it, in place.
 
-    Where padding (n, 1) is True, the step handed h on, and dh stays.
+    Where padding (n, 1) is True, the step handed h on, and dh stays; padding None is none.
     """
-    before = times_transposed(da, Wh)
-    if h_mask is not None:
-        before = before * h_mask
     if padding is None:
         dh[...] = before
     else:

@@ -87,7 +87,7 @@ def test_where_threads_of_blas_keep_cores_busy_all_rows_are_one_slice(three_thre
     assert split(10_000, 10_000) == [slice(0, 10_000)]
 
 
-@pytest.mark.parametrize(("first", "told"), [("common", "12"), ("numpy", None)])
+@pytest.mark.parametrize(("first", "told"), [("common", "20"), ("numpy", None)])
 def test_idle_threads_are_told_to_sleep_where_numpy_is_not_loaded_yet(first, told):
     env = {k: v for k, v in os.environ.items() if k != "OPENBLAS_THREAD_TIMEOUT"}
     code = f"import {first}, common, os; print(os.environ.get('OPENBLAS_THREAD_TIMEOUT'))"
