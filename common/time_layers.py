@@ -340,11 +340,12 @@ class _TimeRecurrent(_Recurrent):
         """
         Wx, Wh, b = self.params
         n, T, D = xs.shape
-        x = part.room("x", (T * n, D + 1), Wh.dtype)
-        x[:, :D].reshape(T, n, D)[...] = xs.swapaxes(0, 1)
-        x[:, D] = 1
+        x = part.room("x", (T, n, D + 1), Wh.dtype)
+        x[:, :, :D] = xs.swapaxes(0, 1)
+        x[:, :, D] = 1
         a = part.room("a", (self.blocks, T * n, len(Wh)), Wh.dtype)
-        np.matmul(x, by_block(np.concatenate([Wx, b[None]]), self.blocks), out=a)
+        W = by_block(np.concatenate([Wx, b[None]]), self.blocks)
+        np.matmul(x.reshape(T * n, D + 1), W, out=a)
         return a.reshape(self.blocks, T, n, len(Wh))
 
     def _inputs_backward(self, part: _Part, da: Array) -> Array:
@@ -353,7 +354,8 @@ class _TimeRecurrent(_Recurrent):
         dWx, dWh, db = part.grads
         k, T, n, H = da.shape
         da = da.reshape(k, T * n, H)
-        np.matmul(part.rooms["x"][:, :-1].T, da, out=by_block(dWx, k))
+        x = part.rooms["x"].reshape(T * n, -1)[:, :-1]
+        np.matmul(x.T, da, out=by_block(dWx, k))
         da.sum(axis=1, out=db.reshape(k, H))
         self._fill_dWh(part, da, by_block(dWh, k))
         return sum_of_products(da, by_block(Wx, k)).reshape(T, n, len(Wx))

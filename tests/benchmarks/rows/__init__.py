@@ -20,6 +20,8 @@ ROWS = {
     "Seq2seq": ch07.Translation(),
     "PeekySeq2seq": ch07.Translation("peeky"),
     "AttentionSeq2seq": ch07.Translation("attention", V=59, H=256, T=29, L=11),
+    "Seq2seq-answers": ch07.Answering(),
+    "AttentionSeq2seq-answers": ch07.Answering("attention", V=59, H=256, T=29, L=11),
     **{
         f"Time{cell}-{T}": ch05.Recurrent(cell, T)
         for cell in ("RNN", "LSTM", "GRU")

@@ -41,6 +41,12 @@ class Translation:
 
     def theirs(self) -> Step:
         import torch
+
+        net = self.their_model()
+        return torch_step(net, torch.optim.Adam(net.parameters()), self.batches(), 5.0)
+
+    def their_model(self) -> Any:
+        import torch
         from torch import nn
 
         class Net(nn.Module):
@@ -54,24 +60,30 @@ class Translation:
                 self.affine = nn.Linear(2 * H if wide else H, V)
 
             def forward(self, xs, ts):
-                xs, ts = xs.t(), ts.t()
-                hs_enc, (h, c) = self.encoder(self.embed(xs))
-                inputs = self.answer_embed(ts[:-1])
-                peek = h.expand(len(inputs), -1, -1)
+                scores, _ = self.decode(ts[:, :-1].t(), *self.encode(xs))
+                return nn.functional.cross_entropy(scores.flatten(0, 1), ts[:, 1:].t().flatten())
+
+            def encode(self, xs):
+                """(N, T) -> the states (T, N, H), and h with an empty cell, (1, N, H) each."""
+                hs, (h, c) = self.encoder(self.embed(xs.t()))
+                return hs, (h, torch.zeros_like(c))
+
+            def decode(self, ts, hs_enc, state):
+                """(S, N) -> scores (S, N, V) and the next state."""
+                inputs = self.answer_embed(ts)
+                peek = hs_enc[-1:].expand(len(inputs), -1, -1)
                 if self.kind == "peeky":
                     inputs = torch.cat([peek, inputs], 2)
-                hs, _ = self.decoder(inputs, (h, torch.zeros_like(c)))
+                hs, state = self.decoder(inputs, state)
                 if self.kind == "peeky":
                     hs = torch.cat([peek, hs], 2)
                 elif self.kind == "attention":
                     enc, dec = hs_enc.transpose(0, 1), hs.transpose(0, 1)
                     context = torch.bmm((dec @ enc.transpose(1, 2)).softmax(2), enc)
                     hs = torch.cat([context.transpose(0, 1), hs], 2)
-                scores = self.affine(hs)
-                return nn.functional.cross_entropy(scores.flatten(0, 1), ts[1:].flatten())
+                return self.affine(hs), state
 
-        net = Net(self)
-        return torch_step(net, torch.optim.Adam(net.parameters()), self.batches(), 5.0)
+        return Net(self)
 
     def batches(self):
         """Twenty pairs of ids, (N, T) and (N, L)."""
@@ -79,3 +91,37 @@ class Translation:
         return [
             [rng.integers(self.V, size=(self.N, n)) for n in (self.T, self.L)] for _ in range(20)
         ]
+
+
+@dataclass
+class Answering(Translation):
+    """Greedy answers to `questions` questions, in batches of 250."""
+
+    questions: int = 1000
+
+    def ours(self) -> Step:
+        model, xs = self.our_model(), self.asked()
+
+        def step() -> None:
+            model.generate_batch(xs, 0, self.L - 1)
+
+        return step
+
+    def theirs(self) -> Step:
+        import torch
+
+        net, xs = self.their_model(), torch.as_tensor(self.asked())
+
+        def step() -> None:
+            with torch.no_grad():
+                for part in xs.split(250):
+                    hs_enc, state = net.encode(part)
+                    ids = torch.zeros(1, len(part), dtype=torch.long)
+                    for _ in range(self.L - 1):
+                        scores, state = net.decode(ids, hs_enc, state)
+                        ids = scores.argmax(2)
+
+        return step
+
+    def asked(self):
+        return numpy.random.default_rng(0).integers(self.V, size=(self.questions, self.T))
