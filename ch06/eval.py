@@ -81,7 +81,7 @@ def main(
     sizes |= {name: n for name, n in given.items() if n is not None}
     text, word_to_id, _ = texts.load_data(corpus, "test")
     net = model_class(len(word_to_id), **sizes)
-    net.load_params(weights)
+    net.load_params(weights, vocab=word_to_id)
     if sentence is not None:
         ids = words_to_ids(["<eos>", *sentence.split(), "<eos>"], word_to_id)
         result = eval_perplexity(net, ids, 1, len(ids) - 1, progress=False)

@@ -51,7 +51,8 @@ def train(
     Source: book 6.4, 6.5.4.
     """
     weights.parent.mkdir(parents=True, exist_ok=True)
-    text, valid, test = (texts.load_data(corpus, part)[0] for part in ("train", "valid", "test"))
+    valid, test = (texts.load_data(corpus, part)[0] for part in ("valid", "test"))
+    text, vocab, _ = texts.load_data(corpus, "train")
     text = text[:corpus_size]
     trainer = RnnlmTrainer(model, SGD(lr))
 
@@ -68,7 +69,7 @@ def train(
             "reports": len(trainer.ppl_list),  # until here
         }
         if improves(perplexity, [e["valid"] for e in earlier]):
-            model.save_params(weights)
+            model.save_params(weights, vocab=vocab)
         else:
             trainer.optimizer.lr *= decay
         if from_start:
@@ -90,7 +91,7 @@ def train(
 
     def keep() -> None:
         if not trainer.epoch_list:  # else the best weights are in the file
-            model.save_params(weights)
+            model.save_params(weights, vocab=vocab)
 
     with early_stop(trainer, keep, checkpoint):
         trainer.fit(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy
 
+from common.layers import checked_ids
 from common.np import Array, np, to_cpu
 
 
@@ -30,15 +31,17 @@ def greedy(
     """Always the id with the highest score -> (N, sample_size) ids on the host, without start_id.
 
     stop_id  once an answer has it, the rest of the answer is stop_id
-    Raises ValueError for a sample_size below 1.  Source: book 7.3.2.
+    Raises ValueError for a sample_size below 1, for a stop_id outside 0..V-1, and if scores are not
+    finite.  Source: book 7.3.2.
     """
     if sample_size < 1:
         raise ValueError(f"greedy: sample_size must be at least 1, not {sample_size}")
+    check_stop("greedy", decoder, stop_id)
     answers = numpy.empty((N, sample_size), int)
     ids = numpy.full(N, start_id)
     for k in range(sample_size):
         stopped = ids == stop_id if k else False
-        ids = to_cpu(np.argmax(decoder.scores(ids[:, None])[:, 0], axis=1))
+        ids = next_scores("greedy", decoder, ids).argmax(axis=1)
         answers[:, k] = ids = ids if stop_id is None else numpy.where(stopped, stop_id, ids)
     return answers
 
@@ -61,7 +64,8 @@ def beam_search(
     beam_width      B; 1 is `greedy`
     stop_id         ends an answer, and counts in its length; then ids are filled up with it
     length_penalty  0 ranks by probability, which favours short answers; 1 nearly by the mean
-    Raises ValueError for a sample_size or beam_width below 1, or a length_penalty that is negative.
+    Raises ValueError for a sample_size or beam_width below 1, a length_penalty that is negative, a
+    stop_id outside 0..V-1, and if scores are not finite.
     Source: Wu et al. 2016 (GNMT), https://arxiv.org/abs/1609.08144, section 7.
     """
     if sample_size < 1 or beam_width < 1:
@@ -71,6 +75,7 @@ def beam_search(
         )
     if not length_penalty >= 0:
         raise ValueError(f"beam_search: length_penalty must not be negative, not {length_penalty}")
+    check_stop("beam_search", decoder, stop_id)
     B, rows = beam_width, numpy.arange(N)[:, None]
     answers = numpy.empty((N, B, 0), int)
     ids = numpy.full((N, B), start_id)
@@ -78,7 +83,7 @@ def beam_search(
     log_p[:, 0] = 0  # all rows of a question begin alike, so one of them is enough
     length, running = numpy.zeros((N, B)), numpy.ones((N, B), bool)
     for _ in range(sample_size):
-        following = log_softmax(to_cpu(decoder.scores(ids.reshape(N * B, 1))[:, 0]))
+        following = log_softmax(next_scores("beam_search", decoder, ids.reshape(N * B)))
         V = following.shape[1]
         following = following.reshape(N, B, V)
         if stop_id is not None:  # an answer that is over can only stay as it is
@@ -103,6 +108,20 @@ def beam_search(
         ]
         for n in range(N)
     ]
+
+
+def next_scores(who: str, decoder: Any, ids: Array) -> Array:
+    """ids (N,) -> the scores (N, V) of what comes next, on the host."""
+    scores = to_cpu(decoder.scores(ids[:, None]))[:, 0]
+    if not numpy.isfinite(scores).all():
+        raise ValueError(f"{who}: the model's scores are not finite; check its weights")
+    return scores
+
+
+def check_stop(who: str, decoder: Any, stop_id: int | None) -> None:
+    """ValueError, in the name of `who`, for a stop_id that no answer can have."""
+    if stop_id is not None:
+        checked_ids(f"{who}: stop_id", stop_id, len(decoder.params[0]))
 
 
 def log_softmax(x: Array) -> Array:

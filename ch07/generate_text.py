@@ -97,7 +97,7 @@ def load(
     sizes = {"wordvec_size": size, "hidden_size": size} | evaluation.sizes_in(weights, model_class)
     _, word_to_id, id_to_word = texts.load_data(corpus, "train")
     net = writer(len(word_to_id), **sizes)
-    net.load_params(weights)
+    net.load_params(weights, vocab=word_to_id)
     return net, word_to_id, id_to_word
 
 

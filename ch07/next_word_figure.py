@@ -10,7 +10,7 @@ import numpy
 
 from ch03.train import SENTENCE
 from ch07.rnnlm_gen import RnnlmGen
-from common.cli import arguments
+from common.cli import run
 from common.functions import softmax
 from common.np import Array, to_cpu
 from common.optimizer import SGD
@@ -66,4 +66,4 @@ def main(max_epoch: int = 1, seed: int = 0) -> list[str]:
 
 
 if __name__ == "__main__":
-    main(**arguments(main))
+    run(main)

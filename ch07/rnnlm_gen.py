@@ -18,7 +18,7 @@ from common.rng import Seed, generator
 from common.time_layers import own
 
 
-class Generates(LanguageModel):
+class TextGenerator(LanguageModel):
     """What a language model needs to write: words drawn from its own predictions, one by one.
 
     A class of its own to inherit from, first, beside any model.  Source: book 7.1.
@@ -96,7 +96,7 @@ class Generates(LanguageModel):
             if not numpy.isfinite(scores).all():
                 raise ValueError("generate: the model's scores are not finite; check its weights")
             scores[:, skip] = -math.inf
-            ids = scores.argmax(axis=1) if rng is None else draw(scores, temperature, top_k, rng)
+            ids = scores.argmax(axis=1) if rng is None else sample(scores, temperature, top_k, rng)
             for n in numpy.flatnonzero(running):
                 texts[n].append(int(ids[n]))
             running &= ids != stop
@@ -138,25 +138,25 @@ class Generates(LanguageModel):
             layer.set_state(*arrays)
 
 
-class RnnlmGen(Generates, Rnnlm):
+class RnnlmGen(TextGenerator, Rnnlm):
     """`Rnnlm`, its weight files included, that can `generate`.  Source: book 7.1.2."""
 
     weights_of = "Rnnlm"
 
 
-class BetterRnnlmGen(Generates, BetterRnnlm):
+class BetterRnnlmGen(TextGenerator, BetterRnnlm):
     """`BetterRnnlm`, its weight files included, that can `generate`.  Source: book 7.1.3."""
 
     weights_of = "BetterRnnlm"
 
 
-class GruRnnlmGen(Generates, GruRnnlm):
+class GruRnnlmGen(TextGenerator, GruRnnlm):
     """`GruRnnlm`, its weight files included, that can `generate`."""
 
     weights_of = "GruRnnlm"
 
 
-def draw(
+def sample(
     scores: Array, temperature: float, top_k: int | None, rng: numpy.random.Generator
 ) -> Array:
     """One id (N,) per row of scores (N, V), drawn from softmax(scores / temperature); on the host.

@@ -5,12 +5,14 @@ Source: book 7.2, 7.3; Sutskever et al. 2014, https://arxiv.org/abs/1409.3215.
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy
 
 from ch07.decoding import Hypothesis, beam_search, greedy
 from common.base_model import BaseModel
+from common.layers import checked_ids
 from common.np import Array, np, to_cpu
 from common.rng import Seed, generator, randn
 from common.time_layers import (
@@ -35,7 +37,8 @@ class Encoder:
     bidirectional  an LSTM of size H/2 in each direction; the last state is that of both
     pad_id         the id of padding. What a question begins or ends with of it is not read
     rng            seed or Generator of the first weights; None follows NumPy's global seed
-    hs (N, T, H)   all hidden states of the last forward;  c (N, H) the last cell of an LSTM
+    hs (N, T, H)   all hidden states of the last forward;  c (N, H) the last cell of an LSTM;
+                   mask (N, T) on the host, False at padding, None without a pad_id
     Raises ValueError for another cell, for two directions of anything but an LSTM of even size, for
     ids that are not in 0..V-1, and for a question of nothing but padding.
     Source: book 7.3.1, 8.4.1.
@@ -104,8 +107,9 @@ class Decoder:
     forward(xs, h (N, H))  the LSTM starts from h, and from the cell c where it is given
     backward(dscore) -> dh (N, H), the gradient of h; `dc` is that of c
     generate(h, start_id, sample_size) -> sample_size ids, each the most probable after those before
-    Between calls of `scores` the LSTM goes on from where it is.
-    cell, rng  as for `Encoder`
+    start(h), then scores(ids) as often as wanted: the LSTM goes on from where it is
+    cell, rng      as for `Encoder`
+    bidirectional  whether the encoder is; it matters to decoders that get all of its states
     Raises ValueError if the states do not fit, or for ids that are not in 0..V-1.
     Source: book 7.3.2.
     """
@@ -158,9 +162,17 @@ class Decoder:
     def dc(self) -> Array:
         return self.lstm.dc
 
-    def generate(self, h: Array, start_id: int, sample_size: int) -> list[int]:
-        self.start(h)
-        (answer,) = greedy(self, 1, start_id, sample_size)
+    def generate(
+        self,
+        h: Array,
+        start_id: int,
+        sample_size: int,
+        *,
+        stop_id: int | None = None,
+        **beside: Any,
+    ) -> list[int]:
+        self.start(h, **beside)
+        (answer,) = greedy(self, 1, start_id, sample_size, stop_id)
         return [int(k) for k in answer]
 
 
@@ -174,13 +186,15 @@ class Seq2seq(BaseModel):
     pass_cell  whether the decoder starts from the encoder's cell as well, not from an empty one
     pad_id     the id of padding, which then counts for nothing: the encoder skips it around a
                question, and the loss behind an answer, of which the first pad_id is the end mark
-    Raises ValueError as `Encoder` and `Decoder` do, for a cell to pass that is no LSTM's, and for
-    an answer that goes on after a pad_id.
+    Raises ValueError as `Encoder` and `Decoder` do, for a cell to pass that is no LSTM's, for a
+    pad_id outside 0..V-1, and for an answer that goes on after a pad_id.
     Source: book 7.3.3.
     """
 
     encoder_class: ClassVar[Any] = Encoder
     decoder_class: ClassVar[Any] = Decoder
+    pass_cell: bool = False  # for models typed from the book, whose __init__ does not set them
+    pad_id: int | None = None
 
     def __init__(
         self,
@@ -196,12 +210,15 @@ class Seq2seq(BaseModel):
     ) -> None:
         if pass_cell and cell != "lstm":
             raise ValueError(f"{type(self).__name__}: pass_cell needs cell='lstm', not {cell!r}")
+        if pad_id is not None:
+            checked_ids(f"{type(self).__name__}: pad_id", pad_id, vocab_size)
         sizes, rng = (vocab_size, wordvec_size, hidden_size), generator(rng)
-        how: dict[str, Any] = {"cell": cell, "bidirectional": bidirectional, "rng": rng}
-        self.encoder = self.encoder_class(*sizes, pad_id=pad_id, **how)
-        self.decoder = self.decoder_class(*sizes, **how)
+        how: dict[str, Any] = {"cell": cell, "bidirectional": bidirectional}
+        self.encoder = self.encoder_class(*sizes, **how, pad_id=pad_id, rng=rng)
+        self.decoder = self.decoder_class(*sizes, **how, rng=rng)
         self.softmax = TimeSoftmaxWithLoss()
         self.pass_cell, self.pad_id = pass_cell, pad_id
+        self.options = how | {"pass_cell": pass_cell, "pad_id": pad_id}
         self.layers = self.encoder.layers + self.decoder.layers
         self.params = self.encoder.params + self.decoder.params
         self.grads = self.encoder.grads + self.decoder.grads
@@ -214,10 +231,10 @@ class Seq2seq(BaseModel):
 
     def backward(self, dout: float = 1) -> None:
         dencoded = self.decoder.backward(self.softmax.backward(dout))
-        self.encoder.backward(dencoded, dc=self.decoder.dc if self.pass_cell else None)
+        self.encoder.backward(dencoded, **({"dc": self.decoder.dc} if self.pass_cell else {}))
 
     def _beside(self) -> dict[str, Array]:
-        """What else the decoder starts with."""
+        """What the decoder starts with beside what the encoder returned."""
         return {"c": self.encoder.c} if self.pass_cell else {}
 
     def generate(
@@ -227,15 +244,21 @@ class Seq2seq(BaseModel):
 
         Each id is the most probable one after those before it.
         stop_id  once it comes, the rest is filled with it; a model with a pad_id always stops there
-        Raises ValueError for more than one question.  Source: book 7.3.2.
+        Raises ValueError for more than one question, for a sample_size below 1 or a stop_id outside
+        0..V-1, and if the scores are not finite.  Source: book 7.3.2.
         """
         if len(xs) != 1:
             raise ValueError(
                 f"{type(self).__name__}.generate: one question at a time, (1, T), not {xs.shape}; "
                 "generate_batch answers many"
             )
-        answers = self.generate_batch(xs, start_id, sample_size, stop_id=stop_id)
-        return [int(k) for k in answers[0]]
+        stop_id = self.pad_id if stop_id is None else stop_id
+        how = {} if stop_id is None else {"stop_id": stop_id}
+        encoded = self.encoder.forward(xs)
+        answer: list[int] = self.decoder.generate(
+            encoded, start_id, sample_size, **self._beside(), **how
+        )
+        return answer
 
     def generate_batch(
         self,
@@ -248,22 +271,16 @@ class Seq2seq(BaseModel):
     ) -> Array:
         """What `generate` gives for each question (N, T) alone, as (N, sample_size) on the host.
 
+        Products of many rows are rounded differently from those of one: where two ids are equally
+        probable but for the last digit, the answers may differ.
         batch_size  questions answered side by side
-        Raises ValueError for a sample_size or batch_size below 1.
+        Raises ValueError for a batch_size below 1, and what `generate` raises.
         """
-        if sample_size < 1 or batch_size < 1:
-            raise ValueError(
-                f"{type(self).__name__}: sample_size and batch_size must be at least 1, not "
-                f"{sample_size} and {batch_size}"
-            )
         stop_id = self.pad_id if stop_id is None else stop_id
-        answers = numpy.empty((len(xs), sample_size), int)
-        for k in range(0, len(xs), batch_size):
-            part = xs[k : k + batch_size]
-            self.decoder.start(self.encoder.forward(part), **self._beside())
-            answers[k : k + batch_size] = greedy(
-                self.decoder, len(part), start_id, sample_size, stop_id
-            )
+        answers = numpy.empty((len(xs), max(sample_size, 0)), int)
+        for rows in batches(len(xs), batch_size):
+            self.decoder.start(self.encoder.forward(xs[rows]), **self._beside())
+            answers[rows] = greedy(self.decoder, len(xs[rows]), start_id, sample_size, stop_id)
         return answers
 
     def beam_search(
@@ -275,21 +292,36 @@ class Seq2seq(BaseModel):
         *,
         stop_id: int | None = None,
         length_penalty: float = 0.0,
+        batch_size: int = 50,
     ) -> list[list[Hypothesis]]:
         """The beam_width most probable answers found for each question (N, T), the best first.
 
-        Arguments and errors as for `decoding.beam_search`.
+        batch_size  questions answered side by side
+        Other arguments, and errors, as for `decoding.beam_search`.
         """
-        stop_id = self.pad_id if stop_id is None else stop_id
-        self.decoder.start(
-            self.encoder.forward(numpy.repeat(to_cpu(xs), max(beam_width, 1), axis=0)),
-            **self._beside(),
-        )
-        return beam_search(
-            *(self.decoder, len(xs), start_id, sample_size, beam_width),
-            stop_id=stop_id,
-            length_penalty=length_penalty,
-        )
+        if beam_width < 1:
+            raise ValueError(f"beam_search: beam_width must be at least 1, not {beam_width}")
+        stop_id, found = self.pad_id if stop_id is None else stop_id, list[list[Hypothesis]]()
+        for rows in batches(len(xs), batch_size):
+            encoded, beside = self.encoder.forward(xs[rows]), self._beside()
+            self.decoder.start(
+                np.repeat(encoded, beam_width, axis=0),
+                **{name: a.repeat(beam_width, axis=0) for name, a in beside.items()},
+            )
+            found += beam_search(
+                *(self.decoder, len(xs[rows]), start_id, sample_size, beam_width),
+                stop_id=stop_id,
+                length_penalty=length_penalty,
+            )
+        return found
+
+
+def batches(N: int, size: int) -> Iterator[slice]:
+    """Slices of `size` that together are N rows; ValueError for a size below 1."""
+    if size < 1:
+        raise ValueError(f"Seq2seq: batch_size must be at least 1, not {size}")
+    for start in range(0, N, size):
+        yield slice(start, start + size)
 
 
 def first_weights(blocks: int, D: int, H: int, rng: numpy.random.Generator) -> list[Array]:
@@ -304,7 +336,7 @@ def recurrent(
 ) -> Any:
     """A new recurrent layer by name; ValueError for another name."""
     if cell not in CELLS:
-        raise ValueError(f"Seq2seq: cell is one of {', '.join(CELLS)}, not {cell!r}")
+        raise ValueError(f"recurrent: cell is one of {', '.join(CELLS)}, not {cell!r}")
     return CELLS[cell](*first_weights(CELLS[cell].blocks, D, H, rng), stateful=stateful)
 
 

@@ -16,7 +16,7 @@ def main(data: str = "addition.txt", seed: int = 1984) -> None:
     seed  decides which questions are for testing, and the order; 1984 in the book
     """
     (x_train, t_train), (x_test, t_test) = sequence.load_data(data, seed)
-    _, id_to_char = sequence.get_vocab()
+    _, id_to_char = sequence.get_vocab(data)
     print(x_train.shape, t_train.shape)
     print(x_test.shape, t_test.shape)
     print(x_train[0])

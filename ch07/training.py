@@ -116,7 +116,7 @@ def train(
     if show < 0:
         raise ValueError(f"train: show must not be negative, not {show}")
     (x, t), (x_test, t_test) = load_data(data, split, reverse)
-    char_to_id, id_to_char = sequence.get_vocab()
+    char_to_id, id_to_char = sequence.get_vocab(data)
     trainer = Trainer(model, Adam())
     begun = time.monotonic()
 
@@ -194,7 +194,7 @@ def compare(
     resume  go on with a run that was stopped, where there is one
     The other arguments are those of `train` and of the models.
     Raises ValueError for fewer than one seed or epoch, a file of another ending or of something
-    else, and what `train` raises.  Source: book 7.4, 8.3.3.
+    else, and what `train` raises.  Source: book 7.4, 8.3.2.
     """
     if seeds < 1 or max_epoch < 1:
         raise ValueError(
@@ -283,7 +283,7 @@ def plot_accuracy(curves: Curves, file: Path) -> None:
     for k, (label, runs) in enumerate(curves.items()):
         if len(runs) > 1:
             plt.plot(numpy.transpose(runs), color=f"C{k}", alpha=0.4, linewidth=0.8)
-        plt.plot(numpy.mean(runs, axis=0), color=f"C{k}", marker="os^Dv"[k], label=label)
+        plt.plot(numpy.mean(runs, axis=0), color=f"C{k}", marker="os^Dv"[k % 5], label=label)
     plt.xlabel("epochs")
     plt.ylabel("accuracy")
     plt.ylim(-0.05, 1.05)

@@ -96,4 +96,4 @@ class AttentionSeq2seq(Seq2seq):
     decoder_class: ClassVar[Any] = AttentionDecoder
 
     def _beside(self) -> dict[str, Array]:
-        return super()._beside() | {"mask": self.encoder.mask}
+        return super()._beside() | ({} if self.pad_id is None else {"mask": self.encoder.mask})

@@ -16,6 +16,7 @@ from ch07.training import Result, new_model, train
 from ch08.attention_seq2seq import AttentionSeq2seq
 from ch08.bi_attention_seq2seq import BiAttentionSeq2seq
 from ch08.visualize_attention import draw_test_questions
+from common import plots
 from common.cli import run
 
 MODELS = {
@@ -92,7 +93,7 @@ def main(
         plot=plot,
     )
     if plot and isinstance(net, AttentionSeq2seq):
-        draw_test_questions(net, data, split, reverse=reverse, beside=file)
+        draw_test_questions(net, data, split, reverse=reverse, beside=file, finish=plots.save)
     return result
 
 

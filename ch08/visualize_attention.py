@@ -8,13 +8,13 @@ python -m ch08.visualize_attention --count 0 --score   how often it looks at the
 Source: book 8.3.3.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy
 
-from ch07.seq2seq import CELLS
 from ch07.training import load_data, new_model
 from ch08.attention_score import attention_hits, attention_maps, table
 from ch08.attention_seq2seq import AttentionSeq2seq
@@ -40,8 +40,7 @@ def main(
     data: str = "date.txt",
     split: str = "random",
     reverse: bool = True,
-    pass_cell: bool = False,
-    padding: bool = False,
+    beam_width: int = 1,
 ) -> None:
     """Draw the attention of a trained model, black where it is 0, white where it is 1 (book 8.3.3).
 
@@ -54,25 +53,26 @@ def main(
     data       the file that it was trained on, see `ch08.train`
     split      as in training
     reverse    as in training
-    pass_cell  as in training
-    padding    as in training
+    beam_width  for a question: print so many answers, the most probable that beam search finds
     """
     if count < 0:
         raise ValueError(f"visualize_attention: count must not be negative, not {count}")
-    net = load(model, weights, data, pass_cell=pass_cell, padding=padding)
+    if beam_width < 1:
+        raise ValueError(f"visualize_attention: beam_width must be at least 1, not {beam_width}")
+    net = load(model, weights, data)
     if question is not None:
-        draw_question(net, question, data, split, reverse=reverse)
+        draw_question(net, question, data, split, reverse=reverse, beam_width=beam_width)
     else:
         draw_test_questions(net, data, split, reverse=reverse, count=count)
     if score:
         _, (x, t) = load_data(data, split, reverse)
-        _, id_to_char = sequence.get_vocab()
+        _, id_to_char = sequence.get_vocab(data)
         for line in table(attention_hits(net, x, t, id_to_char, reverse=reverse)):
             print(line)
 
 
-def load(model: str, weights: str | None, data: str, *, pass_cell: bool, padding: bool) -> Any:
-    """The model with its weights; arguments as for `main`, sizes and cell from a .npz file.
+def load(model: str, weights: str | None, data: str) -> Any:
+    """The model with its weights; arguments as for `main`, sizes and options from a .npz file.
 
     Raises ValueError for another model, for weights of another model or vocabulary, and
     FileNotFoundError, which says how to train one, where there are no weights.
@@ -88,13 +88,13 @@ def load(model: str, weights: str | None, data: str, *, pass_cell: bool, padding
             f"python -m ch08.train --model {model} trains one"
         )
     sizes = {"wordvec_size": 16, "hidden_size": 256} | sizes_in(file)
-    net = new_model(MODELS, model, data, padding=padding, pass_cell=pass_cell, **sizes)
+    net = new_model(MODELS, model, data, **sizes)
     net.load_params(file, vocab=sequence.get_vocab(data)[0])
     return net
 
 
 def sizes_in(weights: Path) -> dict[str, Any]:
-    """Sizes and cell of a model as keywords, read from its weight file (.npz); {} from others."""
+    """Sizes and options of a model as keywords, from its weight file (.npz); {} from others."""
     try:
         header, arrays = read_npz(weights, "weight file")
     except (OSError, ValueError):  # the book's .pkl, or a file that `load_params` will refuse
@@ -102,11 +102,12 @@ def sizes_in(weights: Path) -> dict[str, Any]:
     if header.get("class") not in [c.__name__ for c in MODELS.values()] or len(arrays) < 2:
         return {}
     embedding, *_, affine_W, _ = arrays.values()  # (V, D) and (2H, V)
-    cells = [c for c, layer in CELLS.items() if any(layer.__name__ in name for name in arrays)]
+    options = header.get("options", {})
     return {
         "wordvec_size": embedding.shape[1],
         "hidden_size": len(affine_W) // 2,
-        "cell": cells[0] if cells else "lstm",
+        "padding": options.get("pad_id") is not None,
+        **{name: options[name] for name in ("cell", "pass_cell") if name in options},
     }
 
 
@@ -118,14 +119,19 @@ def draw_test_questions(
     reverse: bool,
     count: int = COUNT,
     beside: Path = Path("attention"),
+    finish: Callable[[Path], None] = plots.show,
 ) -> None:
-    """Draw test questions with their answers, chosen as in the book, into <beside>_1.png, ..."""
+    """Draw test questions with their answers, chosen as in the book, into <beside>_1.png, ...
+
+    finish  `plots.show`, or `plots.save` for files in any case
+    """
     _, (x, t) = load_data(data, split, reverse)
-    _, id_to_char = sequence.get_vocab()
+    _, id_to_char = sequence.get_vocab(data)
     chosen = numpy.random.RandomState(SEED).randint(0, len(x), count)  # the old generator, as there
     for k, n in enumerate(chosen, start=1):
         file = beside.with_name(f"{beside.stem}_{k}.png")
-        draw(model, x[n], t[n], id_to_char, reverse=reverse, file=file)
+        draw(model, x[n], t[n], id_to_char, reverse=reverse)
+        finish(file)
 
 
 def draw_question(
@@ -135,20 +141,29 @@ def draw_question(
     split: str,
     *,
     reverse: bool,
+    beam_width: int = 1,
     file: Path = Path("attention.png"),
 ) -> None:
     """Draw a question with the answer that the model gives, and print both.
 
+    beam_width  of the beam search; with more than 1, the other answers it found are printed too
     Raises ValueError for a question that `sequence.encode` refuses.
     """
     (x, t), _ = load_data(data, split, reverse)
-    char_to_id, id_to_char = sequence.get_vocab()
+    char_to_id, id_to_char = sequence.get_vocab(data)
     asked = sequence.encode([question], char_to_id, x.shape[1], reverse=reverse)
     start_id = int(t[0, 0])
-    guess = model.generate(asked, start_id, t.shape[1] - 1)
     print("Q", question)
-    print("A", sequence.decode(guess, id_to_char))
-    draw(model, asked[0], numpy.array([start_id, *guess]), id_to_char, reverse=reverse, file=file)
+    if beam_width == 1:
+        guess = model.generate(asked, start_id, t.shape[1] - 1)
+        print("A", sequence.decode(guess, id_to_char))
+    else:
+        ((best, *others),) = model.beam_search(asked, start_id, t.shape[1] - 1, beam_width)
+        guess = best.ids
+        for found in (best, *others):
+            print("A", sequence.decode(found.ids, id_to_char), f"{math.exp(found.log_p):.6f}")
+    draw(model, asked[0], numpy.array([start_id, *guess]), id_to_char, reverse=reverse)
+    plots.show(file)
 
 
 def draw(
@@ -158,7 +173,6 @@ def draw(
     id_to_char: Mapping[int, str],
     *,
     reverse: bool,
-    file: Path,
 ) -> None:
     """The attention map of a question (T,) and an answer (L,), which the decoder reads.
 
@@ -169,16 +183,13 @@ def draw(
     import matplotlib.pyplot as plt
 
     (weights,) = attention_maps(model, question[None], answer[None], reverse=reverse)
-    asked, answered = (
-        "".join(id_to_char[i] for i in ids.tolist())
-        for ids in (question[::-1] if reverse else question, answer[1:])
-    )
+    asked = sequence.decode(question[::-1] if reverse else question, id_to_char)
+    answered = sequence.decode(answer[1:], id_to_char)
     plt.figure(figsize=(2 + len(asked) / 4, 1 + len(answered) / 4))
     plt.imshow(weights, cmap="gray", vmin=0, vmax=1, aspect="auto")
     plt.xticks(range(len(asked)), list(asked))
     plt.yticks(range(len(answered)), list(answered))
     plt.title(f"{asked.strip()}  →  {answered.strip()}")
-    plots.show(file)
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ class TimeAttention(Layer):
     @property
     def attention_weights(self) -> list[Array]:
         """The weights of the last forward: S arrays (N, T), one for each step of the decoder."""
-        *_, a = self.cache
+        a = self.cache[2]
         return [a[:, s] for s in range(a.shape[1])]
 
 

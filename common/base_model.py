@@ -7,6 +7,7 @@ arrays, are read as well, by an unpickler that can build NumPy arrays and nothin
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy
@@ -22,12 +23,14 @@ from common.safe_pickle import read_pickle
 class BaseModel:
     """A model: lists `params` and `grads`, and the methods that every model answers to.
 
-    weights_of  the class whose weight files this one reads and writes, if it is not itself: that of
-                a model to which it adds no weights
+    weights_of  the class in whose name this one writes weight files, if it is not itself: that of a
+                model to which it adds no weights. Files of all classes it inherits from are read
+    options     settings that a weight file keeps, since with others its weights mean another model
     Source: book 6.4, 7.3.
     """
 
     weights_of: ClassVar[str | None] = None
+    options: Mapping[str, Any] = MappingProxyType({})
     params: list[Array]
     grads: list[Any]
 
@@ -65,6 +68,7 @@ class BaseModel:
         header = {
             "class": self._weights_class(),
             "shapes": {name: a.shape for name, a in arrays.items()},
+            "options": dict(self.options),
             "vocab": None if vocab is None else _by_id(vocab),
             "dlfs2": __version__,
         }
@@ -120,8 +124,11 @@ class BaseModel:
 
     def _read_npz(self, path: Path, vocab: Mapping[str, int] | None) -> list[Array]:
         header, content = read_npz(path, "weight file")
-        if header.get("class") != self._weights_class():
+        if header.get("class") not in [c.__name__ for c in type(self).__mro__]:
             raise ValueError(f"holds the weights of {header.get('class')}")
+        options = header.get("options", {})
+        if options and options != dict(self.options):
+            raise ValueError(f"belongs to a model with {options}, not {dict(self.options)}")
         names = list(self._weights())
         if list(content) != names:
             raise ValueError(f"holds the arrays {list(content)}, the model needs {names}")
@@ -180,7 +187,7 @@ def _by_id(vocab: Mapping[str, int]) -> list[str]:
     """The words of a vocabulary in the order of their ids; ValueError unless those are 0..V-1."""
     words = sorted(vocab, key=vocab.__getitem__)
     if [vocab[word] for word in words] != [*range(len(words))]:
-        raise ValueError(f"the ids of a vocabulary are 0..{len(words) - 1}, each once")
+        raise ValueError(f"save_params: the ids of a vocabulary are 0..{len(words) - 1}, each once")
     return words
 
 

@@ -39,6 +39,7 @@ class Checkpoint:
             "optimizer": type(optimizer).__name__,
             **{k: v for k, v in vars(optimizer).items() if isinstance(v, int | float)},
             **{k: digest(v) if hasattr(v, "dtype") else v for k, v in settings.items()},
+            **getattr(model, "options", {}),
             "first weights (seed)": digest(
                 distinct(model.params), vars(optimizer), state_of(trainer)
             ),

@@ -73,6 +73,8 @@ def seq2seq_accuracy(model: Any, questions: Array, answers: Array) -> Seq2seqAcc
     Raises ValueError if there are no questions, not one answer for each, or several marks.
     """
     answers = to_cpu(answers)
+    if answers.ndim != 2 or answers.shape[1] < 2:
+        raise ValueError(f"seq2seq_accuracy: answers are (N, L) with L > 1, not {answers.shape}")
     if len(questions) != len(answers) or len(answers) == 0:
         raise ValueError(
             f"seq2seq_accuracy: {len(questions)} questions and {len(answers)} answers; one for "

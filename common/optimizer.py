@@ -21,7 +21,7 @@ from common.parallel import BLOCK, blocks, in_parallel, split
 
 
 class Optimizer:
-    """Walks the parameters; a subclass names its state and gives the rule for one array.
+    """Walks the parameters; a subclass names its state and gives the rule, element by element.
 
     iter  how many updates there were
     """
@@ -77,7 +77,11 @@ class Optimizer:
             a[g.index] = changed
 
     def step(self, w: Array, g: Array, *state: Array) -> None:
-        """Apply the rule to one array, in place."""
+        """Apply the rule in place, to a parameter, or to some rows of a large one.
+
+        The rows of one parameter may come in several calls, side by side in threads: what becomes
+        of an element must depend on no other, and nothing of the optimizer may be changed here.
+        """
         raise NotImplementedError
 
     def catch_up(self, missed: Array, w: Array, *state: Array) -> None:

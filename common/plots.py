@@ -20,7 +20,14 @@ def show(path: str | Path) -> None:
 
     if plt.get_backend().lower() not in FILE_BACKENDS:
         plt.show()
-        return
+    else:
+        save(path)
+
+
+def save(path: str | Path) -> None:
+    """Save the current figure to `path`, whatever can be shown; otherwise as `show`."""
+    import matplotlib.pyplot as plt
+
     path = Path(path)
     figure = plt.gcf()
     how: dict[str, Any] = {"format": path.suffix[1:] or "png", "dpi": 150, "bbox_inches": "tight"}

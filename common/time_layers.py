@@ -23,7 +23,7 @@ from common.layers import (
     kept,
 )
 from common.np import Array, np
-from common.parallel import in_parallel, split
+from common.parallel import blocks, in_parallel, split
 from common.rng import Seed, device_generator
 
 __all__ = [
@@ -41,9 +41,6 @@ __all__ = [
     "TimeSoftmaxWithLoss",
     "np",
 ]
-
-
-BLOCK = 1 << 16  # numbers of each array that backward goes through at a time; they fit a cache
 
 
 class _Recurrent(Layer):
@@ -215,9 +212,10 @@ class _Part:
 class _TimeRecurrent(_Recurrent):
     """What the recurrent layers over T steps share: the state, and the products outside the loop.
 
-    A layer says what happens from step to step in `_steps` and `_steps_backward`, for n rows of the
-    batch. There, states are (T, n, H) and pre-activations (k, T, n, H), one of k blocks for each
-    gate, so that what belongs to a step and a gate is one piece of memory.
+    A layer says what happens from step to step in `_steps` and `_steps_backward`, where all that is
+    worth reading stands, for n rows of the batch. There, states are (T, n, H) and pre-activations
+    (k, T, n, H), one of k blocks for each gate, so that what belongs to a step and a gate is one
+    piece of memory.
 
     forward(xs, mask=None): mask (N, T), an array on the host, is False at padding: such a step
     hands on the state it got, and its input has no gradient.
@@ -269,17 +267,18 @@ class _TimeRecurrent(_Recurrent):
             for last, sequence in zip(end, states, strict=True):
                 last[rows] = sequence[T]
 
-        self._T, self._started = T, start[0] is not None
+        self._started = start[0] is not None
         self._divide(N)
         self._prepare(N, T)
         in_parallel(work, self._parts)
-        self._move_to(*end)
+        for name, a in zip("hc", end, strict=False):
+            setattr(self, name, a)
         return hs
 
     def _backward(self, dhs: Array, *dend: Array) -> tuple[Array, list[Array]]:
         """Fill `grads`; dend are the gradients of the last state -> dxs, those of the first one."""
         Wx, Wh, _ = self.params
-        N, T = self._parts[-1].rows.stop, self._T
+        N, T = self._parts[-1].rows.stop, len(self._parts[0].rooms["x"])
         self._check(dhs, "dhs", (N, T, len(Wh)))
         dstate = [np.zeros((N, len(Wh)), Wh.dtype) for _ in self.state]
         for d, given in zip(dstate[1:], dend, strict=False):
@@ -319,9 +318,6 @@ class _TimeRecurrent(_Recurrent):
                 )
         return start
 
-    def _move_to(self, h: Array) -> None:
-        self.h = h
-
     def _prepare(self, N: int, T: int) -> None:
         """Called when the input was found good, before the steps."""
 
@@ -357,12 +353,11 @@ class _TimeRecurrent(_Recurrent):
         x = part.rooms["x"].reshape(T * n, -1)[:, :-1]
         np.matmul(x.T, da, out=by_block(dWx, k))
         da.sum(axis=1, out=db.reshape(k, H))
-        self._fill_dWh(part, da, by_block(dWh, k))
+        self._fill_dWh(part, part.rooms["state 0"][:-1], da, by_block(dWh, k))
         return sum_of_products(da, by_block(Wx, k)).reshape(T, n, len(Wx))
 
-    def _fill_dWh(self, part: _Part, da: Array, dWh: Array) -> None:
-        """dWh (k, H, H), by which the states before each step were multiplied."""
-        h_prev = part.rooms["state 0"][:-1]
+    def _fill_dWh(self, part: _Part, h_prev: Array, da: Array, dWh: Array) -> None:
+        """dWh (k, H, H), by which h_prev (T, n, H), the states before each step, was multiplied."""
         np.matmul(h_prev.reshape(-1, dWh.shape[1]).T, da, out=dWh)
 
 
@@ -394,14 +389,14 @@ class TimeRNN(_TimeRecurrent):
     """
 
     def _steps(self, part: _Part, a: Array, states: list[Array], padding: Array) -> None:
-        Wh, (hs,), (a,) = self.params[1], states, a
-        for t in range(len(a)):
+        Wh, (hs,) = self.params[1], states
+        for t in range(a.shape[1]):
             h = hs[t].dot(Wh)
-            h += a[t]
+            h += a[0, t]
             np.tanh(h, out=hs[t + 1])
             if padding is not None:
                 np.copyto(hs[t + 1], hs[t], where=padding[t])
-        part.cache = a, hs, padding
+        part.cache = hs, padding
 
     def backward(self, dhs: Array) -> Array:
         dxs, (self.dh,) = self._backward(dhs)
@@ -409,8 +404,8 @@ class TimeRNN(_TimeRecurrent):
 
     def _steps_backward(self, part: _Part, dhs: Array, *dstate: Array) -> Array:
         (dh,) = dstate
-        Wh, (da, hs, padding) = self.params[1], part.cache
-        da = part.room("da", da.shape, da.dtype)
+        Wh, (hs, padding) = self.params[1], part.cache
+        da = part.room("da", hs[1:].shape, hs.dtype)
         np.multiply(hs[1:], hs[1:], out=da)
         np.subtract(1, da, out=da)
         if padding is not None:
@@ -474,9 +469,6 @@ class TimeLSTM(_TimeRecurrent):
         """Start the next call, if stateful, from h and c (N, H); without c, from an empty cell."""
         self.h, self.c = own(h), own(c)
 
-    def _move_to(self, h: Array, c: Array) -> None:  # type: ignore[override]
-        self.h, self.c = h, c
-
     def _prepare(self, N: int, T: int) -> None:
         Wh = self.params[1]
         self._Wh_mask = self._mask(self.dropconnect_ratio, Wh.shape)
@@ -529,10 +521,8 @@ class TimeLSTM(_TimeRecurrent):
         gates, _, cs, tanh_cs, h_mask, padding = part.cache
         _, T, n, H = gates.shape
         da = part.room("da", gates.shape, gates.dtype)
-        size = max(1, BLOCK // (n * H))
-        for first in reversed(range(0, T, size)):
+        for block in reversed([*blocks(slice(0, T), n * H)]):
             # Everything that does not wait for a later step: what dc and dh are multiplied by.
-            block = slice(first, min(first + size, T))
             (f, g, i, o), tanh_c, d = gates[:, block], tanh_cs[block], da[:, block]
             np.subtract(1, gates[:, block], out=d)
             d *= gates[:, block]  # the slope of a sigmoid
@@ -542,20 +532,20 @@ class TimeLSTM(_TimeRecurrent):
             dc_by_dh = o * (1 - tanh_c * tanh_c)
             for t in reversed(range(block.start, block.stop)):
                 dh += dhs[t]  # h went up and to the right
-                dc += dh * dc_by_dh[t - first]
+                dc += dh * dc_by_dh[t - block.start]
                 da[:3, t] *= dc
                 da[3, t] *= dh
-                dc *= f[t - first]
+                dc *= f[t - block.start]
                 before = times_transposed(da[:, t], self._Wh)
                 if h_mask is not None:
                     before = before * h_mask
                 go_back(dh, before, None if padding is None else padding[t])
         return da
 
-    def _fill_dWh(self, part: _Part, da: Array, dWh: Array) -> None:
-        _, hs, *_, h_mask, _ = part.cache
-        h_prev = hs[:-1] if h_mask is None else hs[:-1] * h_mask
-        np.matmul(h_prev.reshape(-1, dWh.shape[1]).T, da, out=dWh)
+    def _fill_dWh(self, part: _Part, h_prev: Array, da: Array, dWh: Array) -> None:
+        if self._h_mask is not None:
+            h_prev = h_prev * self._h_mask[part.rows]
+        super()._fill_dWh(part, h_prev, da, dWh)
 
 
 class TimeGRU(_TimeRecurrent):
@@ -616,10 +606,9 @@ class TimeGRU(_TimeRecurrent):
             dh += times_transposed(da[:2, t], Wh[:2])
         return da
 
-    def _fill_dWh(self, part: _Part, da: Array, dWh: Array) -> None:
-        super()._fill_dWh(part, da[:2], dWh[:2])
-        _, _, rhs, _ = part.cache
-        np.matmul(rhs.reshape(len(da[2]), -1).T, da[2], out=dWh[2])  # n saw r * h, not h
+    def _fill_dWh(self, part: _Part, h_prev: Array, da: Array, dWh: Array) -> None:
+        super()._fill_dWh(part, h_prev, da[:2], dWh[:2])
+        super()._fill_dWh(part, part.rooms["rh"], da[2:], dWh[2:])  # n saw r * h, not h
 
 
 def times_transposed(da: Array, Wh: Array) -> Array:
@@ -665,10 +654,10 @@ class TimeBiLSTM(Layer):
         b2: Array,
         stateful: bool = False,
     ) -> None:
-        self.forwards = TimeLSTM(Wx1, Wh1, b1, stateful)
-        self.backwards = TimeLSTM(Wx2, Wh2, b2, stateful)
-        self.params = self.forwards.params + self.backwards.params
-        self.grads = self.forwards.grads + self.backwards.grads
+        self.forward_lstm = TimeLSTM(Wx1, Wh1, b1, stateful)
+        self.backward_lstm = TimeLSTM(Wx2, Wh2, b2, stateful)
+        self.params = self.forward_lstm.params + self.backward_lstm.params
+        self.grads = self.forward_lstm.grads + self.backward_lstm.grads
         if Wx1.shape != Wx2.shape:
             raise self._refuse(f"Wx1 is {Wx1.shape}, Wx2 {Wx2.shape}; both must be the same")
         self.stateful = stateful
@@ -678,7 +667,7 @@ class TimeBiLSTM(Layer):
         self.dc: Array = None
 
     def forward(self, xs: Array, mask: Array = None) -> Array:
-        first, second = self.forwards, self.backwards
+        first, second = self.forward_lstm, self.backward_lstm
         turned = None if mask is None else mask[..., ::-1]
         hs = first.forward(xs, mask), second.forward(xs[:, ::-1], turned)[:, ::-1]
         self.h, self.c = side_by_side(first.h, second.h), side_by_side(first.c, second.c)
@@ -686,10 +675,12 @@ class TimeBiLSTM(Layer):
         return side_by_side(*hs)
 
     def backward(self, dhs: Array, dc: Array = None) -> Array:
-        first, second = self.forwards, self.backwards
+        first, second = self.forward_lstm, self.backward_lstm
         H = len(first.params[1])
         if dhs.shape[2:] != (2 * H,):
             raise self._refuse(f"dhs has shape {dhs.shape} where (N, T, {2 * H}) is needed")
+        if dc is not None:
+            self._check_state(dc)
         dcs = (None, None) if dc is None else (dc[:, :H], dc[:, H:])
         dxs = first.backward(dhs[:, :, :H], dcs[0])
         dxs += second.backward(dhs[:, ::-1, H:], dcs[1])[:, ::-1]
@@ -706,17 +697,22 @@ class TimeBiLSTM(Layer):
 
         Raises ValueError for another width.
         """
-        H = len(self.forwards.params[1])
+        H = len(self.forward_lstm.params[1])
         for a in (h, c):
-            if a is not None and a.shape[1:] != (2 * H,):
-                raise self._refuse(f"the state is (N, {2 * H}), not {a.shape}")
+            if a is not None:
+                self._check_state(a)
         self.h, self.c = own(h), own(c)
-        for layer, half in (self.forwards, slice(H)), (self.backwards, slice(H, None)):
+        for layer, half in (self.forward_lstm, slice(H)), (self.backward_lstm, slice(H, None)):
             layer.set_state(*(None if a is None else a[:, half] for a in (h, c)))
 
     def reset_state(self) -> None:
         """Start the next call from zeros."""
         self.set_state(None)
+
+    def _check_state(self, a: Array) -> None:
+        H = len(self.forward_lstm.params[1])
+        if a.ndim != 2 or a.shape[1] != 2 * H:
+            raise self._refuse(f"a state is (N, {2 * H}), not {a.shape}")
 
 
 def side_by_side(a: Array, b: Array) -> Array:

@@ -142,9 +142,8 @@ def _read(file_name: str | PathLike[str]) -> tuple[Ids, Ids, dict[str, int]]:
     except UnicodeDecodeError as error:
         number = content.count(b"\n", 0, error.start) + 1
         raise ValueError(f"{path}, line {number}: not UTF-8 text ({error.reason})") from error
-    text = text.removeprefix("\ufeff").rstrip(
-        "\r\n"
-    )  # U+FEFF: the mark that some editors put first
+    # U+FEFF is the mark that some editors put first
+    text = text.removeprefix("\ufeff").rstrip("\r\n")
     if not text:
         raise ValueError(f"{path} is empty")
     lines = [line.removesuffix("\r") for line in text.split("\n")]

@@ -195,7 +195,9 @@ def in_float64(model, scale=1.0, seed=0):
     """Fill a Seq2seq with normal float64 numbers, its biases too -> the model."""
     rng = numpy.random.default_rng(seed)
     for layer in model.layers:
-        parts = [layer.forwards, layer.backwards] if isinstance(layer, TimeBiLSTM) else [layer]
+        parts = (
+            [layer.forward_lstm, layer.backward_lstm] if isinstance(layer, TimeBiLSTM) else [layer]
+        )
         for part in parts:
             weights = (scale * rng.standard_normal(p.shape) for p in part.params)
             Layer.__init__(part, *map(np.asarray, weights))

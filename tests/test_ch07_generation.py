@@ -209,7 +209,7 @@ def test_the_ends_of_the_random_numbers_belong_to_words_that_may_come(u, word):
             return numpy.full(shape, u)
 
     scores = numpy.array([[-numpy.inf, 0.3, 0.3, -numpy.inf]])
-    assert rnnlm_gen.draw(scores, 1.0, None, Numbers()).tolist() == [word]
+    assert rnnlm_gen.sample(scores, 1.0, None, Numbers()).tolist() == [word]
 
 
 # --- Texts side by side --------------------------------------------------------------------------
