@@ -40,7 +40,7 @@ def split(rows: int, width: int, fewest: int = FEWEST_NUMBERS) -> list[slice]:
 
 def blocks(rows: slice, width: int) -> Iterator[slice]:
     """Slices of these rows for which a few arrays (rows, width) fit a cache; on a GPU, all rows."""
-    size = max(1, BLOCK // width) if np.__name__ == "numpy" else rows.stop
+    size = max(1, BLOCK // max(1, width)) if np.__name__ == "numpy" else rows.stop
     for start in range(rows.start, rows.stop, size):
         yield slice(start, min(start + size, rows.stop))
 

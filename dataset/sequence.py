@@ -16,10 +16,11 @@ user's cache. They follow the distributions of the published files and number th
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -119,6 +120,12 @@ def encode(
     return np.array(rows, np.int64).reshape(len(rows), length)
 
 
+@overload
+def decode(ids: Sequence[int], id_to_char: Mapping[int, str]) -> str: ...
+@overload
+def decode(ids: Sequence[Sequence[int]], id_to_char: Mapping[int, str]) -> list[str]: ...
+@overload
+def decode(ids: ArrayLike, id_to_char: Mapping[int, str]) -> str | list[str]: ...
 def decode(ids: ArrayLike, id_to_char: Mapping[int, str]) -> str | list[str]:
     """The string of ids (T,), or the list of strings of ids (N, T); padding stays.
 

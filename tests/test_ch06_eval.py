@@ -84,7 +84,7 @@ def test_the_shipped_weights_are_what_the_readme_says(folder, ptb_text):
 
 def test_weights_of_another_model_are_refused(folder):
     saved("rnnlm")
-    with pytest.raises(ValueError, match="holds the weights of Rnnlm"):
+    with pytest.raises(ValueError, match=r"holds the arrays .*TimeLSTM.* needs .*TimeGRU"):
         eval_script.main("Rnnlm.npz", "grammar", 6, 6, model="gru")
     (folder / "Rnnlm.npz").write_bytes(b"PK nothing")
     with pytest.raises(ValueError, match="not a readable weight file"):
@@ -93,6 +93,18 @@ def test_weights_of_another_model_are_refused(folder):
         eval_script.main(corpus="grammar", model="gru")
     with pytest.raises(ValueError, match="model is one of rnnlm, better, gru, not 'lstm'"):
         eval_script.main(corpus="grammar", model="lstm")
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_weights_that_were_trained_on_another_text_are_refused(name, folder):
+    vocab = texts.load_data("grammar", "train")[1]
+    model = CLASSES[name](V, 6, 6, rng=0)
+    model.save_params(vocab=vocab)
+    assert eval_script.main(corpus="grammar", model=name) == plain(model)
+    backwards = dict(zip(reversed(vocab), range(V), strict=True))
+    model.save_params(vocab=backwards)
+    with pytest.raises(ValueError, match="is for a vocabulary where"):
+        eval_script.main(corpus="grammar", model=name)
 
 
 @pytest.mark.parametrize("name", CLASSES)

@@ -66,7 +66,9 @@ def test_the_best_weights_are_kept_and_tested(folder, valid, monkeypatch, capsys
     valid(9, 7, 8, 8)
     saved = []
     save = BetterRnnlm.save_params
-    monkeypatch.setattr(BetterRnnlm, "save_params", lambda m, f: saved.append(m) or save(m, f))
+    monkeypatch.setattr(
+        BetterRnnlm, "save_params", lambda m, *a, **k: saved.append(m) or save(m, *a, **k)
+    )
     assert better(max_epoch=4) == 1.0
     assert len(saved) == 2  # after the first and the second epoch
     last = saved[0]  # the same model: train() put the best weights back before the test

@@ -118,6 +118,8 @@ def test_questions_are_read_as_they_stand_or_reversed_in_training_and_testing(su
 def test_every_kind_of_model_is_trained_and_saved(sums, how):
     learn(**how, max_epoch=1, weights="new/kind.npz")
     options = {k: v for k, v in how.items() if k not in ("model", "padding", "split")}
+    if "padding" in how:
+        options["pad_id"] = sequence.get_vocab("sums.txt")[0][" "]
     load("new/kind", PeekySeq2seq if "model" in how else Seq2seq, **options)
 
 
@@ -177,6 +179,7 @@ def test_the_figure_begins_at_0_and_has_room_at_both_ends(folder, monkeypatch):
         ({"hidden_size": 0}, "must be at least 1, not 4 and 0"),
         ({"bidirectional": True, "cell": "gru"}, "two directions need cell='lstm'"),
         ({"resume": True}, "there is no checkpoint Seq2seq.checkpoint to resume"),
+        ({"cell": "gru", "pass_cell": True}, "pass_cell needs cell='lstm', not 'gru'"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
@@ -200,6 +203,17 @@ def test_a_loss_that_is_not_finite_leaves_the_last_good_weights(sums, monkeypatc
         learn()
     load()
     assert capsys.readouterr().out.endswith("stopped early\n")
+
+
+@pytest.mark.parametrize("other", [{"padding": True}, {"pass_cell": True}], ids=str)
+def test_a_run_goes_on_only_with_the_options_it_began_with(sums, other):
+    for begun, resumed in ({}, other), (other, {}):
+        learn(**begun, max_epoch=1, weights="w.npz")
+        before = {path.name: path.read_bytes() for path in sums.iterdir()}
+        with pytest.raises(ValueError, match=r"w\.checkpoint: is of another run: pa\w+ is .* here"):
+            learn(**resumed, resume=True, weights="w.npz")
+        assert {path.name: path.read_bytes() for path in sums.iterdir()} == before
+        learn(**begun, resume=True, weights="w.npz")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -390,3 +404,124 @@ def test_every_flag_is_explained(module):
         assert re.search(rf"^    {name}  +\w", module.main.__doc__, re.M), name
     done = run("-m", module.__name__, "--no-such-flag", cwd=ROOT, status=2)
     assert "--no-such-flag" in done.stderr
+
+
+# --- Scripts typed in the book's way, started in the chapter's folder ----------------------------
+
+OWN_PEEKY = """
+import sys
+sys.path.append('..')
+from common.time_layers import *
+from seq2seq import Seq2seq, Encoder
+
+
+class PeekyDecoder:
+    def __init__(self, vocab, wordvec, hidden):
+        def draw(rows, columns, scale):
+            return (scale * np.random.randn(rows, columns)).astype('f')
+
+        both = hidden + wordvec
+        self.embed = TimeEmbedding(draw(vocab, wordvec, 0.01))
+        self.lstm = TimeLSTM(draw(both, 4 * hidden, both ** -0.5),
+                             draw(hidden, 4 * hidden, hidden ** -0.5),
+                             np.zeros(4 * hidden).astype('f'), stateful=True)
+        self.affine = TimeAffine(draw(2 * hidden, vocab, (2 * hidden) ** -0.5),
+                                 np.zeros(vocab).astype('f'))
+        self.params, self.grads = [], []
+        for layer in (self.embed, self.lstm, self.affine):
+            self.params += layer.params
+            self.grads += layer.grads
+        self.hidden = hidden
+
+    def forward(self, ids, h):
+        N, T = ids.shape
+        self.lstm.set_state(h)
+        peek = np.repeat(h, T, axis=0).reshape(N, T, self.hidden)
+        read = np.concatenate((peek, self.embed.forward(ids)), axis=2)
+        return self.affine.forward(np.concatenate((peek, self.lstm.forward(read)), axis=2))
+
+    def backward(self, dscore):
+        H = self.hidden
+        d_out = self.affine.backward(dscore)
+        d_in = self.lstm.backward(d_out[:, :, H:])
+        self.embed.backward(d_in[:, :, H:])
+        return self.lstm.dh + np.sum(d_out[:, :, :H] + d_in[:, :, :H], axis=1)
+
+    def generate(self, h, start_id, sample_size):
+        self.lstm.set_state(h)
+        peek, answer, last = h.reshape(1, 1, self.hidden), [], start_id
+        for _ in range(sample_size):
+            read = self.embed.forward(np.array([last]).reshape((1, 1)))
+            state = self.lstm.forward(np.concatenate((peek, read), axis=2))
+            score = self.affine.forward(np.concatenate((peek, state), axis=2))
+            last = int(np.argmax(score.flatten()))
+            answer.append(last)
+        return answer
+
+
+class PeekySeq2seq(Seq2seq):
+    def __init__(self, vocab, wordvec, hidden):
+        self.encoder = Encoder(vocab, wordvec, hidden)
+        self.decoder = PeekyDecoder(vocab, wordvec, hidden)
+        self.softmax = TimeSoftmaxWithLoss()
+        self.params = self.encoder.params + self.decoder.params
+        self.grads = self.encoder.grads + self.decoder.grads
+"""
+
+OWN_TRAINING = """
+import sys
+sys.path.append('..')
+import numpy as np
+import matplotlib.pyplot as plt
+from dataset import sequence
+from common.optimizer import Adam
+from common.trainer import Trainer
+from common.util import eval_seq2seq
+from my_peeky import PeekySeq2seq
+
+np.random.seed(2)
+(questions, answers), (asked, right) = sequence.load_data('echo.txt', seed=1984)
+char_to_id, id_to_char = sequence.get_vocab()
+questions, asked = questions[:, ::-1], asked[:, ::-1]
+
+net = PeekySeq2seq(len(char_to_id), 16, 32)
+trainer = Trainer(net, Adam(0.01))
+shares = []
+for epoch in range(12):
+    trainer.fit(questions, answers, max_epoch=1, batch_size=30, max_grad=5.0)
+    hits = 0
+    for k in range(len(asked)):
+        question, answer = asked[[k]], right[[k]]
+        hits += eval_seq2seq(net, question, answer, id_to_char, k < 2, is_reverse=True)
+    shares.append(hits / len(asked))
+    print('val acc %.3f%%' % (shares[-1] * 100))
+
+net.save_params()
+again = PeekySeq2seq(len(char_to_id), 16, 32)
+again.load_params()
+start = char_to_id['_']
+print(all(again.generate(asked[[k]], start, 3) == net.generate(asked[[k]], start, 3)
+          for k in range(len(asked))))
+plt.plot(np.arange(len(shares)), shares, marker='o')
+plt.savefig('shares.png')
+print(shares[0], shares[-1])
+"""
+
+
+def test_a_peeky_model_typed_in_the_books_way_learns(checkout):
+    place = checkout / "ch07"
+    pairs = [f"{a}{b}" for a in "abcdefghijklmnopqrst" for b in "abcdefghijklmnopqrst"]
+    (place / "echo.txt").write_text("\n".join(f"{pair}  _{pair} " for pair in pairs))
+    (place / "my_peeky.py").write_text(OWN_PEEKY)
+    (place / "my_training.py").write_text(OWN_TRAINING)
+    out = run("my_training.py", cwd=place).stdout
+    assert len(re.findall(r"^\| epoch \d+ \|  iter 1 / 12 ", out, re.M)) == 12
+    assert (
+        len(re.findall(r"^Q \w\w  \nT \w\w \n\033\[9[12]m[☑☒]\033\[0m ...\n---$", out, re.M)) == 24
+    )
+    *_, same, shares = out.splitlines()
+    assert same == "True"
+    first, last = map(float, shares.split())
+    assert first < 0.5 < 0.8 < last
+    assert (place / "PeekySeq2seq.npz").exists()
+    assert_not_blank(place / "shares.png")

@@ -1,7 +1,9 @@
 """The scripts of chapter 8: training with attention, comparing, and what attention looks at."""
 
 import inspect
+import itertools
 import json
+import os
 import pickle
 import re
 from pathlib import Path
@@ -12,10 +14,12 @@ import pytest
 
 from ch07.peeky_seq2seq import PeekySeq2seq
 from ch07.seq2seq import Seq2seq
+from ch07.training import load_data
 from ch08 import compare, train, visualize_attention
 from ch08.attention_score import Hits, attention_hits, attention_maps, places, table
 from ch08.attention_seq2seq import AttentionSeq2seq
 from ch08.bi_attention_seq2seq import BiAttentionSeq2seq
+from common.evaluate import seq2seq_accuracy
 from common.np import np
 from dataset import dates, sequence
 from tests.scripts import ROOT, assert_not_blank, copy_packages, run
@@ -92,6 +96,26 @@ def test_figures_and_checkpoint_go_beside_the_weights(days):
     assert files(days) == {"runs"}
     left = {"days.npz", "days.json", "days.checkpoint", "days.png"}
     assert files(days / "runs") == left | {f"days_{k}.png" for k in range(1, 6)}
+
+
+def test_maps_are_saved_where_there_is_a_display_too(days, monkeypatch):
+    import matplotlib.pyplot as plt
+
+    shown = []
+    monkeypatch.setattr(plt, "get_backend", lambda: "TkAgg")
+    monkeypatch.setattr(plt, "show", lambda: shown.append(plt.get_fignums()) or plt.close("all"))
+    learn(plot=True)
+    assert [len(figures) for figures in shown] == [1]  # the accuracy
+    assert figures(days) == {f"AttentionSeq2seq_{k}.png" for k in range(1, 6)}
+
+
+@pytest.mark.parametrize("other", [{"padding": True}, {"pass_cell": True}], ids=str)
+def test_a_run_goes_on_only_with_the_options_it_began_with(days, other):
+    learn()
+    before = {path.name: path.read_bytes() for path in days.iterdir()}
+    with pytest.raises(ValueError, match=r"is of another run: pa\w+ is (None|False) there"):
+        learn(**other, resume=True)
+    assert {path.name: path.read_bytes() for path in days.iterdir()} == before
 
 
 @pytest.mark.parametrize(
@@ -256,30 +280,22 @@ def test_rows_of_a_map_sum_to_one_and_batches_do_not_matter(days, backend, how):
             assert not rows[:, end:].any()
 
 
-def test_a_drawn_map_has_the_characters_on_its_axes(folder, monkeypatch):
+def test_a_drawn_map_has_the_characters_on_its_axes(folder):
     import matplotlib.pyplot as plt
 
     chars = "_ab12"
     model = Looks(lambda x, t: numpy.array([[0.1, 0.2, 0.7], [1, 0, 0]]))
-    seen = {}
-
-    def see(file):
-        axes = plt.gca()
-        (image,) = axes.images
-        seen.update(file=file, image=image.get_array().tolist(), scale=image.get_clim())
-        seen.update(colors=[image.cmap(0.0)[:3], image.cmap(1.0)[:3]], top=axes.yaxis_inverted())
-        for side, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
-            seen[side] = [label.get_text() for label in axis.get_ticklabels()]
-            seen[f"{side} at"] = axis.get_ticklocs().tolist()
-        plt.close()
-
-    monkeypatch.setattr(visualize_attention.plots, "show", see)
     question, answer = numpy.array([2, 1, 1]), numpy.array([0, 3, 4])
-    visualize_attention.draw(
-        *(model, question, answer, dict(enumerate(chars))), reverse=True, file=Path("map.png")
-    )
+    visualize_attention.draw(model, question, answer, dict(enumerate(chars)), reverse=True)
+    axes = plt.gca()
+    (image,) = axes.images
+    seen = {"image": image.get_array().tolist(), "scale": image.get_clim()}
+    seen |= {"colors": [image.cmap(0.0)[:3], image.cmap(1.0)[:3]], "top": axes.yaxis_inverted()}
+    for side, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
+        seen[side] = [label.get_text() for label in axis.get_ticklabels()]
+        seen[f"{side} at"] = axis.get_ticklocs().tolist()
+    plt.close()
     assert seen == {
-        "file": Path("map.png"),
         "image": [[0.7, 0.2, 0.1], [0, 0, 1]],  # the model read "baa"
         "scale": (0, 1),
         "colors": [(0, 0, 0), (1, 1, 1)],
@@ -311,7 +327,7 @@ def test_test_dates_are_drawn(trained):
 def test_the_dates_are_chosen_as_in_the_book(trained, monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        visualize_attention, "draw", lambda net, x, t, *_, file, **__: drawn.append((x, t))
+        visualize_attention, "draw", lambda net, x, t, *_, **__: drawn.append((x, t))
     )
     look()
     _, (x, t) = sequence.load_data("days.txt")
@@ -320,6 +336,11 @@ def test_the_dates_are_chosen_as_in_the_book(trained, monkeypatch):
     for (question, answer), n in zip(drawn, chosen, strict=True):
         numpy.testing.assert_array_equal(question, x[n, ::-1])
         numpy.testing.assert_array_equal(answer, t[n])
+    drawn.clear()
+    rows = numpy.arange(5000)  # as many as there are test dates in date.txt
+    monkeypatch.setattr(visualize_attention, "load_data", lambda *_: ((), (rows, rows)))
+    look()
+    assert [int(n) for n, _ in drawn] == [4316, 1779, 1817, 3848, 138]
 
 
 def test_a_question_is_answered_and_drawn(trained, capsys):
@@ -334,6 +355,23 @@ def test_a_question_is_answered_and_drawn(trained, capsys):
     assert printed == [f"Q {question}", f"A {answer}", "figure saved: attention.png"]
     assert figures(trained) == {"attention.png"}
     assert_not_blank("attention.png")
+
+
+def test_a_beam_prints_its_answers_and_draws_the_best(trained, monkeypatch, capsys):
+    drawn, draw = [], visualize_attention.draw
+    monkeypatch.setattr(
+        visualize_attention, "draw", lambda *args, **how: drawn.append(args) or draw(*args, **how)
+    )
+    look(question="5/6/94", beam_width=3)
+    asked, *answers, saved = capsys.readouterr().out.splitlines()
+    assert (asked, saved) == ("Q 5/6/94", "figure saved: attention.png")
+    found = [re.fullmatch(r"A (.{10}) (\d\.\d{6})", answer).groups() for answer in answers]
+    probabilities = [float(p) for _, p in found]
+    assert len({answer for answer, _ in found}) == 3
+    assert 1 >= probabilities[0] >= probabilities[1] >= probabilities[2] >= 0
+    ((_, _, answer, ids),) = [args[:4] for args in drawn]
+    assert sequence.decode(answer, ids) == f"_{found[0][0]}"
+    assert figures(trained) == {"attention.png"}
 
 
 @pytest.mark.parametrize(
@@ -371,9 +409,18 @@ def test_the_score_is_that_of_all_test_dates(trained, capsys):
     ],
     ids=str,
 )
-def test_sizes_and_cell_are_read_from_the_weights(days, how):
+def test_sizes_and_options_are_read_from_the_weights(days, how):
     learn(**how, weights="other.npz", wordvec_size=5, hidden_size=8)
-    look(**{k: v for k, v in how.items() if k != "cell"}, weights="other.npz", count=1)
+    net = visualize_attention.load(how.get("model", "attention"), "other.npz", "days.txt")
+    blank = sequence.get_vocab("days.txt")[0][" "]
+    assert net.options == {
+        "cell": how.get("cell", "lstm"),
+        "bidirectional": "model" in how,
+        "pass_cell": "pass_cell" in how,
+        "pad_id": blank if "padding" in how else None,
+    }
+    told = {k: v for k, v in how.items() if k in ("model", "reverse", "split")}
+    look(**told, weights="other.npz", count=1)
     assert figures(days) == {"attention_1.png"}
 
 
@@ -408,8 +455,11 @@ def test_weights_of_another_vocabulary_or_model_are_refused(trained):
     Path("swapped.txt").write_text(swapped)
     with pytest.raises(ValueError, match="is for a vocabulary where"):
         look(data="swapped.txt")
-    with pytest.raises(ValueError, match="holds the weights of AttentionSeq2seq"):
+    with pytest.raises(ValueError, match=r"belongs to a model with .*'bidirectional': False"):
         look(model="bi", weights="AttentionSeq2seq.npz")
+    PeekySeq2seq(*SIZES).save_params("peeky.npz")
+    with pytest.raises(ValueError, match="holds the weights of PeekySeq2seq"):
+        look(weights="peeky.npz")
     Path("damaged.npz").write_bytes(Path("AttentionSeq2seq.npz").read_bytes()[:999])
     with pytest.raises(ValueError, match=r"damaged.npz: not a readable weight file"):
         look(weights="damaged.npz")
@@ -417,6 +467,9 @@ def test_weights_of_another_vocabulary_or_model_are_refused(trained):
         look(model="peeky")
     with pytest.raises(ValueError, match="count must not be negative, not -1"):
         look(count=-1)
+    for width in 0, -1:
+        with pytest.raises(ValueError, match=f"beam_width must be at least 1, not {width}"):
+            look(question="5/6/94", beam_width=width)
     assert figures(trained) == set()
 
 
@@ -449,6 +502,205 @@ def test_scripts_run_as_module_and_from_their_folder(checkout):
         as_module = run("-W", "error", "-m", f"ch08.{name}", *flags, cwd=checkout).stdout
         assert re.sub(r"time \d+", "", inside) == re.sub(r"time \d+", "", as_module)
         assert inside
+
+
+LOADS = """
+import os
+import sys
+
+
+class Watch:
+    def find_spec(name, path=None, target=None):
+        if name == "numpy":
+            print(os.environ.get("OPENBLAS_THREAD_TIMEOUT"))
+            sys.exit()
+
+
+sys.meta_path.insert(0, Watch)
+"""
+
+
+@pytest.mark.parametrize("name", ["train", "compare"])
+def test_threads_are_told_to_sleep_before_numpy_is_loaded(name, folder, monkeypatch):
+    monkeypatch.delenv("OPENBLAS_THREAD_TIMEOUT", raising=False)
+    (folder / "sitecustomize.py").write_text(LOADS)  # which Python imports when it starts
+    paths = f"{folder}{os.pathsep}{ROOT}"
+    assert run("-m", f"ch08.{name}", cwd=folder, installed=paths).stdout == "20\n"
+    assert run(f"{name}.py", cwd=ROOT / "ch08", installed=paths).stdout == "20\n"
+
+
+# --- A script typed in the book's way, started in the chapter's folder ---------------------------
+
+OWN_ATTENTION = """
+import sys
+sys.path.append('..')
+from common.time_layers import *
+from ch07.seq2seq import Encoder, Seq2seq
+from ch08.attention_layer import TimeAttention
+
+
+class AttentionEncoder(Encoder):
+    def forward(self, ids):
+        return self.lstm.forward(self.embed.forward(ids))
+
+    def backward(self, dhs):
+        return self.embed.backward(self.lstm.backward(dhs))
+
+
+class AttentionDecoder:
+    def __init__(self, vocab, wordvec, hidden):
+        def draw(rows, columns, scale):
+            return (np.random.randn(rows, columns) * scale).astype('f')
+
+        zeros = [np.zeros(size).astype('f') for size in (4 * hidden, vocab)]
+        self.embed = TimeEmbedding(draw(vocab, wordvec, 0.01))
+        self.lstm = TimeLSTM(draw(wordvec, 4 * hidden, 1 / np.sqrt(wordvec)),
+                             draw(hidden, 4 * hidden, 1 / np.sqrt(hidden)),
+                             zeros[0], stateful=True)
+        self.attention = TimeAttention()
+        self.affine = TimeAffine(draw(2 * hidden, vocab, 1 / np.sqrt(2 * hidden)), zeros[1])
+        used = [self.embed, self.lstm, self.attention, self.affine]
+        self.params = [p for layer in used for p in layer.params]
+        self.grads = [g for layer in used for g in layer.grads]
+
+    def scores(self, ids, encoded):
+        states = self.lstm.forward(self.embed.forward(ids))
+        found = self.attention.forward(encoded, states)
+        return self.affine.forward(np.concatenate((found, states), axis=2))
+
+    def forward(self, ids, encoded):
+        self.lstm.set_state(encoded[:, -1])
+        return self.scores(ids, encoded)
+
+    def backward(self, dscore):
+        d_both = self.affine.backward(dscore)
+        H = d_both.shape[2] // 2
+        d_encoded, d_states = self.attention.backward(d_both[:, :, :H])
+        self.embed.backward(self.lstm.backward(d_both[:, :, H:] + d_states))
+        d_encoded[:, -1] += self.lstm.dh
+        return d_encoded
+
+    def generate(self, encoded, start_id, sample_size):
+        self.lstm.set_state(encoded[:, -1])
+        answer = [start_id]
+        while len(answer) <= sample_size:
+            score = self.scores(np.array([[answer[-1]]]), encoded)
+            answer.append(int(np.argmax(score.flatten())))
+        return answer[1:]
+
+
+class AttentionSeq2seq(Seq2seq):
+    def __init__(self, vocab, wordvec, hidden):
+        sizes = vocab, wordvec, hidden
+        self.encoder = AttentionEncoder(*sizes)
+        self.decoder = AttentionDecoder(*sizes)
+        self.softmax = TimeSoftmaxWithLoss()
+        self.params = self.encoder.params + self.decoder.params
+        self.grads = self.encoder.grads + self.decoder.grads
+"""
+
+OWN_TRAINING = """
+import sys
+sys.path.append('..')
+import numpy as np
+import matplotlib.pyplot as plt
+from dataset import sequence
+from common.optimizer import Adam
+from common.trainer import Trainer
+from common.util import eval_seq2seq
+from my_attention import AttentionSeq2seq
+
+np.random.seed(2)
+(questions, answers), (asked, right) = sequence.load_data('copy.txt')
+char_to_id, id_to_char = sequence.get_vocab()
+questions, asked = questions[:, ::-1], asked[:, ::-1]
+net = AttentionSeq2seq(len(char_to_id), 16, 32)
+trainer = Trainer(net, Adam(lr=0.01))
+for epoch in range(15):
+    trainer.fit(questions, answers, max_epoch=1, batch_size=30, max_grad=5.0)
+    shares = [eval_seq2seq(net, asked[[k]], right[[k]], id_to_char, k == 0, is_reverse=True)
+              for k in range(len(asked))]
+    print('val acc %.3f%%' % (100 * sum(shares) / len(shares)))
+net.save_params()
+
+net = AttentionSeq2seq(len(char_to_id), 16, 32)
+net.load_params()
+for k in range(2):
+    net.forward(asked[[k]], right[[k]])
+    weights = np.array(net.decoder.attention.attention_weights)
+    weights = weights.reshape(weights.shape[0], weights.shape[2])[:, ::-1]
+    print(weights.shape, np.allclose(weights.sum(axis=1), 1))
+    plt.pcolor(weights, cmap=plt.cm.Greys_r, vmin=0.0, vmax=1.0)
+    plt.savefig('map%d.png' % k)
+print(sum(shares) / len(shares))
+"""
+
+
+def test_a_model_with_attention_typed_in_the_books_way_learns(checkout):
+    place = checkout / "ch08"
+    words = ["".join(word) for word in itertools.product("abcdefg", repeat=3)]
+    (place / "copy.txt").write_text("\n".join(f"{word} _{word}" for word in words))
+    (place / "my_attention.py").write_text(OWN_ATTENTION)
+    (place / "my_training.py").write_text(OWN_TRAINING)
+    out = run("my_training.py", cwd=place).stdout
+    assert len(re.findall(r"^val acc \d+\.\d{3}%$", out, re.M)) == 15
+    assert len(re.findall(r"^Q \w{3} \nT \w{3}\n", out, re.M)) == 15
+    *_, first, second, share = out.splitlines()
+    assert first == second == "(3, 4) True"
+    assert float(share) > 0.8
+    assert (place / "AttentionSeq2seq.npz").exists()
+    assert_not_blank(place / "map1.png")
+
+
+# --- The shipped weights -------------------------------------------------------------------------
+
+WEIGHTS = ROOT / "ch08" / "weights" / "AttentionSeq2seq.npz"
+shipped_weights = pytest.mark.skipif(not WEIGHTS.exists(), reason=f"there is no {WEIGHTS.name}")
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory):
+    """The shipped model, test questions as it reads them, answers and characters of date.txt."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("elsewhere")
+        patch.chdir(folder)
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        net = visualize_attention.load("attention", str(WEIGHTS), "date.txt")
+        _, (x, t) = load_data("date.txt", "random", reverse=True)
+        _, ids = sequence.get_vocab("date.txt")
+    assert len(x) == 5000
+    return net, x, t, ids
+
+
+@shipped_weights
+def test_the_shipped_weights_are_those_of_the_default_settings(shipped):
+    net, _, _, _ = shipped
+    assert [p.shape for p in net.params] == [p.shape for p in AttentionSeq2seq(59, 16, 256).params]
+    assert net.options == AttentionSeq2seq(59, 16, 256).options
+
+
+@shipped_weights
+def test_the_shipped_model_answers_nearly_all_test_dates(shipped):
+    net, x, t, _ = shipped
+    assert seq2seq_accuracy(net, x, t).exact >= 0.99
+
+
+@shipped_weights
+def test_the_shipped_model_looks_at_days_and_years_where_they_stand(shipped):
+    hits = attention_hits(*shipped, reverse=True)
+    parts = ["digit 1 of the day, of two", "digit 2 of the day"]
+    parts += ["digit 3 of the year", "digit 4 of the year"]
+    assert {part: hits[part].share for part in parts if hits[part].share < 0.95} == {}
+
+
+@shipped_weights
+@pytest.mark.slow
+def test_the_shipped_model_gives_one_by_one_the_answers_it_gives_in_batches(shipped):
+    net, x, t, _ = shipped
+    start_id, size = int(t[0, 0]), t.shape[1] - 1
+    answers = net.generate_batch(x, start_id, size)
+    alone = [net.generate(x[n : n + 1], start_id, size) for n in range(len(x))]
+    numpy.testing.assert_array_equal(alone, answers)
 
 
 @pytest.mark.parametrize("module", [train, compare, visualize_attention])

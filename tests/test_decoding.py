@@ -107,13 +107,34 @@ def test_many_answers_are_on_the_host_and_differ(name):
 
 
 @both_backends
-def test_decoders_generate_as_in_the_book():
-    for name in "plain", "peeky", "attention":
-        model, xs = make(name), questions(1)
-        encoded = model.encoder.forward(xs)
-        expected = model.generate(xs, START, 5)
-        assert model.decoder.generate(encoded, START, 5) == expected
-        assert model.generate(xs, start_id=START, sample_size=5) == expected
+@all_models
+@pytest.mark.parametrize("stop_id", [None, 3])
+def test_decoders_generate_as_in_the_book(name, stop_id):
+    model = make(name)
+    stop = {} if stop_id is None else {"stop_id": stop_id}
+    ends = {} if model.pad_id is None else {"stop_id": model.pad_id}
+    for seed in range(5):
+        xs = questions(1, seed=seed)
+        expected = model.generate(xs, START, 6, **stop)
+        encoded, beside = model.encoder.forward(xs), model._beside()
+        answer = model.decoder.generate(encoded, START, 6, **beside, **(ends | stop))
+        assert [type(k) for k in answer] == [int] * 6
+        assert answer == expected == model.generate(xs, start_id=START, sample_size=6, **stop)
+
+
+@both_backends
+def test_a_model_needs_no_more_of_a_decoder_than_the_book_does():
+    """For one question, whatever class it is of: forward, backward and generate."""
+
+    class Decoder:
+        def generate(self, h, start_id, sample_size):
+            asked.append((h.shape, start_id, sample_size))
+            return [4] * sample_size
+
+    model, asked = make("plain"), []
+    model.decoder = Decoder()
+    assert model.generate(questions(1), START, 3) == [4, 4, 4]
+    assert asked == [((1, 4), START, 3)]
 
 
 @both_backends
@@ -129,8 +150,9 @@ def test_generating_leaves_the_weights_of_the_last_step():
 @both_backends
 @all_models
 def test_what_follows_a_stop_id_is_the_stop_id(name):
-    model, xs = make(name), questions(20)
-    free = model.generate_batch(xs, START, 6, stop_id=99)  # never comes
+    model, xs = make(name, V=6), questions(20)
+    model.decoder.affine.params[1][5] = -1e9
+    free = model.generate_batch(xs, START, 6, stop_id=5)  # never comes
     stopped = model.generate_batch(xs, START, 6, stop_id=3)
     ends = numpy.logical_or.accumulate(free == 3, axis=1)
     assert_array_equal(stopped, numpy.where(ends, 3, free))
@@ -156,13 +178,11 @@ def test_what_cannot_be_answered_is_refused(name):
         with refused(rf"{who}\.generate: one question at a time, \(1, T\), not \({N}, 4\)"):
             model.generate(questions(N), START, 3)
     for sample_size, batch_size in (0, 10), (-1, 10), (3, 0), (3, -5):
-        with refused(
-            f"{who}: sample_size and batch_size must be at least 1, not "
-            f"{sample_size} and {batch_size}"
-        ):
+        what = "sample_size" if sample_size < 1 else "batch_size"
+        with refused(f"{what} must be at least 1, not {min(sample_size, batch_size)}"):
             model.generate_batch(questions(2), START, sample_size, batch_size=batch_size)
-    with refused("must be at least 1, not 0"):
-        model.decoder.generate(model.encoder.forward(questions(1)), START, 0)
+    with refused("greedy: sample_size must be at least 1, not 0"):
+        model.decoder.generate(model.encoder.forward(questions(1)), START, 0, **model._beside())
     with refused(r"TimeEmbedding: id 5 is not in 0\.\.4"):
         model.generate(questions(1), 5, 3)
     with refused(r"TimeEmbedding: id 5 is not in 0\.\.4"):
@@ -174,18 +194,17 @@ def test_what_cannot_be_answered_is_refused(name):
 
 def chain(p):
     """A decoder that knows nothing but the id before:  p[i][j] is the probability of j after i."""
-    return stub(lambda ids: numpy.array(p)[ids])
+    return stub(lambda ids: numpy.array(p)[ids], len(p))
 
 
-def stub(p):
+def stub(p, V):
     """A decoder without a state, from p(ids (N,)) -> probabilities (N, V) of the next ids."""
 
     def scores(ids):
-        with numpy.errstate(divide="ignore"):
-            return np.asarray(numpy.log(p(ids[:, 0]))[:, None] + 7)  # scores are up to a constant
+        return np.asarray(numpy.log(p(ids[:, 0]))[:, None] + 7)  # scores are up to a constant
 
     lstm = types.SimpleNamespace(state=(), set_state=lambda: None)
-    return types.SimpleNamespace(lstm=lstm, scores=scores)
+    return types.SimpleNamespace(lstm=lstm, scores=scores, params=[numpy.zeros((V, 2))])
 
 
 def found(hypotheses):
@@ -279,7 +298,7 @@ def test_a_wider_beam_is_never_worse_when_it_holds_everything(name):
 @both_backends
 def test_a_beam_finds_what_greed_walks_past():
     """After 0, 1 has 0.6 but leads to 0.5 at most; 2 has 0.4 and leads to 0.9: 0.30 and 0.36."""
-    decoder = chain([[0, 0.6, 0.4], [0.5, 0.3, 0.2], [0.05, 0.05, 0.9]])
+    decoder = chain([[1e-9, 0.6, 0.4], [0.5, 0.3, 0.2], [0.05, 0.05, 0.9]])
     assert greedy(decoder, 1, 0, 2).tolist() == [[1, 0]]
     ((first, second),) = beam_search(decoder, 1, 0, 2, 2)
     assert (first.ids, second.ids) == ([2, 2], [1, 0])
@@ -296,7 +315,7 @@ def test_a_length_penalty_prefers_longer_answers():
     results = []
     for length_penalty in 0.0, 1.0:
         p = iter([[0.4, 0.6], [0.2, 0.8], [0.7, 0.3]])  # one for each step
-        decoder = stub(lambda ids, p=p: numpy.array([next(p)] * len(ids)))
+        decoder = stub(lambda ids, p=p: numpy.array([next(p)] * len(ids)), 2)
         (hypotheses,) = beam_search(decoder, 1, 1, 3, 4, stop_id=0, length_penalty=length_penalty)
         results.append(hypotheses)
     assert found(results[0]) == [[0, 0, 0], [1, 1, 0], [1, 1, 1], [1, 0, 0]]
@@ -306,11 +325,13 @@ def test_a_length_penalty_prefers_longer_answers():
 
 
 @both_backends
-def test_impossible_answers_are_no_hypotheses():
-    (hypotheses,) = beam_search(chain([[0, 1], [0, 1]]), 1, 0, 3, 4)
-    assert hypotheses == [Hypothesis([1, 1, 1], 0.0, 0.0)]
-    (hypotheses,) = beam_search(chain([[0.5, 0.5], [0.5, 0.5]]), 1, 0, 1, 4)
-    assert found(hypotheses) == [[0], [1]]  # fewer answers than the beam is wide
+def test_there_are_no_more_hypotheses_than_answers():
+    coin = chain([[0.5, 0.5], [0.5, 0.5]])
+    (hypotheses,) = beam_search(coin, 1, 0, 1, 4)
+    assert found(hypotheses) == [[0], [1]]
+    (hypotheses,) = beam_search(coin, 1, 0, 2, 8, stop_id=1)
+    assert found(hypotheses) == [[1, 1], [0, 0], [0, 1]]
+    assert hypotheses[0] == Hypothesis([1, 1], *2 * [pytest.approx(math.log(0.5))])
 
 
 def test_scores_of_any_size_have_a_log_softmax():
@@ -326,10 +347,102 @@ def test_searches_that_make_no_sense_are_refused(name):
     model, xs = make(name), questions(2)
     for sample_size, width in (0, 3), (-1, 3), (3, 0), (3, -2):
         with refused(
-            "beam_search: sample_size and beam_width must be at least 1, not "
-            f"{sample_size} and {width}"
+            f"beam_search: .*beam_width must be at least 1, not .*{min(sample_size, width)}"
         ):
             model.beam_search(xs, START, sample_size, width)
+    for batch_size in 0, -5:
+        with refused(f"batch_size must be at least 1, not {batch_size}"):
+            model.beam_search(xs, START, 3, 2, batch_size=batch_size)
     for penalty in -0.1, math.nan:
         with refused(f"beam_search: length_penalty must not be negative, not {penalty}"):
             model.beam_search(xs, START, 3, 2, length_penalty=penalty)
+
+
+# --- Refused at the door, and nothing half done --------------------------------------------------
+
+
+def attempts(model, xs, **how):
+    """All ways to an answer, each as a function."""
+    yield lambda: model.generate(xs[:1], START, 3, **how)
+    yield lambda: model.generate_batch(xs, START, 3, **how)
+    yield lambda: model.beam_search(xs, START, 3, 2, **how)
+
+
+def all_answers_of(model, xs):
+    """What a model says, by each way."""
+    return [numpy.asarray(to_cpu(model.encoder.forward(xs))).tolist()] + [
+        answer.tolist() if isinstance(answer, numpy.ndarray) else answer
+        for answer in (attempt() for attempt in attempts(model, xs))
+    ]
+
+
+@both_backends
+@all_models
+@pytest.mark.parametrize("stop_id", [99, 5, -1])
+def test_a_stop_id_that_no_answer_can_have_is_refused(name, stop_id):
+    model, xs = make(name), questions(3)
+    before = all_answers_of(model, xs)
+    for attempt in attempts(model, xs, stop_id=stop_id):
+        with refused(rf"stop_id: id {stop_id} is not in 0\.\.4"):
+            attempt()
+    assert all_answers_of(model, xs) == before
+
+
+@all_models
+@pytest.mark.parametrize("pad_id", [99, 5, -1])
+def test_a_pad_id_outside_the_vocabulary_makes_no_model(name, pad_id):
+    model_class, how = MODELS[name]
+    with refused(rf"{model_class.__name__}: pad_id: id {pad_id} is not in 0\.\.4"):
+        model_class(5, 3, 4, **how | {"pad_id": pad_id})
+
+
+@both_backends
+@all_models
+def test_widths_and_sizes_below_1_are_refused_before_a_question_is_read(name, monkeypatch):
+    model, xs = make(name), questions(3)
+    before = all_answers_of(model, xs)
+
+    def read(xs):
+        raise AssertionError("a question was read")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(model.encoder, "forward", read)
+        for width in 0, -1:
+            with refused(f"beam_search: beam_width must be at least 1, not {width}"):
+                model.beam_search(xs, START, 3, width)
+        for batch_size in 0, -1:
+            with refused(f"batch_size must be at least 1, not {batch_size}"):
+                model.generate_batch(xs, START, 3, batch_size=batch_size)
+            with refused(f"batch_size must be at least 1, not {batch_size}"):
+                model.beam_search(xs, START, 3, 2, batch_size=batch_size)
+    assert all_answers_of(model, xs) == before
+
+
+@both_backends
+@all_models
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_model_with_spoilt_weights_gives_no_answer(name, bad):
+    model, xs = make(name), questions(3)
+    before = all_answers_of(model, xs)
+    bias = model.decoder.affine.params[1]
+    bias[3] = bad
+    for attempt in attempts(model, xs):
+        with refused("the model's scores are not finite; check its weights"):
+            attempt()
+    with refused("the model's scores are not finite"):
+        encoded = model.encoder.forward(xs[:1])
+        model.decoder.generate(encoded, START, 3, **model._beside())
+    bias[3] = 0
+    assert all_answers_of(model, xs) == before
+
+
+@both_backends
+@all_models
+def test_questions_are_read_once_and_beams_walk_in_batches(name, monkeypatch):
+    model, xs = make(name), questions(7)
+    expected = model.beam_search(xs, START, 4, 3)
+    read, forward = [], model.encoder.forward
+    monkeypatch.setattr(model.encoder, "forward", lambda xs: read.append(len(xs)) or forward(xs))
+    found_in_threes = model.beam_search(xs, START, 4, 3, batch_size=3)
+    assert read == [3, 3, 1]
+    assert [found(h) for h in found_in_threes] == [found(h) for h in expected]

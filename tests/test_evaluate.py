@@ -187,6 +187,9 @@ def test_questions_without_answers_are_refused():
         seq2seq_accuracy(Copies(), x, t[:2])
     with pytest.raises(ValueError, match="0 questions and 0 answers"):
         seq2seq_accuracy(Copies(), x[:0], t[:0])
+    for answers in t[:, :1], t[:, :0], t[0]:
+        with pytest.raises(ValueError, match=r"answers are \(N, L\) with L > 1, not \("):
+            seq2seq_accuracy(Copies(), x, answers)
     t[1, 0] = 1
     with pytest.raises(ValueError, match="begin with different ids"):
         seq2seq_accuracy(Copies(), x, t)

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from common import parallel
 from common.gradient_check import check_gradients
-from common.np import to_cpu, use
-from common.parallel import in_parallel, split
+from common.np import np, to_cpu, use
+from common.optimizer import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop
+from common.parallel import BLOCK, blocks, in_parallel, split
 from common.time_layers import TimeBiLSTM, TimeGRU, TimeLSTM, TimeRNN
 from tests import cupy_stand_in
 from tests import test_layer_contract as contract
@@ -109,6 +110,26 @@ def test_without_a_blas_that_can_be_told_all_rows_are_one_slice(monkeypatch):
     nothing = threadpoolctl.ThreadpoolController().select(internal_api="none of this name")
     monkeypatch.setattr(parallel, "_openblas", lambda: nothing)
     assert split(10_000, 10_000) == [slice(0, 10_000)]
+
+
+@given(st.integers(0, 300), st.integers(0, 300), st.integers(1, 2 * BLOCK))
+def test_blocks_are_all_rows_in_order_and_no_larger_than_told(start, rows, width):
+    found = [*blocks(slice(start, start + rows), width)]
+    assert [k for block in found for k in range(1000)[block]] == [*range(start, start + rows)]
+    sizes = [block.stop - block.start for block in found]
+    assert all(size == 1 or size * width <= BLOCK for size in sizes)
+    assert all((size + 1) * width > BLOCK for size in sizes[:-1])  # no smaller than they must be
+
+
+def test_on_a_gpu_all_rows_are_one_block():
+    with cupy_stand_in.install():
+        use("cupy")
+        try:
+            assert [*blocks(slice(0, 10_000), 10_000)] == [slice(0, 10_000)]
+            assert [*blocks(slice(5, 7), 10 * BLOCK)] == [slice(5, 7)]
+        finally:
+            use("numpy")
+    assert len([*blocks(slice(0, 10_000), 10_000)]) > 1
 
 
 # --- Side by side --------------------------------------------------------------------------------
@@ -269,6 +290,68 @@ def test_a_layer_is_left_as_it_was_by_what_it_refuses(three_threads, r):
         layer.forward(xs[:3])
     assert_same(layer.state, before, 0)
     assert blas_threads() == [THREADS] * len(blas_threads())
+
+
+# --- Optimizers ----------------------------------------------------------------------------------
+
+LARGE = {
+    "a last block that is smaller": (1501, 300),
+    "one axis": (400_003,),
+    "three axes": (501, 30, 31),
+    "rows wider than a block": (5, BLOCK + 7),
+    "one row": (1, 7 * BLOCK),
+}
+
+
+@pytest.mark.parametrize("shape", LARGE.values(), ids=LARGE)
+@pytest.mark.parametrize("threads", [1, THREADS])
+@pytest.mark.parametrize("cls", [SGD, Momentum, Nesterov, AdaGrad, RMSprop, Adam])
+def test_a_large_parameter_moves_as_in_one_piece(three_threads, monkeypatch, cls, threads, shape):
+    rng, steps = numpy.random.default_rng(0), []
+    w, *gradients = (rng.standard_normal(shape, "float32") for _ in range(4))
+    whole, optimizer, twin = w.copy(), cls(0.1), cls(0.1)
+    state = [numpy.zeros_like(w) for _ in cls.state_names]
+
+    def step(part, *arrays):
+        steps.append((part.shape, threading.get_ident()))
+        cls.step(optimizer, part, *arrays)
+
+    monkeypatch.setattr(optimizer, "step", step)
+    with threadpoolctl.threadpool_limits(threads, user_api="blas"):
+        for g in gradients:
+            optimizer.update([w], [g])
+            twin.iter += 1
+            twin.step(whole, g, *state)
+    numpy.testing.assert_array_equal(w, whole)
+    for name, a in zip(cls.state_names, state, strict=True):
+        numpy.testing.assert_array_equal(getattr(optimizer, name)[0], a)
+    sizes = [part[0] for part, _ in steps]
+    assert sum(sizes) == len(gradients) * len(w)
+    assert all(
+        size == 1 or numpy.prod(part) <= BLOCK for size, (part, _) in zip(sizes, steps, strict=True)
+    )
+    several = threads > 1 and len(w) > 1
+    assert (len({thread for _, thread in steps}) > 1) == several
+
+
+@pytest.mark.parametrize("size", [1, BLOCK - 1, BLOCK])
+def test_a_small_parameter_moves_in_one_piece(three_threads, monkeypatch, size):
+    optimizer, shapes = SGD(0.1), []
+    monkeypatch.setattr(optimizer, "step", lambda w, g: shapes.append(w.shape))
+    optimizer.update([numpy.ones(size)], [numpy.ones(size)])
+    assert shapes == [(size,)]
+
+
+def test_on_a_gpu_a_large_parameter_moves_in_one_piece(three_threads, monkeypatch):
+    with cupy_stand_in.install():
+        use("cupy")
+        try:
+            optimizer, shapes = SGD(0.1), []
+            monkeypatch.setattr(optimizer, "step", lambda w, g: shapes.append(w.shape))
+            optimizer.update([np.ones((1501, 300))], [np.ones((1501, 300))])
+        finally:
+            use("numpy")
+    assert shapes == [(1501, 300)]
 
 
 # --- Threads and processes of the caller ---------------------------------------------------------

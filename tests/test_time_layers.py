@@ -404,8 +404,15 @@ def test_the_state_is_that_after_the_last_step_and_belongs_to_the_layer(r, cls, 
 
 
 def test_a_state_of_another_width_is_refused_by_both_directions(r):
-    with refused(rf"TimeBiLSTM: the state is \(N, {2 * H}\), not \(2, {H}\)"):
-        make(r, TimeBiLSTM, stateful=True).set_state(r(2, H))
+    layer = make(r, TimeBiLSTM, stateful=True)
+    layer.forward(r(N, T, D))
+    before = [to_cpu(a).copy() for a in layer.state]
+    good = r(2, 2 * H)
+    for shape in (2, H), (2, 3 * H), (2 * H,), (2, 1, 2 * H):
+        for state in (r(*shape),), (good, r(*shape)):
+            with refused(rf"TimeBiLSTM: a state is \(N, {2 * H}\), not {re.escape(str(shape))}"):
+                layer.set_state(*state)
+            all_same(layer.state, before)
 
 
 def test_the_second_direction_starts_from_zeros_unless_it_is_told(r):
@@ -783,8 +790,27 @@ def test_a_gradient_of_the_cell_that_does_not_fit_is_refused(r, cls):
     layer = make(r, cls)
     dhs = r(*layer.forward(r(N, T, D)).shape)
     for shape in (1, dhs.shape[2]), (N + 1, dhs.shape[2]), (N, dhs.shape[2] + 1), (N, 2):
-        with refused(r": dc has shape \(\d, \d+\) where \(2, \d+\) is needed"):
+        with refused(
+            r": dc has shape \(\d, \d+\) where \(2, \d+\) is needed"
+            rf"|TimeBiLSTM: a state is \(N, {2 * H}\), not {re.escape(str(shape))}"
+        ):
             layer.backward(dhs, r(*shape))
+
+
+@with_cell
+def test_a_gradient_of_the_cell_that_does_not_fit_changes_nothing(r, cls):
+    layer = make(r, cls)
+    dhs = r(*layer.forward(r(N, T, D)).shape)
+    width = dhs.shape[2]
+    expected = layer.backward(dhs, r(N, width))
+    before = [to_cpu(a).copy() for a in (*layer.grads, *state_gradients(layer))]
+    shapes = [(1, width), (N + 1, width), (N, width + 1), (N, width - 1), (N, 2), (N, 2 * width)]
+    for shape in [*shapes, (width,), (N, 1, width), ()]:
+        with refused("dc has shape|a state is"):
+            layer.backward(r(*dhs.shape), r(*shape))
+        for a, b in zip((*layer.grads, *state_gradients(layer)), before, strict=True):
+            numpy.testing.assert_array_equal(to_cpu(a), b)
+    assert expected.shape == (N, T, D)
 
 
 @all_recurrent
