@@ -11,6 +11,7 @@ from typing import Any
 from ch06.better_rnnlm import BetterRnnlm
 from ch06.gru_rnnlm import GruRnnlm
 from ch06.rnnlm import Rnnlm
+from common.base_model import find_weights
 from common.cache_pointer import eval_perplexity_with_cache, tune_cache
 from common.cli import arguments
 from common.evaluate import eval_perplexity
@@ -23,16 +24,21 @@ MODELS: dict[str, tuple[Any, int]] = {  # class; the book's word-vector size, an
     "better": (BetterRnnlm, 650),
     "gru": (GruRnnlm, 100),
 }
+TRAINED_BY = {
+    "rnnlm": "ch06.train_rnnlm",
+    "better": "ch06.train_better_rnnlm",
+    "gru": "ch06.train_rnnlm --model gru",
+}
 SHIPPED = Path(__file__).parent / "weights"
 CACHE_SIZE = 500
 THETAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.5, 2.0)
 MIXES = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2, 0.25, 0.3, 0.4)
 
 
-def sizes_in(weights: str, model_class: Any) -> dict[str, int]:
+def sizes_in(weights: Path, model_class: Any) -> dict[str, int]:
     """The sizes of a model as keywords, read from its weight file (.npz); {} from other files."""
     try:
-        header, arrays = read_npz(Path(weights), "weight file")
+        header, arrays = read_npz(weights, "weight file")
     except (OSError, ValueError):  # the book's .pkl, or a file that `load_params` will refuse
         return {}
     if header.get("class") != model_class.__name__:
@@ -72,16 +78,15 @@ def main(
     if cache and sentence is not None:
         raise ValueError("eval: the cache is for the test text, not for a sentence")
     model_class, size = MODELS[model]
-    if weights is None:
-        files = [f"{model_class.__name__}{ending}" for ending in (".npz", ".pkl")]
-        here = [file for file in files if Path(file).exists()]
-        weights = here[0] if here else str(SHIPPED / files[0])
+    path = (
+        Path(weights) if weights else find_weights(model_class.__name__, SHIPPED, TRAINED_BY[model])
+    )
     given = {"wordvec_size": wordvec_size, "hidden_size": hidden_size}
-    sizes = {"wordvec_size": size, "hidden_size": size} | sizes_in(weights, model_class)
+    sizes = {"wordvec_size": size, "hidden_size": size} | sizes_in(path, model_class)
     sizes |= {name: n for name, n in given.items() if n is not None}
     text, word_to_id, _ = texts.load_data(corpus, "test")
     net = model_class(len(word_to_id), **sizes)
-    net.load_params(weights, vocab=word_to_id)
+    net.load_params(path, vocab=word_to_id)
     if sentence is not None:
         ids = words_to_ids(["<eos>", *sentence.split(), "<eos>"], word_to_id)
         result = eval_perplexity(net, ids, 1, len(ids) - 1, progress=False)

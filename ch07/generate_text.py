@@ -15,16 +15,13 @@ import numpy
 
 from ch06 import eval as evaluation
 from ch07.rnnlm_gen import BetterRnnlmGen, GruRnnlmGen, RnnlmGen
+from common.base_model import find_weights
 from common.cli import run
 from common.rng import generator
 from common.text import words_to_ids
 from dataset import corpus as texts
 
-MODELS: dict[str, tuple[Any, str]] = {  # class; what trains it
-    "rnnlm": (RnnlmGen, "ch06.train_rnnlm"),
-    "better": (BetterRnnlmGen, "ch06.train_better_rnnlm"),
-    "gru": (GruRnnlmGen, "ch06.train_rnnlm --model gru"),
-}
+MODELS: dict[str, Any] = {"rnnlm": RnnlmGen, "better": BetterRnnlmGen, "gru": GruRnnlmGen}
 SKIP = "N <unk> $"
 RULE = "-" * 50
 
@@ -83,21 +80,14 @@ def load(
     """
     if model not in MODELS:
         raise ValueError(f"generate_text: model is one of {', '.join(MODELS)}, not {model!r}")
-    (writer, training), (model_class, size) = MODELS[model], evaluation.MODELS[model]
-    if weights is None:
-        files = [Path(f"{model_class.__name__}{ending}") for ending in (".npz", ".pkl")]
-        files += [evaluation.SHIPPED / files[0]] if corpus == "ptb" else []
-        found = [str(file) for file in files if file.exists()]
-        if not found:
-            how = "" if corpus == "ptb" else f" --corpus {corpus}"
-            raise FileNotFoundError(
-                f"generate_text: there is no {files[0]} here; python -m {training}{how} trains one"
-            )
-        weights = found[0]
-    sizes = {"wordvec_size": size, "hidden_size": size} | evaluation.sizes_in(weights, model_class)
+    model_class, size = evaluation.MODELS[model]
+    shipped = evaluation.SHIPPED if corpus == "ptb" else None
+    training = evaluation.TRAINED_BY[model] + ("" if shipped else f" --corpus {corpus}")
+    path = Path(weights) if weights else find_weights(model_class.__name__, shipped, training)
+    sizes = {"wordvec_size": size, "hidden_size": size} | evaluation.sizes_in(path, model_class)
     _, word_to_id, id_to_word = texts.load_data(corpus, "train")
-    net = writer(len(word_to_id), **sizes)
-    net.load_params(weights, vocab=word_to_id)
+    net = MODELS[model](len(word_to_id), **sizes)
+    net.load_params(path, vocab=word_to_id)
     return net, word_to_id, id_to_word
 
 

@@ -20,6 +20,7 @@ from ch08.attention_score import attention_hits, attention_maps, table
 from ch08.attention_seq2seq import AttentionSeq2seq
 from ch08.bi_attention_seq2seq import BiAttentionSeq2seq
 from common import plots
+from common.base_model import find_weights
 from common.cli import run
 from common.files import read_npz
 from common.np import Array
@@ -80,13 +81,8 @@ def load(model: str, weights: str | None, data: str) -> Any:
     if model not in MODELS:
         raise ValueError(f"visualize_attention: model is one of {', '.join(MODELS)}, not {model!r}")
     name = MODELS[model].__name__
-    places = [Path(f"{name}.npz"), Path(f"{name}.pkl"), SHIPPED / f"{name}.npz"]
-    file = Path(weights) if weights else next((p for p in places if p.exists()), None)
-    if file is None:
-        raise FileNotFoundError(
-            f"visualize_attention: there is no {name}.npz here; "
-            f"python -m ch08.train --model {model} trains one"
-        )
+    training = f"ch08.train --model {model}"
+    file = Path(weights) if weights else find_weights(name, SHIPPED, training)
     sizes = {"wordvec_size": 16, "hidden_size": 256} | sizes_in(file)
     net = new_model(MODELS, model, data, **sizes)
     net.load_params(file, vocab=sequence.get_vocab(data)[0])

@@ -183,6 +183,22 @@ class Chain(BaseModel):
         return dout
 
 
+def find_weights(name: str, shipped: Path | None, trained_by: str) -> Path:
+    """The weight file of a class: in the current folder (.npz or .pkl), else in the shipped one.
+
+    Raises FileNotFoundError, which says what trains it, if it is in neither.
+    """
+    places = [
+        Path(f"{name}.npz"),
+        Path(f"{name}.pkl"),
+        *([shipped / f"{name}.npz"] if shipped else []),
+    ]
+    for path in places:
+        if path.exists():
+            return path
+    raise FileNotFoundError(f"there is no {name}.npz here; python -m {trained_by} trains one")
+
+
 def _by_id(vocab: Mapping[str, int]) -> list[str]:
     """The words of a vocabulary in the order of their ids; ValueError unless those are 0..V-1."""
     words = sorted(vocab, key=vocab.__getitem__)
