@@ -66,7 +66,8 @@ class Optimizer:
             for rows in blocks(part, width):
                 self.step(*(a[rows] for a in arrays))
 
-        in_parallel(work, split(len(p), width, fewest=1 << 17))
+        # An update goes through its arrays only once: for a thread to pay, they must be larger.
+        in_parallel(work, split(len(p), max(1, width // 16)))
 
     def update_rows(self, p: Array, g: RowSparse, missed: Array, *state: Array) -> None:
         """Move the rows that are in g, of which each missed (K, 1) updates since the last time."""

@@ -23,16 +23,15 @@ FEWEST_NUMBERS = 1 << 13  # that a thread works on at a time; with fewer, starti
 Part = TypeVar("Part")
 
 
-def split(rows: int, width: int, fewest: int = FEWEST_NUMBERS) -> list[slice]:
+def split(rows: int, width: int) -> list[slice]:
     """Slices that together are all rows: one, or as many as should be worked on side by side.
 
-    rows, width  what is worked on is (rows, width)
-    fewest       numbers for which a thread pays: by default, where they are gone through many times
+    rows, width  what is gone through again and again is (rows, width)
 
     On a GPU there is one slice, as there is where threads of BLAS would be in the way: it must be
     OpenBLAS, loaded after the package `common`, which tells its threads to sleep when idle.
     """
-    parts = min(rows // FEWEST_ROWS, rows * width // fewest)
+    parts = min(rows // FEWEST_ROWS, rows * width // FEWEST_NUMBERS)
     parts = min(parts, _threads()) if parts > 1 else 1
     ends = [rows * k // parts for k in range(parts + 1)]
     return [slice(*part) for part in pairwise(ends)]

@@ -49,6 +49,7 @@ def three_threads(monkeypatch):
     monkeypatch.setattr(parallel, "FEWEST_NUMBERS", 1)
     with threadpoolctl.threadpool_limits(THREADS, user_api="blas"):
         assert blas_threads() == [THREADS] * len(blas_threads())
+        assert len(split(THREADS, 1)) == THREADS
         yield
         assert blas_threads() == [THREADS] * len(blas_threads())
 
