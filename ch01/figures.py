@@ -1,18 +1,20 @@
-"""Draw the two curves of chapter 1: the sigmoid (figure 1-10), a tangent of x^2 (figure 1-14).
+"""Draw all figures of chapter 1 that show numbers, into one folder.
 
     python -m ch01.figures
-    python -m ch01.figures --at -0.5
+    python -m ch01.figures --folder elsewhere --at -0.5
 
-Source: book 1.2.1, 1.3.2.
+1-10 the sigmoid, 1-14 a tangent, 1-31 the spiral, 1-32 the loss, 1-33 the regions learned.
+Source: book 1.2.1, 1.3.2, 1.4.
 """
 
 import numpy
 
-from common.cli import arguments
+from ch01 import show_spiral_dataset, train_custom_loop
+from common.cli import run
 from common.functions import sigmoid
 from common.graph_nodes import Branch, Multiply
 from common.np import Array, np, to_cpu
-from common.plots import show
+from common.plots import into, show
 
 
 def square(x: Array) -> tuple[Array, Array]:
@@ -53,14 +55,20 @@ def plot_tangent(at: float) -> None:
     show("fig_1_14_tangent.png")
 
 
-def main(at: float = 1.0) -> None:
-    """Draw the sigmoid, and x^2 with a tangent.
+def main(at: float = 1.0, max_epoch: int = 300, seed: int = 0, folder: str = "figures") -> None:
+    """Draw the figures of chapter 1 (book 1.2.1, 1.3.2, 1.4).
 
-    at  where the tangent touches
+    at         the x where the tangent touches
+    max_epoch  epochs of training before the regions are drawn
+    seed       decides the first weights and the order of the samples
+    folder     where the files go
     """
-    plot_sigmoid()
-    plot_tangent(at)
+    with into(folder):
+        plot_sigmoid()
+        plot_tangent(at)
+        show_spiral_dataset.main()
+        train_custom_loop.main(max_epoch, seed=seed)
 
 
 if __name__ == "__main__":
-    main(**arguments(main))
+    run(main)

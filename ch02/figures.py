@@ -1,28 +1,35 @@
-"""The count tables of chapter 2 (figures 2-4 to 2-7) and the idea of SVD (figure 2-8).
+"""Print the count tables of chapter 2 and draw its figures, into one folder.
 
     python -m ch02.figures
     python -m ch02.figures --window-size 2
 
-Source: book 2.3.4, 2.4.2.
+2-4 to 2-7 tables of counts, 2-8 the idea of SVD, 2-11 words in two dimensions. Figure 2-12, the
+beginning of a text, is printed by `ch02.show_ptb`.
+Source: book 2.3.4, 2.4.2, 2.4.3.
 """
 
 import numpy
 
-from common.cli import arguments
+from ch02 import count_method_small
+from common.cli import run
 from common.np import Array
-from common.plots import show
+from common.plots import into, show
 from common.rng import generator
 from common.text import create_co_matrix, preprocess
 
 
 def main(
-    text: str = "You say goodbye and I say hello.", window_size: int = 1, seed: int = 0
+    text: str = "You say goodbye and I say hello.",
+    window_size: int = 1,
+    seed: int = 0,
+    folder: str = "figures",
 ) -> None:
-    """Print the tables of counts and draw a projection.
+    """Print the tables of counts, draw a projection and the words (book 2.3.4, 2.4.2, 2.4.3).
 
     text         what to count in
     window_size  how many words to each side are counted
     seed         decides the points of figure 2-8
+    folder       where the files go
     """
     corpus, word_to_id, id_to_word = preprocess(text)
     C = create_co_matrix(corpus, len(word_to_id), window_size)
@@ -37,7 +44,10 @@ def main(
     print(table(C[1:2], words[1:2], words))
     print("\nfigure 2-7: the co-occurrence matrix")
     print(table(C, words, words))
-    plot_projection(correlated_points(seed))
+    print()
+    with into(folder):
+        plot_projection(correlated_points(seed))
+        count_method_small.main(text, window_size)
 
 
 def table(numbers: Array, rows: list[str], columns: list[str]) -> str:
@@ -97,4 +107,4 @@ def plot_projection(points: Array) -> None:
 
 
 if __name__ == "__main__":
-    main(**arguments(main))
+    run(main)

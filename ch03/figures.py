@@ -1,26 +1,26 @@
-"""Print the tables of chapter 3 (figures 3-4, 3-16 to 3-18); draw figures 3-8 and 3-12.
+"""Print the tables of chapter 3 and draw its figures, into one folder.
 
     python -m ch03.figures
     python -m ch03.figures --seed 1
 
-Source: book 3.1.3, 3.2.1, 3.2.2, 3.3.1, 3.3.2.
+3-4 ids and one-hot vectors, 3-16 to 3-18 contexts and targets, 3-8 a one-hot vector times a matrix,
+3-12 what each neuron of CBOW says, 3-21 its loss.
+Source: book 3.1.3, 3.2.1, 3.2.2, 3.3.1, 3.3.2, 3.4.2.
 """
 
 from typing import Any
 
 import numpy
 
-from ch03.simple_cbow import SimpleCBOW
+from ch03 import train
 from ch03.train import SENTENCE
-from common.cli import arguments
+from common.cli import run
 from common.functions import softmax
 from common.layers import MatMul
 from common.np import Array, np, to_cpu
-from common.optimizer import Adam
-from common.plots import show
+from common.plots import into, show
 from common.rng import generator, randn
 from common.text import convert_one_hot, create_contexts_target, preprocess
-from common.trainer import Trainer
 
 
 def print_words(words: list[str], word_to_id: dict[str, int]) -> None:
@@ -32,18 +32,20 @@ def print_words(words: list[str], word_to_id: dict[str, int]) -> None:
 
 
 def print_pairs(contexts: Array, target: Array, id_to_word: dict[int, str]) -> None:
-    """Figures 3-16 to 3-18: every context and its target as words, as ids, and one-hot."""
+    """Figures 3-16, 3-17: every context (n, 2) and its target (n,), as words and as ids."""
     print("\nFigure 3-16: contexts and target, as words")
     for row, id_ in zip(contexts.tolist(), target.tolist(), strict=True):
         print(f"{', '.join(id_to_word[k] for k in row):16} {id_to_word[id_]}")
     print(f"\nFigure 3-17: the same, as ids: contexts {contexts.shape}, target {target.shape}")
     for row, id_ in zip(contexts, target, strict=True):
         print(f"{row!s:16} {id_}")
-    V = len(id_to_word)
-    one_hot = convert_one_hot(contexts, V), convert_one_hot(target, V)
-    shapes = f"contexts {one_hot[0].shape}, target {one_hot[1].shape}"
-    print(f"\nFigure 3-18: the same, one-hot: {shapes}")
-    for (before, after), word in zip(*one_hot, strict=True):
+
+
+def print_one_hot(contexts: Array, target: Array, vocab_size: int) -> None:
+    """Figure 3-18: the same pairs as one-hot vectors."""
+    xs, ts = (convert_one_hot(ids, vocab_size) for ids in (contexts, target))
+    print(f"\nFigure 3-18: the same, one-hot: contexts {xs.shape}, target {ts.shape}")
+    for (before, after), word in zip(xs, ts, strict=True):
         print(before, after, "", word)
 
 
@@ -65,8 +67,8 @@ def plot_matmul(seed: int) -> None:
     show("fig_3_8_matmul.png")
 
 
-def plot_activations(model: SimpleCBOW, words: list[str]) -> None:
-    """Figure 3-12: what each neuron of CBOW says for the context (you, goodbye)."""
+def plot_activations(model: Any, words: list[str]) -> None:
+    """Figure 3-12: what each neuron of a SimpleCBOW says for the context (you, goodbye)."""
     import matplotlib.pyplot as plt
 
     contexts = convert_one_hot(numpy.array([[words.index("you"), words.index("goodbye")]]), 7)
@@ -110,27 +112,27 @@ def draw_cells(
     ax.set_frame_on(False)
 
 
-def main(max_epoch: int = 1000, seed: int = 0) -> None:
-    """Print the tables and draw the pictures of chapter 3.
+def main(max_epoch: int = 1000, seed: int = 0, folder: str = "figures") -> None:
+    """Print the tables and draw the figures of chapter 3 (book 3.1.3, 3.2, 3.3, 3.4.2).
 
-    max_epoch  how long CBOW learns before figure 3-12 looks into it
+    max_epoch  epochs that CBOW learns before figure 3-12 looks into it
     seed       decides its first weights, the order of its samples, and W of figure 3-8
+    folder     where the files go
     """
     corpus, word_to_id, id_to_word = preprocess(SENTENCE)
     contexts, target = create_contexts_target(corpus)
-    V = len(word_to_id)
     print(SENTENCE)
     print(corpus)
     print_words(["you", "goodbye"], word_to_id)
     print_pairs(contexts, target, id_to_word)
+    print_one_hot(contexts, target, len(id_to_word))
 
-    plot_matmul(seed)
-    rng = generator(seed)
-    model = SimpleCBOW(V, 5, rng=rng)
-    one_hot = convert_one_hot(contexts, V), convert_one_hot(target, V)
-    Trainer(model, Adam()).fit(*one_hot, max_epoch, batch_size=3, eval_interval=None, rng=rng)
-    plot_activations(model, list(word_to_id))
+    print()
+    with into(folder):
+        plot_matmul(seed)
+        model, _ = train.main("cbow", max_epoch=max_epoch, seed=seed)
+        plot_activations(model, list(word_to_id))
 
 
 if __name__ == "__main__":
-    main(**arguments(main))
+    run(main)

@@ -1,20 +1,46 @@
-"""Draw the sigmoid (figure 4-9) and what sampling by frequency gives (figure 4-18).
+"""Print the tables of chapter 4 and draw its figures, into one folder.
 
     python -m ch04.figures
     python -m ch04.figures --power 1 --draws 100000
 
-Figure 4-20 is drawn by show_vectors, the loss curve by train.  Source: book 4.2.3, 4.2.6.
+4-14 one dot product for each word, 4-19 contexts and targets, 4-9 the sigmoid, 4-18 sampling by
+frequency, 4-20 the parallelogram of an analogy. The loss curve is drawn by `ch04.train`.
+Source: book 4.2.3, 4.2.4, 4.2.6, 4.3.1, 4.3.3.
 """
 
 import numpy
 
 from ch01.figures import plot_sigmoid
-from common.cli import arguments
-from common.negative_sampling import UnigramSampler
-from common.plots import show
+from ch03.figures import print_pairs
+from ch03.train import SENTENCE
+from ch04 import show_vectors
+from common.cli import run
+from common.negative_sampling import EmbeddingDot, UnigramSampler
+from common.np import np, to_cpu
+from common.plots import into, show
+from common.text import create_contexts_target, preprocess
 from dataset import grammar
 
 RANKS = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+def print_dot_products() -> None:
+    """Figure 4-14: the rows of W that three targets choose, times h, summed to a score each."""
+    W = np.arange(21.0).reshape(7, 3)
+    idx, h = np.array([0, 3, 1]), np.arange(9.0).reshape(3, 3)
+    layer = EmbeddingDot(W)
+    out = layer.forward(h, idx)
+    print("Figure 4-14: EmbeddingDot, step by step")
+    with numpy.printoptions(formatter={"float": "{:g}".format}):
+        for name, a in [
+            ("W", W),
+            ("idx", idx),
+            ("h", h),
+            ("W[idx]", W[idx]),
+            ("W[idx] * h", W[idx] * h),
+        ]:
+            print(f"{name}\n{to_cpu(a)}")
+        print(f"out\n{to_cpu(out)}")
 
 
 def plot_sampling(power: float, draws: int, seed: int) -> None:
@@ -45,16 +71,23 @@ def plot_sampling(power: float, draws: int, seed: int) -> None:
     show("fig_4_18_sampling.png")
 
 
-def main(power: float = 0.75, draws: int = 10000, seed: int = 0) -> None:
-    """Draw both figures.
+def main(power: float = 0.75, draws: int = 10000, seed: int = 0, folder: str = "figures") -> None:
+    """Print the tables and draw the figures of chapter 4 (book 4.2, 4.3).
 
-    power  of the shares (book 4.2.6); 1 leaves them as they are, 0 makes them equal
-    draws  how many words to draw
-    seed   decides which
+    power   of the shares (book 4.2.6); 1 leaves them as they are, 0 makes them equal
+    draws   how many words to draw
+    seed    decides which
+    folder  where the files go
     """
-    plot_sigmoid("fig_4_9_sigmoid.png")
-    plot_sampling(power, draws, seed)
+    print_dot_products()
+    corpus, _, id_to_word = preprocess(SENTENCE)
+    print("\nFigure 4-19 is the pair of figures 3-16 and 3-17:")
+    print_pairs(*create_contexts_target(corpus), id_to_word)
+    with into(folder):
+        plot_sigmoid("fig_4_9_sigmoid.png")
+        plot_sampling(power, draws, seed)
+        show_vectors.main()
 
 
 if __name__ == "__main__":
-    main(**arguments(main))
+    run(main)

@@ -1,9 +1,11 @@
-"""Draw the pictures of chapter 5 that hold numbers: figures 5-26, 5-31, 5-32.
+"""Draw all figures of chapter 5 that show numbers, into one folder.
 
     python -m ch05.figures
     python -m ch05.figures --max-epoch 1000   more training before figure 5-26
+    python -m ch05.figures --corpus grammar   figure 5-33 without Penn Treebank
 
-Figure 5-33 is drawn by `ch05.train_custom_loop`.  Source: book 5.4.1, 5.5.1, 5.5.2.
+5-26 what a model expects after each word, 5-31 first weights, 5-32 two models, 5-33 perplexity.
+Source: book 5.4.1, 5.5.
 """
 
 import math
@@ -12,12 +14,13 @@ from typing import Any
 import numpy
 
 from ch03.train import SENTENCE
+from ch05 import train_custom_loop
 from ch05.simple_rnnlm import SimpleRnnlm
-from common.cli import arguments
+from common.cli import run
 from common.functions import perplexity, softmax
 from common.np import Array, to_cpu
 from common.optimizer import SGD
-from common.plots import show
+from common.plots import into, show
 from common.text import preprocess
 
 WORDS = list(preprocess(SENTENCE)[1])  # you say goodbye and i hello .
@@ -100,16 +103,20 @@ def draw_distribution(ax: Any, y: Array, right: int) -> None:
     ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
 
 
-def main(max_epoch: int = 40, seed: int = 0) -> None:
-    """Draw what models expect after each word, and what their first weights look like.
+def main(max_epoch: int = 40, seed: int = 0, corpus: str = "ptb", folder: str = "figures") -> None:
+    """Draw the figures of chapter 5 (book 5.4.1, 5.5).
 
-    max_epoch  how often the model of figure 5-26 reads its sentence
+    max_epoch  epochs, each one reading of its sentence, of the model of figure 5-26
     seed       decides the first weights
+    corpus     the text of figure 5-33: ptb, grammar, or a text file (one sentence a line)
+    folder     where the files go
     """
-    plot_steps(max_epoch, seed)
-    plot_first_weights(seed)
-    plot_two_models()
+    with into(folder):
+        plot_steps(max_epoch, seed)
+        plot_first_weights(seed)
+        plot_two_models()
+        train_custom_loop.main(corpus, seed=seed)
 
 
 if __name__ == "__main__":
-    main(**arguments(main))
+    run(main)

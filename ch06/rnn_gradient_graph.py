@@ -56,7 +56,8 @@ def main(scale: float = 1.0) -> None:
     plt.xticks([1, 5, 10, 15, T])
     plt.xlabel("time step")
     plt.ylabel("norm")
-    show("rnn_gradient_graph.png")
+    figure = {1.0: "fig_6_8", 0.5: "fig_6_9"}.get(scale, f"scale_{scale:g}")
+    show(f"{figure}_gradient_norms.png")
 
 
 if __name__ == "__main__":

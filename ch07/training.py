@@ -260,6 +260,19 @@ def read_runs(file: Path) -> list[dict[str, Any]]:
         raise ValueError(f"compare: {file} holds no comparison ({error!r})") from error
 
 
+def curves_in(file: Path) -> dict[str, list[list[float]]]:
+    """The accuracies that `compare` wrote into a file, by label, one list for each run.
+
+    Raises FileNotFoundError, or ValueError for a file of something else.
+    """
+    if not file.exists():
+        raise FileNotFoundError(f"curves_in: there is no {file}; `compare` of a chapter makes it")
+    curves: dict[str, list[list[float]]] = {}
+    for run in read_runs(file):
+        curves.setdefault(run["settings"]["label"], []).append(run["accuracies"])
+    return curves
+
+
 def table(curves: Curves) -> Iterable[str]:
     """Lines that tell the accuracies of all runs, and of each model's mean where it has several."""
     width = max(map(len, ["model", *curves]))

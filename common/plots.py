@@ -1,11 +1,14 @@
 """The end of every figure: on the screen where there is one, else in a file."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from common.files import write_whole
 
 FILE_BACKENDS = ("agg", "cairo", "pdf", "pgf", "ps", "svg", "template")  # plt.show() would warn
+_folder: Path | None = None  # where figures go within `into`
 
 
 def show(path: str | Path) -> None:
@@ -18,7 +21,9 @@ def show(path: str | Path) -> None:
     """
     import matplotlib.pyplot as plt  # here, because training needs it for its figures only
 
-    if plt.get_backend().lower() not in FILE_BACKENDS:
+    if _folder is not None:
+        save(_folder / Path(path).name)
+    elif plt.get_backend().lower() not in FILE_BACKENDS:
         plt.show()
     else:
         save(path)
@@ -36,3 +41,18 @@ def save(path: str | Path) -> None:
     finally:
         plt.close(figure)
     print(f"figure saved: {path}")
+
+
+@contextmanager
+def into(folder: str | Path) -> Iterator[None]:
+    """Within it, `show` saves every figure into `folder`, whatever can be shown.
+
+    The folder is made if need be.  Raises OSError where it cannot be.
+    """
+    global _folder
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    before, _folder = _folder, Path(folder)
+    try:
+        yield
+    finally:
+        _folder = before

@@ -38,6 +38,7 @@ class _Loop:
     _iters: int  # of this epoch
     _step: int = 0  # of this run
     _seconds: float
+    _verbose: bool
     _losses: list[Any]  # on the device until a report: reading one waits for it
 
     def __init__(self, model: Any, optimizer: Any) -> None:
@@ -76,7 +77,8 @@ class _Loop:
                 if self._iters == 0:
                     self._begin_epoch()
                 how: dict[str, Any] = {"initial": self._iters, "total": max_iters, "leave": False}
-                bar = tqdm(range(self._iters, max_iters), f"epoch {epoch}", disable=None, **how)
+                how["disable"] = None if self._verbose else True  # None: unless on a terminal
+                bar = tqdm(range(self._iters, max_iters), f"epoch {epoch}", **how)
                 for k in bar:
                     with numpy.errstate(over="ignore", invalid="ignore"):  # _check_losses says it
                         self._losses.append(self.model.forward(*self._batch(k)))
@@ -85,10 +87,12 @@ class _Loop:
                         if k % (self.eval_interval or max_iters) == 0:
                             loss = self._settle()
                             if self.eval_interval is not None:
-                                bar.write(
+                                line = (
                                     f"| epoch {epoch} |  iter {k + 1} / {max_iters} "
                                     f"| time {self._seconds:.0f}[s] | {self._report(loss)}"
                                 )
+                                if self._verbose:
+                                    bar.write(line)
                         self._learn(settings["max_grad"])
                     self._iters = k + 1
                     due = self._iters == max_iters or self._iters % checkpoint_interval == 0
@@ -236,6 +240,7 @@ class Trainer(_Loop):
         resume: bool = False,
         checkpoint_interval: int = 1000,
         after_epoch: Callable[[], Any] | None = None,
+        verbose: bool = True,
     ) -> None:
         """Go through the data max_epoch times, in a new order each time.
 
@@ -251,6 +256,7 @@ class Trainer(_Loop):
                        differ
         after_epoch    called after each epoch; what it returns (a number, a text, an array) is kept
                        in `epoch_list`
+        verbose        whether to print the reports, and to show a progress bar on a terminal
 
         Ctrl-C and SIGTERM end the run after a whole step, as KeyboardInterrupt. A run whose loss
         stopped being finite cannot be resumed to anything better: begin anew with other settings.
@@ -270,7 +276,7 @@ class Trainer(_Loop):
             raise self._refuse(f"{len(x)} samples do not go with {len(t)} labels")
         if batch_size > len(x):
             raise self._refuse(f"a batch of {batch_size} needs more than the {len(x)} samples")
-        self.eval_interval = eval_interval
+        self.eval_interval, self._verbose = eval_interval, verbose
         self._data, self._batch_size, self._rng = (x, t), batch_size, generator(rng)
         settings = {"batch_size": batch_size, "max_grad": max_grad, "eval_interval": eval_interval}
         self._run(
@@ -336,13 +342,14 @@ class RnnlmTrainer(_Loop):
         resume: bool = False,
         checkpoint_interval: int = 1000,
         after_epoch: Callable[[], Any] | None = None,
+        verbose: bool = True,
     ) -> None:
         """Read the text max_epoch times, from its beginning.
 
         xs, ts         ids (L,) of the text, and the same one word later
         max_grad       largest joint length of the gradients; None does not clip
         eval_interval  iterations from report to report; None reports nothing
-        checkpoint, resume, checkpoint_interval, after_epoch  as for `Trainer.fit`
+        checkpoint, resume, checkpoint_interval, after_epoch, verbose  as for `Trainer.fit`
 
         Neither the reading position nor the model's state goes back to the start between epochs,
         unless after_epoch sees to it.
@@ -365,7 +372,7 @@ class RnnlmTrainer(_Loop):
                 f"a text of {len(xs)} words is too short: one batch takes {batch_size} x "
                 f"{time_size} = {batch_size * time_size}"
             )
-        self.eval_interval = eval_interval
+        self.eval_interval, self._verbose = eval_interval, verbose
         self._data, self._window = (xs, ts), (batch_size, time_size)
         settings = {"batch_size": batch_size, "time_size": time_size, "max_grad": max_grad}
         self._run(

@@ -378,7 +378,6 @@ def drawn(monkeypatch):
 @pytest.mark.parametrize(
     ("main", "options", "names"),
     [
-        (figures.main, {}, ["fig_1_10_sigmoid.png", "fig_1_14_tangent.png"]),
         (show_spiral_dataset.main, {}, ["fig_1_31_spiral.png"]),
         (
             train_custom_loop.main,
@@ -387,7 +386,7 @@ def drawn(monkeypatch):
         ),
         (train.main, {"max_epoch": 3, "hidden_size": 4}, ["loss.png"]),
     ],
-    ids=["figures", "show_spiral_dataset", "train_custom_loop", "train"],
+    ids=["show_spiral_dataset", "train_custom_loop", "train"],
 )
 def test_scripts_save_their_figures_where_nothing_can_be_shown(
     main, options, names, folder, capsys

@@ -456,7 +456,7 @@ def drawn(monkeypatch):
 @both
 def test_scripts_save_their_figures(folder, capsys):
     train.main(max_epoch=3)
-    figures.main(max_epoch=3)
+    figures.main(max_epoch=3, folder=".")
     names = ["fig_3_12_activations.png", "fig_3_21_loss.png", "fig_3_8_matmul.png"]
     assert sorted(p.name for p in folder.iterdir()) == names
     printed = capsys.readouterr().out

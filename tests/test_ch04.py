@@ -168,11 +168,9 @@ def test_a_run_can_go_on_for_more_epochs(folder):
     numpy.testing.assert_array_equal(load_vectors("parts.npz")[0], load_vectors("whole.npz")[0])
 
 
-def test_the_figures_are_drawn(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    figures.main(draws=500)
-    made = sorted(p.name for p in tmp_path.iterdir() if p.stat().st_size > 5000)
-    assert made == ["fig_4_18_sampling.png", "fig_4_9_sigmoid.png"]
+def test_figure_4_14_shows_the_sums_of_the_book(capsys):
+    figures.print_dot_products()
+    assert capsys.readouterr().out.endswith("out\n[5 122 86]\n")
 
 
 def test_another_model_is_refused():

@@ -328,7 +328,7 @@ def drawn(monkeypatch):
 
 
 def test_scripts_save_their_figures(folder, capsys):
-    figures.main()
+    figures.main(corpus="grammar", folder=".")
     train_custom_loop.main("grammar", **TINY | {"plot": True})
     train.main("grammar", **TINY | {"plot": True})
     names = [f"fig_5_{name}.png" for name in ("26_steps", "31_first_weights", "32_two_models")]
@@ -427,8 +427,7 @@ def checkout(tmp_path_factory):
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_scripts_run_as_a_module_and_from_inside_the_chapter(script, checkout):
-    flags = ["--max-epoch", "2"]
-    flags += ["--corpus", "grammar"] if script != "figures" else []
+    flags = ["--max-epoch", "2", "--corpus", "grammar"]
     inside = run(f"{script}.py", *flags, cwd=checkout / "ch05", installed=checkout).stdout
     as_module = run("-W", "error", "-m", f"ch05.{script}", *flags, cwd=checkout).stdout
     untimed = [re.sub(r"time \d+", "time 0", text) for text in (inside, as_module)]

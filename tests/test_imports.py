@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ["common", "dataset", *sorted(p.name for p in ROOT.glob("ch0[1-8]"))]
-FILES = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.py"))]
+PYTHON = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.py"))]
+FILES = [path for path in PYTHON if not path.name.endswith(".nb.py")]  # the text of a notebook
 
 # What each file of `common` may import of its own folder; the order is from the ground up.
 LAYERS = [

@@ -39,15 +39,20 @@ def test_the_norms_are_those_of_an_rnn_without_its_tanh():
 
 
 @pytest.mark.parametrize(
-    ("scale", "singular", "radius"), [(1.0, "2.659", "1.255"), (0.5, "1.330", "0.628")]
+    ("scale", "singular", "radius", "file"),
+    [
+        (1.0, "2.659", "1.255", "fig_6_8_gradient_norms.png"),
+        (0.5, "1.330", "0.628", "fig_6_9_gradient_norms.png"),
+        (2.0, "5.319", "2.510", "scale_2_gradient_norms.png"),
+    ],
 )
-def test_the_script_prints_what_foretells_the_norms(scale, singular, radius, folder, capsys):
+def test_the_script_prints_what_foretells_the_norms(scale, singular, radius, file, folder, capsys):
     rnn_gradient_graph.main(scale)
     out = capsys.readouterr().out
     assert f"largest singular value of Wh: {singular}" in out
     assert f"spectral radius of Wh: {radius}" in out
     assert f"norms: {gradient_norms(scale)[0]:.6g} " in out
-    assert_not_blank(folder / "rnn_gradient_graph.png")
+    assert_not_blank(folder / file)
 
 
 def test_the_spectral_radius_is_the_growth_in_the_long_run():
@@ -130,7 +135,7 @@ def test_scripts_run_from_their_folder_and_as_modules(tmp_path):
         inside = run(f"{script}.py", *flags, **here).stdout
         as_module = run("-m", f"ch06.{script}", *flags, cwd=tmp_path).stdout
         assert inside == as_module != ""
-    assert_not_blank(tmp_path / "rnn_gradient_graph.png")
+    assert_not_blank(tmp_path / "fig_6_9_gradient_norms.png")
 
 
 @pytest.mark.parametrize("script", ["clip_grads", "rnn_gradient_graph", "eval"])

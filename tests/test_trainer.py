@@ -30,6 +30,9 @@ def trainer(cls, **options):
     return cls(Recorder(**options), SGD(1.0))
 
 
+SMALL = {Trainer: {}, RnnlmTrainer: {"time_size": 1}}
+
+
 def text(n):
     return numpy.arange(n), numpy.arange(1, n + 1)
 
@@ -76,6 +79,13 @@ class TestTrainer:
         t.fit(numpy.zeros(4), numpy.zeros(4), 2, 2, eval_interval=None)
         assert t.loss_list == []
         assert capsys.readouterr().out == ""
+
+    @pytest.mark.parametrize("cls", [Trainer, RnnlmTrainer])
+    def test_a_quiet_run_keeps_its_reports_and_prints_nothing(self, cls, capsys):
+        t = trainer(cls)
+        t.fit(*text(8), 2, 2, eval_interval=1, verbose=False, **SMALL[cls])
+        assert len(getattr(t, t._history)) == 8
+        assert capsys.readouterr() == ("", "")
 
     def test_gradients_are_clipped_before_the_update(self):
         t = trainer(Trainer)
