@@ -1,12 +1,15 @@
-"""What Penn Treebank looks like as ids.
+"""What Penn Treebank looks like as ids, and its first lines as text (figure 2-12).
 
     python -m ch02.show_ptb
+    python -m ch02.show_ptb --data-type valid   whose first lines are those of the figure
 
 Source: book 2.4.4.
 """
 
 from common.cli import arguments
 from dataset import corpus as texts
+
+LINES = 6  # to print as text
 
 
 def main(corpus: str = "ptb", data_type: str = "train") -> None:
@@ -24,6 +27,9 @@ def main(corpus: str = "ptb", data_type: str = "train") -> None:
     print()
     for word in ("car", "happy", "lexus"):
         print(f"word_to_id[{word!r}]:", word_to_id.get(word, "not found"))
+    print()
+    lines = " ".join(id_to_word[id_] for id_ in text[:1000].tolist()).split(" <eos>")
+    print(*(line.strip() for line in lines[:LINES]), sep="\n")
 
 
 if __name__ == "__main__":

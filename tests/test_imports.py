@@ -86,3 +86,16 @@ def test_importing_loads_no_plots_no_learning_library_and_no_seed(module):
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["True"]
+
+
+@pytest.mark.parametrize("module", ["common", "ch01.train", "ch06.train_rnnlm"])
+def test_an_old_python_is_told_which_one_is_needed(module):
+    code = f"import sys; sys.version_info = (3, 8, 18); import {module}"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    last = run.stderr.splitlines()[-1]
+    assert last == "ImportError: dlfs2 needs Python 3.11 or newer; this is Python 3.8"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}/{p.name}")
+def test_an_old_python_gets_as_far_as_that_message(path):
+    ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 8))

@@ -1,0 +1,115 @@
+"""The READMEs: their commands run, the files they name are there, the tree is complete."""
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from common.cli import arguments
+from dataset import addition, dates
+from tests.scripts import ROOT
+
+READMES = [ROOT / "README.md", *sorted(ROOT.glob("ch0[1-8]/README.md"))]
+ids = {"ids": lambda path: str(path.parent.relative_to(ROOT))}
+
+# What makes a long command a matter of seconds. The rest of it stays as it is printed.
+TINY_RNN = "--max-epoch 1 --wordvec-size 6 --hidden-size 6"
+SMALLER = {
+    "ch03.figures": "--max-epoch 20",
+    "ch04.train": "--corpus novel.txt --max-epoch 1 --hidden-size 6",
+    "ch04.show_vectors": "--words 'he she we they you car truck toyota'",
+    "ch05.figures": "--corpus novel.txt",
+    "ch05.train": f"--corpus novel.txt {TINY_RNN}",
+    "ch05.train_custom_loop": f"--corpus novel.txt {TINY_RNN}",
+    "ch06.train_rnnlm": f"--corpus novel.txt {TINY_RNN}",
+    "ch06.train_better_rnnlm": f"--corpus novel.txt {TINY_RNN}",
+    "ch06.eval": "--corpus novel.txt",
+    "ch07.train_seq2seq": f"--data sums.txt {TINY_RNN}",
+    "ch07.compare": f"--data sums.txt {TINY_RNN}",
+    "ch08.train": f"--data days.txt {TINY_RNN}",
+    "ch08.compare": f"--data days.txt {TINY_RNN}",
+}
+NOVEL = """you know the meaning of life is $ N <unk>
+the company said it expects higher sales and you say hello to the car
+i take the toyota this year and we say goodbye
+"""
+TEXTS = ["ch02.show_ptb", "ch02.count_method_big", "ch07.generate_text", "ch07.generate_better_text"]
+
+
+def commands(readme):
+    """The commands `python -m chNN...` of a README as (module, flags), each of them once."""
+    found = re.findall(r"python -m (ch\d\d\.\w+)([^`|&\n]*)", readme.read_text(encoding="utf-8"))
+    return list(dict.fromkeys((module, flags.split("#")[0].strip()) for module, flags in found))
+
+
+def test_commands_are_found_where_they_stand():
+    root = commands(READMES[0])
+    assert ("ch08.train", "--max-epoch 4") in root  # in a block of code
+    assert ("ch06.eval", "--cache") in root  # in a table
+    assert ("ch06.figures", "") in root  # in a sentence
+    assert ("ch08.visualize_attention", '--question "FRIDAY, AUGUST 26, 1983"') in commands(
+        READMES[8]
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("readme", READMES, **ids)
+def test_every_command_runs(readme, folder, request):
+    Path("novel.txt").write_text(NOVEL * 120, encoding="utf-8")
+    for name, made in ("sums.txt", addition), ("days.txt", dates):
+        Path(name).write_text("\n".join(made.lines(400)) + "\n", encoding="utf-8")
+    for module, flags in commands(readme):
+        script = importlib.import_module(module)
+        smaller = SMALLER.get(module, "")
+        if module in TEXTS and "--corpus" not in flags:
+            request.getfixturevalue("ptb_text")
+        argv = [*shlex.split(flags), *shlex.split(smaller)]
+        print(f"--- python -m {module} {' '.join(argv)}")
+        script.main(**arguments(script.main, argv))
+
+
+@pytest.mark.parametrize("readme", READMES, **ids)
+def test_every_file_named_is_there(readme):
+    text = readme.read_text(encoding="utf-8")
+    named = re.findall(r"`([\w./]+/[\w.]*)`", text) + re.findall(r"\]\(([\w./-]+)\)", text)
+    made_by_runs = {"figures/", ".venv/bin/python"}
+    for name in set(named) - made_by_runs:
+        assert (ROOT / name).exists() or (readme.parent / name).exists(), name
+
+
+def test_the_tree_names_every_file_once():
+    tree = READMES[0].read_text(encoding="utf-8").split("## What is where")[1].split("```")[1]
+    named, here = [], None
+    for line in tree.strip().splitlines():
+        name = line.split()[0]
+        if line.startswith(" "):
+            named.append(here + name)
+        else:
+            here = name
+    files = [
+        path.relative_to(ROOT).as_posix()
+        for folder in ("common", "dataset", *sorted(p.name for p in ROOT.glob("ch0[1-8]")))
+        for path in (ROOT / folder).glob("*.py")
+        if path.name not in ("__init__.py", "figures.py") and not path.name.endswith(".nb.py")
+    ]
+    assert sorted(named) == sorted([*files, "tests/benchmarks/"])
+
+
+def test_every_script_is_named_in_the_readme_of_its_chapter():
+    for readme in READMES[1:]:
+        chapter, named = readme.parent, {module for module, _ in commands(readme)}
+        scripts = {
+            f"{chapter.name}.{path.stem}"
+            for path in chapter.glob("*.py")
+            if "__main__" in path.read_text(encoding="utf-8")
+        }
+        assert scripts <= named, chapter.name
+
+
+def test_quick_start_has_two_commands():
+    text = READMES[0].read_text(encoding="utf-8").split("## Quick start")[1].split("```")[1]
+    first, second = text.strip().splitlines()
+    assert "-m ch08.train" in first
+    assert second.endswith("-m pytest")
