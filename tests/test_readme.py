@@ -35,7 +35,12 @@ NOVEL = """you know the meaning of life is $ N <unk>
 the company said it expects higher sales and you say hello to the car
 i take the toyota this year and we say goodbye
 """
-TEXTS = ["ch02.show_ptb", "ch02.count_method_big", "ch07.generate_text", "ch07.generate_better_text"]
+TEXTS = [
+    "ch02.show_ptb",
+    "ch02.count_method_big",
+    "ch07.generate_text",
+    "ch07.generate_better_text",
+]
 
 
 def commands(readme):
@@ -63,7 +68,7 @@ def test_every_command_runs(readme, folder, request):
     for module, flags in commands(readme):
         script = importlib.import_module(module)
         smaller = SMALLER.get(module, "")
-        if module in TEXTS and "--corpus" not in flags:
+        if module in PTB and "--corpus" not in flags:
             request.getfixturevalue("ptb_text")
         argv = [*shlex.split(flags), *shlex.split(smaller)]
         print(f"--- python -m {module} {' '.join(argv)}")
