@@ -18,7 +18,10 @@ from common.plots import into, show
 
 
 def square(x: Array) -> tuple[Array, Array]:
-    """x^2 and its derivative 2x, the latter from a graph: one branch, both copies multiplied."""
+    """x^2 and its derivative 2x, both in the shape of x, (..., N), from a graph.
+
+    The graph is a branch, whose two copies are multiplied.
+    """
     branch, multiply = Branch(), Multiply()
     y = multiply.forward(*branch.forward(x))
     return y, branch.backward(*multiply.backward(np.ones_like(y)))

@@ -68,7 +68,10 @@ class TwoLayerNet:
 
 
 def main(seed: int = 0) -> NDArray[Any]:
-    """Print the scores (10, 3) that an untrained 2-4-3 network gives ten random points."""
+    """Print the scores (10, 3) that an untrained 2-4-3 network gives ten random points.
+
+    seed  decides the weights and the points
+    """
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((10, 2))
     s = TwoLayerNet(2, 4, 3, rng=rng).predict(x)
@@ -77,6 +80,12 @@ def main(seed: int = 0) -> NDArray[Any]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="decides weights and points")
-    main(**vars(parser.parse_args()))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    explained = "decides the weights and the points (default: 0)"
+    parser.add_argument("--seed", type=int, default=0, help=explained)
+    flags = parser.parse_args()
+    if flags.seed < 0:
+        parser.error(f"argument --seed: it must not be negative, not {flags.seed}")
+    main(flags.seed)

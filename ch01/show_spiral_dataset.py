@@ -5,7 +5,7 @@
 Source: book 1.4.1.
 """
 
-from common.cli import arguments
+from common.cli import run
 from common.np import Array
 from common.plots import show
 from dataset import spiral
@@ -28,7 +28,7 @@ def draw_points(x: Array, t: Array) -> None:
 def main(seed: int = 1984) -> None:
     """Print the shapes of the spiral data set and draw it.
 
-    seed  decides the noise of the points; 1984 makes those of the book
+    seed  decides the noise of the points; 1984 makes those of the book (book 1.4.1)
     """
     x, t = spiral.load_data(seed)
     print("x", x.shape)
@@ -46,4 +46,4 @@ def main(seed: int = 1984) -> None:
 
 
 if __name__ == "__main__":
-    main(**arguments(main))
+    run(main)

@@ -7,7 +7,7 @@ Source: book 1.4.4.
 """
 
 from ch01.two_layer_net import TwoLayerNet, accuracy
-from common.cli import arguments
+from common.cli import at_least_one, run
 from common.optimizer import SGD
 from common.rng import generator
 from common.trainer import Trainer
@@ -24,13 +24,14 @@ def main(
 ) -> tuple[TwoLayerNet, list[float]]:
     """Train a two-layer network on the spiral -> the model and the mean loss of each report.
 
-    max_epoch    how often to go through the data
-    batch_size   samples of one step; what is left over in an epoch is dropped
-    hidden_size  neurons between input and output
-    lr           learning rate
+    max_epoch    epochs (book 1.4.3): how often to go through the data
+    batch_size   samples of one step (book 1.4.3); what is left over in an epoch is dropped
+    hidden_size  hidden layer (book 1.2.1): neurons between input and output
+    lr           step size (book 1.3.6): learning rate
     seed         decides the first weights and the order of the samples
     plot         whether to draw the loss
     """
+    at_least_one(hidden_size=hidden_size)
     x, t = spiral.load_data()
     rng = generator(seed)
     model = TwoLayerNet(input_size=2, hidden_size=hidden_size, output_size=3, rng=rng)
@@ -44,4 +45,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main(**arguments(main))
+    run(main)

@@ -10,7 +10,7 @@ import numpy
 
 from ch01.show_spiral_dataset import COLORS, draw_points
 from ch01.two_layer_net import TwoLayerNet, accuracy
-from common.cli import arguments
+from common.cli import at_least_one, run
 from common.np import Array, np, to_cpu
 from common.optimizer import SGD
 from common.plots import show
@@ -28,13 +28,14 @@ def main(
 ) -> tuple[TwoLayerNet, list[float]]:
     """Train a two-layer network on the spiral -> the model and the mean loss of each epoch.
 
-    max_epoch    how often to go through the data
-    batch_size   samples of one step; what is left over in an epoch is dropped
-    hidden_size  neurons between input and output
-    lr           learning rate
+    max_epoch    epochs (book 1.4.3): how often to go through the data
+    batch_size   samples of one step (book 1.4.3); what is left over in an epoch is dropped
+    hidden_size  hidden layer (book 1.2.1): neurons between input and output
+    lr           step size (book 1.3.6): learning rate
     seed         decides the first weights and the order of the samples
     plot         whether to draw the loss and the decision regions
     """
+    at_least_one(max_epoch=max_epoch, hidden_size=hidden_size)
     x, t = spiral.load_data()
     if not 1 <= batch_size <= len(x):
         raise ValueError(f"batch_size is one of 1..{len(x)}, not {batch_size}")
@@ -74,7 +75,10 @@ def plot_loss(loss_list: list[float], max_iters: int) -> None:
 
 
 def plot_regions(model: TwoLayerNet, x: Array, t: Array) -> None:
-    """Figure 1-33: which class the model gives to each place of the plane, and the points."""
+    """Figure 1-33: which class the model gives to each place of the plane, and the points.
+
+    x (N, 2); t (N, 3), one-hot
+    """
     import matplotlib.pyplot as plt
 
     margin, step = 0.1, 0.01
@@ -92,4 +96,4 @@ def plot_regions(model: TwoLayerNet, x: Array, t: Array) -> None:
 
 
 if __name__ == "__main__":
-    main(**arguments(main))
+    run(main)

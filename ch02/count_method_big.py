@@ -8,7 +8,7 @@ python -m ch02.count_method_big --dense              the book's way: whole matri
 Source: book 2.4.4.
 """
 
-from common.cli import arguments
+from common.cli import run
 from common.np import Array
 from common.similarity import most_similar
 from common.svd import truncated_svd
@@ -27,12 +27,12 @@ def main(
 ) -> tuple[Array, dict[str, int], dict[int, str]]:
     """Print the neighbours of you, year, car and toyota -> word vectors (V, D), and vocabulary.
 
-    corpus        ptb, grammar, or a text file (one sentence a line)
-    window_size   how many words to each side are counted
-    wordvec_size  numbers in a word vector, at most the size of the vocabulary
-    n_iter        rounds of the randomised SVD
-    top           neighbours to print
-    dense         keep the zeros of the matrices, as the book does
+    corpus        text: ptb, grammar (made-up English), or a text file (one sentence a line)
+    window_size   words to each side that are counted (book 2.3.4)
+    wordvec_size  numbers in a word vector (book 2.4.3), at most the words of the vocabulary
+    n_iter        rounds of the randomised SVD (book 2.4.4)
+    top           neighbours to print of each word (book 2.3.6)
+    dense         keep the zeros of the matrices, as the book does (book 2.4.4)
     seed          decides the first guess of the SVD
     """
     text, word_to_id, id_to_word = texts.load_data(corpus)
@@ -63,4 +63,4 @@ def left_vectors(W: Array, k: int, n_iter: int, seed: int) -> Array:
 
 
 if __name__ == "__main__":
-    main(**arguments(main))
+    run(main)

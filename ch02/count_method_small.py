@@ -8,7 +8,7 @@ Source: book 2.4.3.
 
 import numpy
 
-from common.cli import arguments
+from common.cli import run
 from common.np import Array
 from common.plots import show
 from common.text import create_co_matrix, ppmi, preprocess
@@ -22,10 +22,10 @@ def main(
 ) -> tuple[Array, Array]:
     """Print the first word's counts, PPMI and SVD -> U (V, V) and the singular values (V,).
 
-    text         what to count in
-    window_size  how many words to each side are counted
-    precision    digits to print after the point
-    plot         draw the words at their first two numbers
+    text         text to count in (book 2.3.1)
+    window_size  words to each side that are counted (book 2.3.4)
+    precision    digits to print after the decimal point
+    plot         draw the words at their first two numbers (book 2.4.3)
     """
     corpus, word_to_id, _ = preprocess(text)
     C = create_co_matrix(corpus, len(word_to_id), window_size)
@@ -41,7 +41,7 @@ def main(
 
 
 def plot_words(word_to_id: dict[str, int], U: Array) -> None:
-    """Figure 2-11: each word at (U[i, 0], U[i, 1]); words in one place share a label.
+    """Figure 2-11: each word at (U[i, 0], U[i, 1]) of U (V, V); words in one place share a label.
 
     The picture is not unique: singular values that come in pairs leave its rotation open, and every
     column its sign, so that libraries and machines differ.
@@ -74,4 +74,4 @@ def plot_words(word_to_id: dict[str, int], U: Array) -> None:
 
 
 if __name__ == "__main__":
-    main(**arguments(main))
+    run(main)

@@ -81,7 +81,7 @@ def project(points: Array) -> tuple[Array, Array]:
 
 
 def plot_projection(points: Array) -> None:
-    """Figure 2-8: two numbers for each point, and the one number that says most of both."""
+    """Figure 2-8: points (N, 2), two numbers for each, and the one that says most of both."""
     import matplotlib.pyplot as plt
 
     direction, along = project(points)

@@ -6,7 +6,7 @@
 Source: book 2.3.6.
 """
 
-from common.cli import arguments
+from common.cli import run
 from common.similarity import Ranking, most_similar
 from common.text import create_co_matrix, preprocess
 
@@ -19,10 +19,10 @@ def main(
 ) -> Ranking:
     """Print and return the words most similar to the query.
 
-    text         what to count in
-    window_size  how many words to each side are counted
-    query        the word to compare with
-    top          how many words to print
+    text         text to count in (book 2.3.1)
+    window_size  words to each side that are counted (book 2.3.4)
+    query        the word to compare with (book 2.3.6)
+    top          words to print (book 2.3.6)
     """
     corpus, word_to_id, id_to_word = preprocess(text)
     C = create_co_matrix(corpus, len(word_to_id), window_size)
@@ -30,4 +30,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main(**arguments(main))
+    run(main)

@@ -8,7 +8,7 @@ Source: book 2.4.1.
 
 import numpy
 
-from common.cli import arguments
+from common.cli import run
 from common.np import Array
 from common.text import create_co_matrix, ppmi, preprocess
 
@@ -18,9 +18,9 @@ def main(
 ) -> Array:
     """Print the counts and their PPMI -> the latter, (V, V).
 
-    text         what to count in
-    window_size  how many words to each side are counted
-    precision    digits to print after the point
+    text         text to count in (book 2.3.1)
+    window_size  words to each side that are counted (book 2.3.4)
+    precision    digits to print after the decimal point
     """
     corpus, word_to_id, _ = preprocess(text)
     C = create_co_matrix(corpus, len(word_to_id), window_size)
@@ -35,4 +35,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main(**arguments(main))
+    run(main)

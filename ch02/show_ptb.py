@@ -6,7 +6,7 @@
 Source: book 2.4.4.
 """
 
-from common.cli import arguments
+from common.cli import run
 from dataset import corpus as texts
 
 LINES = 6  # to print as text
@@ -15,8 +15,8 @@ LINES = 6  # to print as text
 def main(corpus: str = "ptb", data_type: str = "train") -> None:
     """Print the size and the beginning of a text, and some words with their ids.
 
-    corpus     ptb, grammar, or a text file (one sentence a line)
-    data_type  train, valid or test
+    corpus     text: ptb, grammar (made-up English), or a text file (one sentence a line)
+    data_type  part of the text: train, valid or test (book 2.4.4)
     """
     text, word_to_id, id_to_word = texts.load_data(corpus, data_type)
     print("corpus size:", len(text))
@@ -33,4 +33,4 @@ def main(corpus: str = "ptb", data_type: str = "train") -> None:
 
 
 if __name__ == "__main__":
-    main(**arguments(main))
+    run(main)

@@ -6,7 +6,7 @@
 Source: book 2.3.5.
 """
 
-from common.cli import arguments
+from common.cli import run
 from common.similarity import cos_similarity
 from common.text import create_co_matrix, preprocess, words_to_ids
 
@@ -14,8 +14,8 @@ from common.text import create_co_matrix, preprocess, words_to_ids
 def main(text: str = "You say goodbye and I say hello.", window_size: int = 1) -> float:
     """Print and return the cosine of the count vectors of "you" and "i".
 
-    text         what to count in; it must hold both words
-    window_size  how many words to each side are counted
+    text         text to count in (book 2.3.1); it must hold both words
+    window_size  words to each side that are counted (book 2.3.4)
     """
     corpus, word_to_id, _ = preprocess(text)
     C = create_co_matrix(corpus, len(word_to_id), window_size)
@@ -26,4 +26,4 @@ def main(text: str = "You say goodbye and I say hello.", window_size: int = 1) -
 
 
 if __name__ == "__main__":
-    main(**arguments(main))
+    run(main)

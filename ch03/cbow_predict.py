@@ -8,7 +8,7 @@ Source: book 3.2.1.
 
 import numpy
 
-from common.cli import arguments
+from common.cli import run
 from common.layers import MatMul
 from common.np import Array, np, to_cpu
 from common.rng import generator, randn
@@ -18,7 +18,7 @@ from common.text import convert_one_hot
 def main(seed: int = 0) -> Array:
     """Print and return the scores (1, 7) of the words between "you" and "goodbye".
 
-    seed  decides the weights, which are standard normal numbers
+    seed  decides the weights, which are standard normal numbers (book 3.2.1)
     """
     V, H = 7, 3
     rng = generator(seed)
@@ -35,4 +35,4 @@ def main(seed: int = 0) -> Array:
 
 
 if __name__ == "__main__":
-    main(**arguments(main))
+    run(main)

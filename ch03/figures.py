@@ -42,7 +42,7 @@ def print_pairs(contexts: Array, target: Array, id_to_word: dict[int, str]) -> N
 
 
 def print_one_hot(contexts: Array, target: Array, vocab_size: int) -> None:
-    """Figure 3-18: the same pairs as one-hot vectors."""
+    """Figure 3-18: the same pairs as one-hot vectors; contexts (n, 2), target (n,), ids."""
     xs, ts = (convert_one_hot(ids, vocab_size) for ids in (contexts, target))
     print(f"\nFigure 3-18: the same, one-hot: contexts {xs.shape}, target {ts.shape}")
     for (before, after), word in zip(xs, ts, strict=True):
@@ -92,7 +92,7 @@ def plot_activations(model: Any, words: list[str]) -> None:
 def draw_cells(
     ax: Any, values: Array, title: str, limits: tuple[float, float], number: str = "{:.2f}"
 ) -> None:
-    """A matrix (rows, columns) as squares, the larger the darker, with the numbers in them.
+    """A matrix (M, N) as squares, the larger the darker, with the numbers in them.
 
     limits  the values drawn white and black
     number  the format of a value

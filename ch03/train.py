@@ -8,7 +8,7 @@ Source: book 3.4, 3.5.2.
 
 from ch03.simple_cbow import SimpleCBOW
 from ch03.simple_skip_gram import SimpleSkipGram
-from common.cli import arguments
+from common.cli import at_least_one, run
 from common.np import to_cpu
 from common.optimizer import Adam
 from common.plots import show
@@ -36,16 +36,17 @@ def main(
     """Train a simple word2vec on a text -> the model and the mean loss of each report.
 
     model        cbow or skipgram
-    text         what to learn from; each word but the first and the last is a sample
-    hidden_size  numbers in a word vector
-    batch_size   samples of one step; what is left over in an epoch is dropped
-    max_epoch    how often to go through the text
-    lr           learning rate of Adam
+    text         text to learn from (book 3.3.1); each word but the first and the last is a sample
+    hidden_size  hidden layer (book 3.2.1): numbers in a word vector
+    batch_size   samples of one step (book 1.4.3); what is left over in an epoch is dropped
+    max_epoch    epochs (book 1.4.3): how often to go through the text
+    lr           step size (book 1.3.6): learning rate of Adam
     seed         decides the first weights and the order of the samples
     plot         whether to draw the loss
     """
     if model not in MODELS:
         raise ValueError(f"train: model is one of {', '.join(MODELS)}, not {model!r}")
+    at_least_one(hidden_size=hidden_size)
     corpus, word_to_id, _ = preprocess(text)
     V = len(word_to_id)
     contexts, target = create_contexts_target(corpus, window_size=1)
@@ -80,4 +81,4 @@ def plot_loss(loss_list: list[float]) -> None:
 
 
 if __name__ == "__main__":
-    main(**arguments(main))
+    run(main)

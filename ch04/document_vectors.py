@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy
 
 from ch04.eval import SHIPPED
-from common.cli import arguments
+from common.cli import at_least_one, run
 from common.np import Array, to_cpu
 from common.similarity import cos_similarity
 from common.word_vectors import load_vectors
@@ -75,11 +75,12 @@ def main(
 ) -> list[str]:
     """Print and return the documents whose vectors have the highest cosine with that of a text.
 
-    text       what to look for
-    vectors    a file of word vectors: ours (.npz), the book's (.pkl), or word2vec's
-    documents  a file of lines `label<tab>text`
-    top        how many to print
+    text       words to look for (book 4.4.1)
+    vectors    file of word vectors: ours (.npz), the book's (.pkl), or word2vec's
+    documents  file of lines `label<tab>text`
+    top        documents to print
     """
+    at_least_one(top=top)
     word_vecs, word_to_id, _ = load_vectors(vectors)
     texts, _ = read_documents(documents)
     (query, *docs), (known, *_) = document_vectors([text, *texts], word_vecs, word_to_id)
@@ -93,4 +94,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main(**arguments(main))
+    run(main)

@@ -8,7 +8,7 @@ Source: book 4.3.3.
 
 from pathlib import Path
 
-from common.cli import arguments
+from common.cli import run
 from common.similarity import analogy, most_similar
 from common.word_vectors import load_vectors
 
@@ -18,9 +18,9 @@ SHIPPED = Path(__file__).parent / "vectors" / "cbow.npz"
 def main(vectors: str = str(SHIPPED), top: int = 5, cosine: bool = False) -> None:
     """Print the neighbours of four words and the answers to four analogies.
 
-    vectors  a file that train saved, or the book's cbow_params.pkl
-    top      how many words to print
-    cosine   compare analogies by angle, instead of the book's dot product
+    vectors  file that ch04.train saved, or the book's cbow_params.pkl
+    top      words to print (book 2.3.6, 4.3.3)
+    cosine   compare analogies by angle, instead of the book's dot product (book 4.3.3)
     """
     word_vecs, word_to_id, id_to_word = load_vectors(vectors)
     for query in "you", "year", "car", "toyota":
@@ -36,4 +36,4 @@ def main(vectors: str = str(SHIPPED), top: int = 5, cosine: bool = False) -> Non
 
 
 if __name__ == "__main__":
-    main(**arguments(main))
+    run(main)

@@ -13,7 +13,7 @@ find opposites alike, so the second is harder.  Source: book 4.4.2.
 from pathlib import Path
 
 from ch04.eval import SHIPPED
-from common.cli import arguments
+from common.cli import run
 from common.evaluate_vectors import (
     Accuracy,
     Correlation,
@@ -36,10 +36,11 @@ def main(
 ) -> tuple[dict[str, Accuracy], Correlation]:
     """Print and return the accuracy of each category of questions, and the rank correlation.
 
-    vectors       a file of word vectors: ours (.npz), the book's (.pkl), or word2vec's
-    questions     analogy questions; a category that begins with `gram` counts as syntax
-    similarities  pairs of words with people's scores
-    cosine        bring vectors to length 1 before they answer questions
+    vectors       file of word vectors: ours (.npz), the book's (.pkl), or word2vec's
+    questions     file of analogy questions (book 4.4.2); a category that begins with `gram` counts
+                  as syntax
+    similarities  file of pairs of words with people's scores (book 4.4.2)
+    cosine        bring vectors to length 1 before they answer questions (book 4.3.3: it does not)
     """
     word_vecs, word_to_id, _ = load_vectors(vectors)
     by_category = analogy_accuracy(read_questions(questions), word_vecs, word_to_id, cosine=cosine)
@@ -68,4 +69,4 @@ def print_row(name: str, score: Accuracy) -> None:
 
 
 if __name__ == "__main__":
-    main(**arguments(main))
+    run(main)

@@ -12,7 +12,7 @@ import numpy
 
 from ch04.document_vectors import EMAILS, document_vectors, read_documents
 from ch04.eval import SHIPPED
-from common.cli import arguments
+from common.cli import run
 from common.np import Array
 from common.word_vectors import load_vectors
 
@@ -24,7 +24,7 @@ def predict_held_out(x: Array, labels: list[str], folds: int = 5, seed: int = 0)
     labels    N of them
     folds     parts, with equal shares of each label, that are held out in turn
     The classifier is multinomial logistic regression: softmax(x W + b) with an L2 penalty on W.
-    Raises ValueError for fewer than two labels, or a label with fewer documents than folds.
+    Raises ValueError for fewer than two folds or labels, or a label on fewer documents than folds.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -32,6 +32,8 @@ def predict_held_out(x: Array, labels: list[str], folds: int = 5, seed: int = 0)
     from sklearn.preprocessing import StandardScaler
 
     counts = Counter(labels)
+    if folds < 2:
+        raise ValueError(f"predict_held_out: folds must be at least 2, not {folds}")
     if len(counts) < 2 or min(counts.values()) < folds:
         raise ValueError(
             f"predict_held_out: {folds} folds need two labels or more, each on {folds} documents "
@@ -56,9 +58,9 @@ def main(
 ) -> float:
     """Print the accuracy on held-out e-mails and the confusion table; return the accuracy.
 
-    vectors  a file of word vectors: ours (.npz), the book's (.pkl), or word2vec's
-    emails   a file of lines `label<tab>text`
-    folds    parts that are held out in turn
+    vectors  file of word vectors: ours (.npz), the book's (.pkl), or word2vec's
+    emails   file of lines `label<tab>text` (book 4.4.1)
+    folds    parts of the e-mails, each held out in turn; at least 2
     seed     decides which e-mail is in which part
     """
     word_vecs, word_to_id, _ = load_vectors(vectors)
@@ -78,4 +80,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main(**arguments(main))
+    run(main)

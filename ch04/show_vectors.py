@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy
 
 from ch04.eval import SHIPPED
-from common.cli import arguments
+from common.cli import run
 from common.evaluate_vectors import unit
 from common.np import Array
 from common.plots import show
@@ -138,7 +138,7 @@ def main(
 ) -> None:
     """Draw words by the directions of their vectors; and two arrows, if all their words are known.
 
-    vectors  a file of word vectors: ours (.npz), the book's (.pkl), or word2vec's
+    vectors  file of word vectors: ours (.npz), the book's (.pkl), or word2vec's
     words    the words to draw, with spaces between; unknown ones are left out and named
     method   pca, a projection, or tsne, a map of neighbours
     seed     decides the random choices of tsne
@@ -158,4 +158,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main(**arguments(main))
+    run(main)

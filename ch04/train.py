@@ -13,7 +13,7 @@ from typing import Any
 
 from ch04.cbow import CBOW
 from ch04.skip_gram import SkipGram
-from common.cli import early_stop, run
+from common.cli import at_least_one, check_writable, early_stop, run
 from common.np import to_cpu
 from common.optimizer import Adam
 from common.rng import generator
@@ -42,25 +42,26 @@ def main(
 ) -> list[float]:
     """Train word vectors, save them as float16, and return the loss of each report.
 
-    model          cbow or skipgram
-    corpus         ptb, grammar, or a text file (one sentence a line)
-    window_size    neighbours on each side of a word
-    hidden_size    numbers in a word vector
-    batch_size     words of one step
-    max_epoch      passes over the text
+    model          cbow (book 3.1, 4.3.1) or skipgram (book 3.5)
+    corpus         text: ptb, grammar (made-up English), or a text file (one sentence a line)
+    window_size    words on each side of a word that are its neighbours (book 2.3.4, 4.3.2)
+    hidden_size    hidden layer (book 3.2.1, 4.3.2): numbers in a word vector
+    batch_size     words of one step (book 1.4.3), each with its neighbours
+    max_epoch      epochs (book 1.4.3): passes over the text
     sample_size    words drawn as negatives for every right one (book 4.2.6)
-    lr             learning rate of Adam
-    eval_interval  iterations from report to report
+    lr             step size (book 1.3.6): learning rate of Adam
+    eval_interval  iterations from report to report (book 1.4.4)
     seed           decides weights, order and negatives
-    vectors        where to save them; <model>_params.npz if not given. Checkpoint and figure (.png)
-                   go beside it
+    vectors        file to save them in; <model>_params.npz if not given. Checkpoint and figure
+                   (.png) go beside it
     resume         go on with the run in the checkpoint
     plot           draw the loss during training
     """
     if model not in MODELS:
         raise ValueError(f"train: model is one of {', '.join(MODELS)}, not {model!r}")
     file = Path(vectors or f"{model}_params.npz")
-    file.parent.mkdir(parents=True, exist_ok=True)
+    at_least_one(hidden_size=hidden_size)
+    check_writable(file)
     text, word_to_id, id_to_word = texts.load_data(corpus, "train")
     contexts, target = create_contexts_target(text, window_size)
 

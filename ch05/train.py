@@ -10,7 +10,7 @@ Source: book 5.5.4.
 from pathlib import Path
 
 from ch05.simple_rnnlm import SimpleRnnlm
-from common.cli import early_stop, run
+from common.cli import at_least_one, check_writable, early_stop, run
 from common.optimizer import SGD
 from common.trainer import RnnlmTrainer
 from dataset import corpus as texts
@@ -34,28 +34,30 @@ def main(
     """Train SimpleRnnlm on the first words of a text -> the model and the reported perplexities.
 
     corpus         ptb, grammar, or a text file (one sentence a line)
-    max_epoch      passes over the text
-    batch_size     reading positions that are trained side by side
-    wordvec_size   numbers in a word vector
-    hidden_size    numbers in the recurrent layer's state
-    time_size      steps that gradients flow back through (truncated BPTT, book 5.2)
-    lr             learning rate of SGD
-    eval_interval  iterations from report to report; the default is an epoch of the other defaults
-    corpus_size    use only so many words of the text
+    max_epoch      epochs (book 1.4.3): passes over the text
+    batch_size     reading positions (book 5.2.5) that are trained side by side
+    wordvec_size   embedding (book 5.5.1): numbers in a word vector
+    hidden_size    hidden layer (book 5.5.1): numbers in the recurrent layer's state
+    time_size      steps, one word each, that gradients flow back through (truncated BPTT, book 5.2)
+    lr             step size (book 1.3.6): learning rate of SGD
+    eval_interval  iterations from report to report (book 5.5.4); the default is an epoch of the
+                   other defaults
+    corpus_size    size of the text (book 5.5.3): use only so many words of the text
     seed           decides the first weights
-    weights        where to save the weights; checkpoint and figure (.png) go beside it
+    weights        file to save the weights in; checkpoint and figure (.png) go beside it
     resume         go on with the run in the checkpoint
-    plot           whether to draw the perplexity
+    plot           whether to draw the perplexity (book 5.5.2)
 
     Raises what `RnnlmTrainer.fit` raises.
     """
+    file = Path(weights)
+    at_least_one(wordvec_size=wordvec_size, hidden_size=hidden_size)
+    check_writable(file)
     text = texts.load_data(corpus, "train")[0][:corpus_size]
     vocab_size = int(text.max(initial=0)) + 1  # ids count up in order of first appearance
     model = SimpleRnnlm(vocab_size, wordvec_size, hidden_size, rng=seed)
     trainer = RnnlmTrainer(model, SGD(lr))
 
-    file = Path(weights)
-    file.parent.mkdir(parents=True, exist_ok=True)
     checkpoint = file.with_suffix(".checkpoint")
     with early_stop(trainer, lambda: model.save_params(file), checkpoint):
         trainer.fit(

@@ -9,7 +9,7 @@ Source: book 5.5.3.
 import numpy
 
 from ch05.simple_rnnlm import SimpleRnnlm
-from common.cli import run
+from common.cli import at_least_one, run
 from common.functions import perplexity
 from common.optimizer import SGD
 from common.plots import show
@@ -31,18 +31,19 @@ def main(
     """Train SimpleRnnlm on the first words of a text -> the model and each epoch's perplexity.
 
     corpus        ptb, grammar, or a text file (one sentence a line)
-    max_epoch     passes over the text
-    batch_size    reading positions that are trained side by side
-    wordvec_size  numbers in a word vector
-    hidden_size   numbers in the recurrent layer's state
-    time_size     steps that gradients flow back through (truncated BPTT, book 5.2)
-    lr            learning rate of SGD
-    corpus_size   use only so many words of the text
+    max_epoch     epochs (book 1.4.3): passes over the text
+    batch_size    reading positions (book 5.2.5) that are trained side by side
+    wordvec_size  embedding (book 5.5.1): numbers in a word vector
+    hidden_size   hidden layer (book 5.5.1): numbers in the recurrent layer's state
+    time_size     steps, one word each, that gradients flow back through (truncated BPTT, book 5.2)
+    lr            step size (book 1.3.6): learning rate of SGD
+    corpus_size   size of the text (book 5.5.3): use only so many words of the text
     seed          decides the first weights
-    plot          whether to draw the perplexity
+    plot          whether to draw the perplexity (book 5.5.2)
 
     Raises ValueError for a text too short for one batch.
     """
+    at_least_one(max_epoch=max_epoch, wordvec_size=wordvec_size, hidden_size=hidden_size)
     text = texts.load_data(corpus, "train")[0][:corpus_size]
     vocab_size = int(text.max(initial=0)) + 1  # ids count up in order of first appearance
     print(f"corpus size: {len(text)}, vocabulary size: {vocab_size}")

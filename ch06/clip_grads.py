@@ -7,7 +7,7 @@
 Source: book 6.1.4.
 """
 
-from common.cli import arguments
+from common.cli import run
 from common.gradients import clip_grads
 from common.np import Array, np
 from common.rng import generator
@@ -16,14 +16,14 @@ __all__ = ["clip_grads", "joint_norm", "main"]
 
 
 def joint_norm(grads: list[Array]) -> float:
-    """sqrt(sum over all arrays of sum g^2): the length of all gradients as one long vector."""
+    """sqrt(sum over all arrays of sum g^2), a scalar: the length of all gradients as one vector."""
     return float(np.sqrt(sum((g**2).sum() for g in grads)))
 
 
 def main(max_norm: float = 5.0, seed: int | None = None) -> None:
     """Print two random gradients, before and after they are clipped.
 
-    max_norm  the largest joint length that is left as it is
+    max_norm  largest norm of both gradients together that is left as it is (book 6.1.4)
     seed      decides the gradients; if not given, every run has others
     """
     rng = generator(seed)
@@ -37,4 +37,4 @@ def main(max_norm: float = 5.0, seed: int | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(**arguments(main))
+    run(main)

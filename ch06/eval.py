@@ -3,6 +3,8 @@
 python -m ch06.eval                             of the Rnnlm in this folder, else the shipped one
 python -m ch06.eval --model better --cache      with a memory of the last 500 words
 python -m ch06.eval --sentence "the company said it expects higher sales"
+
+Source: book 6.4, 6.5.
 """
 
 from pathlib import Path
@@ -13,7 +15,7 @@ from ch06.gru_rnnlm import GruRnnlm
 from ch06.rnnlm import Rnnlm
 from common.base_model import find_weights
 from common.cache_pointer import eval_perplexity_with_cache, tune_cache
-from common.cli import arguments
+from common.cli import at_least_one, run
 from common.evaluate import eval_perplexity
 from common.files import read_npz
 from common.text import words_to_ids
@@ -63,13 +65,15 @@ def main(
 ) -> float:
     """Load weights that a training script saved; print and return a perplexity (book 6.4, 6.5).
 
-    weights       the file of weights, ours (.npz) or the book's (.pkl); if not given, that of the
+    weights       file of weights, ours (.npz) or the book's (.pkl); if not given, that of the
                   class in the current folder, else the one that comes with the library
-    corpus        the text it was trained on: ptb, grammar, or a text file
-    wordvec_size  as in training; if not given, that of a .npz file, or the book's
-    hidden_size   likewise
-    sentence      words of the vocabulary to score instead of the test text
-    model         rnnlm (LSTM), better (BetterRnnlm) or gru (GruRnnlm)
+    corpus        text it was trained on: ptb, grammar (made-up English), or a text file
+    wordvec_size  numbers in a word vector, as in training; if not given, that of a .npz file, or
+                  the book's
+    hidden_size   numbers in the recurrent layer's state; likewise
+    sentence      words of the vocabulary to judge instead of the test text
+    model         rnnlm (with an LSTM, book 6.4), better (BetterRnnlm, book 6.5) or gru (book
+                  appendix C)
     cache         whether to add a cache of the last words, set by the validation text, and return
                   the perplexity with it
     """
@@ -77,6 +81,7 @@ def main(
         raise ValueError(f"eval: model is one of {', '.join(MODELS)}, not {model!r}")
     if cache and sentence is not None:
         raise ValueError("eval: the cache is for the test text, not for a sentence")
+    at_least_one(wordvec_size=wordvec_size, hidden_size=hidden_size)
     model_class, size = MODELS[model]
     path = (
         Path(weights) if weights else find_weights(model_class.__name__, SHIPPED, TRAINED_BY[model])
@@ -104,4 +109,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main(**arguments(main))
+    run(main)

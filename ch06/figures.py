@@ -38,7 +38,10 @@ def plot_tanh() -> None:
 
 def histories(folder: Path = SHIPPED) -> dict[str, dict[str, Any]]:
     """What the training scripts wrote of the runs whose weights are in a folder, by model."""
-    return {file.stem: json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))}
+    return {
+        file.stem: json.loads(file.read_text(encoding="utf-8"))
+        for file in sorted(folder.glob("*.json"))
+    }
 
 
 def print_reports(history: Mapping[str, Any], count: int = 20) -> None:

@@ -8,7 +8,7 @@ Source: book 6.1.3.  N sequences, H hidden size, T time steps.
 
 import numpy
 
-from common.cli import arguments
+from common.cli import run
 from common.np import Array
 from common.plots import show
 
@@ -39,12 +39,14 @@ def gradient_norms(scale: float = 1.0) -> list[float]:
 def main(scale: float = 1.0) -> None:
     """Print the norms and two numbers that foretell them; draw the norms.
 
-    scale  what the weights are multiplied by
+    scale  factor that the weights are multiplied by (book 6.1.3)
 
     The spectral radius, the largest |eigenvalue| of Wh, is the growth per step in the long run. The
     largest singular value bounds each step: the gradient can only grow if it is above 1, and must
     fade if it is below (Pascanu et al. 2013, https://arxiv.org/abs/1211.5063).
     """
+    if not numpy.isfinite(scale):
+        raise ValueError(f"rnn_gradient_graph: scale must be a finite number, not {scale}")
     Wh, norms = recurrent_weights(scale), gradient_norms(scale)
     print("norms:", *(f"{norm:.6g}" for norm in norms))
     print(f"largest singular value of Wh: {numpy.linalg.norm(Wh, 2):.3f}")
@@ -61,4 +63,4 @@ def main(scale: float = 1.0) -> None:
 
 
 if __name__ == "__main__":
-    main(**arguments(main))
+    run(main)

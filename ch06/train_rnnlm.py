@@ -4,6 +4,8 @@ python -m ch06.train_rnnlm                      on Penn Treebank (time and resul
 python -m ch06.train_rnnlm --corpus grammar     on made-up English, in seconds
 python -m ch06.train_rnnlm --corpus novel.txt   on a text of yours
 python -m ch06.train_rnnlm --model gru          with a GRU
+
+Source: book 6.4.
 """
 
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 from ch06.gru_rnnlm import GruRnnlm
 from ch06.rnnlm import Rnnlm
 from ch06.training import train
-from common.cli import run
+from common.cli import at_least_one, run
 from dataset import corpus as texts
 
 MODELS = {"rnnlm": Rnnlm, "gru": GruRnnlm}
@@ -36,25 +38,26 @@ def main(
 ) -> float:
     """Train a language model, save its best weights, return their test perplexity (book 6.4).
 
-    corpus         ptb, grammar, or a text file (one sentence a line)
-    max_epoch      passes over the training text
-    batch_size     reading positions that are trained side by side
-    wordvec_size   numbers in a word vector
-    hidden_size    numbers in the recurrent layer's state
-    time_size      steps that gradients flow back through (truncated BPTT, book 5.2)
-    lr             learning rate of SGD
-    max_grad       largest joint length of the gradients (clipping, book 6.1.4)
-    eval_interval  iterations from report to report
+    corpus         text: ptb, grammar (made-up English), or a text file (one sentence a line)
+    max_epoch      epochs (book 1.4.3): passes over the training text
+    batch_size     reading positions (book 5.2.5) that are trained side by side
+    wordvec_size   embedding (book 6.4): numbers in a word vector
+    hidden_size    LSTM layer (book 6.4): numbers in the recurrent layer's state
+    time_size      steps, one word each, that gradients flow back through (truncated BPTT, book 5.2)
+    lr             step size (book 1.3.6): learning rate of SGD
+    max_grad       largest norm of all gradients together (clipping, book 6.1.4)
+    eval_interval  iterations from report to report (book 5.5.4)
     corpus_size    use only so many words of the training text
     seed           decides the first weights
-    weights        where to save the best weights, <class>.npz if not given; checkpoint, history
+    weights        file to save the best weights in, <class>.npz if not given; checkpoint, history
                    (.json) and figure (.png) go beside it
     resume         go on with the run in the checkpoint
-    plot           draw the perplexity during training
-    model          rnnlm (with an LSTM) or gru
+    plot           draw the perplexity (book 5.5.2) during training
+    model          rnnlm (with an LSTM, book 6.4) or gru (with a GRU, book appendix C)
     """
     if model not in MODELS:
         raise ValueError(f"train_rnnlm: model is one of {', '.join(MODELS)}, not {model!r}")
+    at_least_one(wordvec_size=wordvec_size, hidden_size=hidden_size)
     model_class = MODELS[model]
     _, word_to_id, _ = texts.load_data(corpus, "train")
     return train(

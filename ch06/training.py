@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from common.cli import early_stop
+from common.cli import check_writable, early_stop
 from common.evaluate import eval_perplexity
 from common.files import write_whole
 from common.language_model import LanguageModel
@@ -50,7 +50,7 @@ def train(
     the file then holds the best weights so far, or those of the stop in the first epoch.
     Source: book 6.4, 6.5.4.
     """
-    weights.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(weights)
     valid, test = (texts.load_data(corpus, part)[0] for part in ("valid", "test"))
     text, vocab, _ = texts.load_data(corpus, "train")
     text = text[:corpus_size]

@@ -31,13 +31,14 @@ def main(
     prompt       the first words of the second: the model reads all but the last, and goes on from
                  the last
     sample_size  words to write for each, the last one of its beginning included
-    skip         words that must not come
-    weights      the file of weights, ours (.npz) or the book's (.pkl); if not given, BetterRnnlm
+    skip         words that must not come, with blanks between (book 7.1.2)
+    weights      file of weights, ours (.npz) or the book's (.pkl); if not given, BetterRnnlm
                  in the current folder, else the one that comes with the library
-    corpus       the text it was trained on: ptb, grammar, or a text file
-    temperature  below 1 the probable words become more probable, above 1 less
-    top_k        draw from so many words only, the most probable ones
-    greedy       always the most probable word, nothing is drawn
+    corpus       text it was trained on: ptb, grammar (made-up English), or a text file
+    temperature  factor that scores are divided by: below 1 the probable words become more probable,
+                 above 1 less
+    top_k        draw from so many words only, the most probable ones; from all if not given
+    greedy       always the most probable word, nothing is drawn (book 7.1.1)
     stop         a word that ends a text, such as <eos>
     seed         decides the words drawn; if not given, each run writes other texts
     """

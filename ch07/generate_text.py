@@ -44,14 +44,16 @@ def main(
 
     start        the first word; of several, all but the last are read before writing begins
     sample_size  words to write, the (last) start word included
-    skip         words that must not come
-    model        rnnlm (LSTM), better (BetterRnnlm) or gru (GruRnnlm)
-    weights      the file of weights, ours (.npz) or the book's (.pkl); if not given, that of the
+    skip         words that must not come, with blanks between (book 7.1.2)
+    model        rnnlm (with an LSTM, book 6.4), better (BetterRnnlm, book 6.5) or gru (book
+                 appendix C)
+    weights      file of weights, ours (.npz) or the book's (.pkl); if not given, that of the
                  class in the current folder, else the one that comes with the library
-    corpus       the text it was trained on: ptb, grammar, or a text file
-    temperature  below 1 the probable words become more probable, above 1 less
-    top_k        draw from so many words only, the most probable ones
-    greedy       always the most probable word, nothing is drawn
+    corpus       text it was trained on: ptb, grammar (made-up English), or a text file
+    temperature  factor that scores are divided by: below 1 the probable words become more probable,
+                 above 1 less
+    top_k        draw from so many words only, the most probable ones; from all if not given
+    greedy       always the most probable word, nothing is drawn (book 7.1.1)
     stop         a word that ends a text, such as <eos>
     batch_size   texts to write, from one start
     seed         decides the words drawn; if not given, each run writes another text

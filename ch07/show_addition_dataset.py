@@ -12,7 +12,8 @@ from dataset import sequence
 def main(data: str = "addition.txt", seed: int = 1984) -> None:
     """Print the shapes of all arrays, and the first pair as ids and as text (book 7.2.4).
 
-    data  addition.txt, date.txt, or a file with a question, _ and an answer in each line
+    data  addition.txt (book 7.2.2), date.txt (book 8.3.1), or a file with a question, _ and an
+          answer in each line
     seed  decides which questions are for testing, and the order; 1984 in the book
     """
     (x_train, t_train), (x_test, t_test) = sequence.load_data(data, seed)

@@ -42,22 +42,23 @@ def main(
 
     model          seq2seq (book 7.3) or peeky (book 7.4.2)
     reverse        read questions from back to front (book 7.4.1)
-    data           addition.txt, date.txt, or a file with a question, _ and an answer in each line,
-                   padded with blanks to the same widths
-    split          random, as in the book, or answer: no answer of a test question is trained on
-    wordvec_size   numbers in a character's vector
-    hidden_size    numbers in the state of each recurrent layer
-    batch_size     questions in a training step
-    max_epoch      passes over the training questions
-    max_grad       largest joint length of the gradients (clipping, book 6.1.4)
-    eval_interval  iterations from report to report
-    cell           recurrent layers: lstm, gru or rnn
+    data           addition.txt (book 7.2.2), date.txt (book 8.3.1), or a file with a question, _
+                   and an answer in each line, padded with blanks to the same widths (book 7.2.3)
+    split          random, as in the book (7.2.4), or answer: no answer of a test question is
+                   trained on
+    wordvec_size   embedding (book 7.3.1): numbers in a character's vector
+    hidden_size    hidden layers (book 7.3.1): numbers in the state of each recurrent one
+    batch_size     questions in a training step (book 1.4.3)
+    max_epoch      epochs (book 1.4.3): passes over the training questions
+    max_grad       largest norm of all gradients together (clipping, book 6.1.4)
+    eval_interval  iterations from report to report (book 1.4.4)
+    cell           recurrent layers: lstm (book 6.2), gru (book appendix C) or rnn (book 5.3)
     bidirectional  an encoder that reads in both directions (book 8.4.1)
     pass_cell      hand the encoder's last cell to the decoder as well (book 7.3.1: it is not)
     padding        blanks are padding, which counts for nothing (book 7.2.3), not characters
     seed           decides the first weights, and the order of the questions
-    weights        where to save the weights, <class>.npz if not given; checkpoint, history (.json)
-                   and figure (.png) go beside it
+    weights        file to save the weights in, <class>.npz if not given; checkpoint, history
+                   (.json) and figure (.png) go beside it
     resume         go on with the run in the checkpoint
     plot           draw the accuracy after each epoch
     """

@@ -12,7 +12,7 @@ import numpy
 
 from common import plots
 from common.checkpoint import digest
-from common.cli import early_stop
+from common.cli import check_writable, early_stop
 from common.evaluate import print_answer, seq2seq_accuracy
 from common.files import write_whole
 from common.np import Array
@@ -37,6 +37,7 @@ class Result(NamedTuple):
 
     @property
     def accuracies(self) -> list[float]:
+        """Each epoch's share of the test questions that were answered right."""
         return [epoch["accuracy"] for epoch in self.epochs]
 
 
@@ -77,6 +78,7 @@ def load_data(
 ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     """(x_train, t_train), (x_test, t_test) of `sequence.load_data`.
 
+    Questions x are (N, Q), answers t (N, A).
     reverse  whether the questions are turned round, padding first.  Source: book 7.4.1.
     """
     (x_train, t_train), (x_test, t_test) = sequence.load_data(data, split=split)
@@ -115,6 +117,7 @@ def train(
     """
     if show < 0:
         raise ValueError(f"train: show must not be negative, not {show}")
+    check_writable(weights)
     (x, t), (x_test, t_test) = load_data(data, split, reverse)
     char_to_id, id_to_char = sequence.get_vocab(data)
     trainer = Trainer(model, Adam())
@@ -147,7 +150,6 @@ def train(
         model.save_params(weights, vocab=char_to_id)
 
     checkpoint = weights.with_suffix(".checkpoint")
-    weights.parent.mkdir(parents=True, exist_ok=True)
     with early_stop(trainer, keep, checkpoint):
         trainer.fit(
             x,
@@ -234,7 +236,8 @@ def compare(
                     show=0,
                     **how,
                 ).accuracies
-                runs = [run for run in runs if run["settings"] != what]
+                # read again: another comparison may have written meanwhile
+                runs = [run for run in read_runs(file) if run["settings"] != what]
                 runs.append({"settings": what, "accuracies": accuracies})
                 write_json(file, {"runs": runs})
                 known = [accuracies]
@@ -254,7 +257,7 @@ def read_runs(file: Path) -> list[dict[str, Any]]:
     if not file.exists():
         return []
     try:
-        runs = json.loads(file.read_text())["runs"]
+        runs = json.loads(file.read_text(encoding="utf-8"))["runs"]
         return [{"settings": run["settings"], "accuracies": [*run["accuracies"]]} for run in runs]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"compare: {file} holds no comparison ({error!r})") from error
@@ -307,5 +310,6 @@ def plot_accuracy(curves: Curves, file: Path) -> None:
 
 
 def write_json(file: Path, content: Any) -> None:
+    """Write what JSON can hold, whole; OSError where that fails, and an older file stays."""
     text = json.dumps(content, indent=1).encode()
     write_whole(file, lambda opened: opened.write(text))

@@ -57,8 +57,8 @@ def attention_hits(
 ) -> dict[str, Hits]:
     """For each character of a date's answer: how often the model looks at the right one most.
 
-    Arguments as for `attention_maps`; `places` tells what is right. A part of the answer that no
-    question has a place for is left out.
+    questions (N, T), answers (N, S + 1), and the rest as for `attention_maps`; `places` tells what
+    is right. A part of the answer that no question has a place for is left out.
     Raises ValueError for a question that is no date as `dataset.dates` writes them.
     """
     columns = attention_maps(

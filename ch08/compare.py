@@ -38,16 +38,17 @@ def main(
 ) -> Curves:
     """Train three models on dates, all reversed, and draw their accuracies together (book 8.3.2).
 
-    data           date.txt, or another file that `ch08.train` can read
-    split          random or answer, as there
-    wordvec_size   numbers in a character's vector
-    hidden_size    numbers in the state of each recurrent layer
-    batch_size     questions in a training step
-    max_epoch      passes over the training questions
-    max_grad       largest joint length of the gradients (clipping, book 6.1.4)
-    eval_interval  iterations from report to report
-    seeds          runs of each model
-    file           where all accuracies go, and from where runs that were made already are taken;
+    data           date.txt (book 8.3.1), or another file that `ch08.train` can read
+    split          random, as in the book (7.2.4), or answer: no answer of a test question is
+                   trained on
+    wordvec_size   embedding (book 7.3.1): numbers in a character's vector
+    hidden_size    hidden layers (book 7.3.1): numbers in the state of each recurrent one
+    batch_size     questions in a training step (book 1.4.3)
+    max_epoch      epochs (book 1.4.3): passes over the training questions
+    max_grad       largest norm of all gradients together (clipping, book 6.1.4)
+    eval_interval  iterations from report to report (book 1.4.4)
+    seeds          runs of each model, with the seeds 0, 1, ...
+    file           file (.json) of all accuracies, from which runs that were made already are taken;
                    the figure goes beside it, and weights go into a folder of its name
     resume         go on with a run that was stopped
     plot           draw the accuracies

@@ -45,15 +45,15 @@ def main(
 ) -> None:
     """Draw the attention of a trained model, black where it is 0, white where it is 1 (book 8.3.3).
 
-    count      test questions to draw, with their answers; chosen at random, but always the same
-    question   draw this one instead, with the answer that the model gives
-    score      also look at all test dates: how often does it attend most to the right character?
-    model      attention or bi, as in training
-    weights    the file of weights, ours (.npz) or the book's (.pkl); if not given, that of the
-               class in the current folder, else the one that comes with the library
-    data       the file that it was trained on, see `ch08.train`
-    split      as in training
-    reverse    as in training
+    count       test questions to draw, with their answers; chosen at random, but always the same
+    question    draw this one instead, with the answer that the model gives
+    score       also look at all test dates: how often does it attend most to the right character?
+    model       attention (book 8.2) or bi (book 8.4.1), as in training
+    weights     file of weights, ours (.npz) or the book's (.pkl); if not given, that of the class
+                in the current folder, else the one that comes with the library
+    data        file that it was trained on: date.txt (book 8.3.1), or another, see `ch08.train`
+    split       random or answer, as in training (book 7.2.4)
+    reverse     read questions from back to front (book 7.4.1), as in training
     beam_width  for a question: print so many answers, the most probable that beam search finds
     """
     if count < 0:

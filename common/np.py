@@ -27,24 +27,28 @@ def use(name: str) -> None:
     """Fill `np` from the library `name`: "numpy" or "cupy".
 
     Arrays that exist already stay where they are; build models after switching.
-    Raises ImportError if the library is not installed, ValueError for another name; `np` is then
-    what it was.
+    Raises ImportError if the library is not installed or finds no device, ValueError for another
+    name; `np` is then what it was.
     """
     if name not in ("numpy", "cupy"):
         raise ValueError(f"use: the array library is 'numpy' or 'cupy', not {name!r}")
     source = _import(name)
+    try:
+        source.zeros(1)
+    except Exception as error:  # CuPy has errors of its own
+        raise ImportError(f"{name} is installed but cannot be used: {error}") from None
     np.__dict__.clear()
     np.__dict__.update(vars(source))
 
 
 def to_cpu(x: Array) -> Array:
-    """`x` as a NumPy array: the same object if it is one, else a copy (waits for the GPU)."""
+    """`x` of any shape as a NumPy array: the same object, or a copy (which waits for the GPU)."""
     on_gpu = hasattr(x, "get") and hasattr(x, "device")  # dictionaries and data frames have a get
     return x.get() if on_gpu else numpy.asarray(x)
 
 
 def to_gpu(x: Array) -> Array:
-    """`x` as a CuPy array: the same object if it is one, else a copy.
+    """`x` of any shape as a CuPy array: the same object if it is one, else a copy.
 
     Raises ImportError without CuPy.
     """
@@ -58,7 +62,7 @@ def _import(name: str) -> types.ModuleType:
         raise ImportError(
             f"{name} cannot be imported ({error}); running on a GPU needs CuPy, which comes with "
             "pip install 'dlfs2[cuda12]' or 'dlfs2[cuda13]', by the CUDA version of the driver"
-        ) from error
+        ) from None  # the message has all that the first error said
 
 
 def _start() -> str:

@@ -2,7 +2,7 @@
 
 The folders searched, in this order:
 
-    1. the folder that the environment variable DLFS2_DATA names
+    1. the folder that the environment variable DLFS2_DATA names; a ~ at its beginning is the home
     2. the folder of this package, the book's place
     3. the user's cache: ~/.cache/dlfs2 on Linux; downloads go here
 
@@ -72,12 +72,17 @@ def fetch(file: DataFile) -> Path:
 def folders() -> list[Path]:
     """Where files are looked for, in this order; FileNotFoundError if DLFS2_DATA is no folder."""
     named = os.environ.get("DLFS2_DATA")
-    if named and not Path(named).is_dir():
+    others = [PACKAGE_FOLDER, user_cache()]
+    if not named:
+        return others
+    folder = Path(os.path.expanduser(named))  # noqa: PTH111 - Path's raises for an unknown user
+    if not folder.is_dir():
+        found = "is a file" if folder.exists() else "does not exist"
         raise FileNotFoundError(
-            f"DLFS2_DATA is {named!r}, which is not a folder; set it to the folder that holds the "
-            "data files, or unset it"
+            f"DLFS2_DATA is {named!r}, which is not a folder: {folder.absolute()} {found}. Set it "
+            "to the folder that holds the data files, without quotes, or unset it"
         )
-    return [*([Path(named)] if named else []), PACKAGE_FOLDER, user_cache()]
+    return [folder, *others]
 
 
 def user_cache() -> Path:

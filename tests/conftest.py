@@ -10,6 +10,7 @@ import pytest
 
 from common.np import np, use
 from dataset import ptb
+from dataset.fetch import folders
 from tests import cupy_stand_in
 
 matplotlib.use("Agg")
@@ -61,16 +62,18 @@ def torch():
 @pytest.fixture(scope="session")
 def ptb_text():
     """Penn Treebank's loader, where the files are on this machine already."""
-    missing = [f.name for f in ptb.FILES.values() if not _on_this_machine(f.name)]
-    if missing:
+    if missing := missing_ptb():
         pytest.skip(f"Penn Treebank is not on this machine ({', '.join(missing)})")
     return ptb.load_data
 
 
-def _on_this_machine(name: str) -> bool:
-    from dataset.fetch import folders
-
-    return any((folder / name).exists() for folder in folders())
+def missing_ptb() -> list[str]:
+    """The files of Penn Treebank that would have to be downloaded."""
+    return [
+        file.name
+        for file in ptb.FILES.values()
+        if not any((folder / file.name).exists() for folder in folders())
+    ]
 
 
 def pytest_configure(config) -> None:

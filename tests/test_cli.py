@@ -1,16 +1,43 @@
-"""Every keyword of `main` is a flag."""
+"""Every keyword of `main` is a flag; what stops a script is told in one message."""
 
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy
 import pytest
 
-from common.cli import arguments
+from ch01 import train as ch01_train
+from ch01 import train_custom_loop as ch01_loop
+from ch03 import train as ch03_train
+from ch04 import document_vectors
+from ch04 import train as ch04_train
+from ch05 import train as ch05_train
+from ch05 import train_custom_loop as ch05_loop
+from ch06 import eval as ch06_eval
+from ch06 import rnn_gradient_graph, train_better_rnnlm, train_rnnlm
+from ch07 import train_seq2seq, training
+from ch08 import train as ch08_train
+from common import cli
+from common.cli import arguments, at_least_one, check_writable
+from common.text import preprocess, words_to_ids
+from common.trainer import RnnlmTrainer, Trainer
+from dataset import addition, dates
+from tests.scripts import ROOT, run
+
+NOTHING: Any = {}
 
 
-def main(size=3, rate=0.5, name: str | None = None, count: int | None = None, plot=True):
+def main(size=3, rate=0.5, name: str | None = None, count: int | None = None, plot=True, shift=-1):
     """Do something.
 
     size   how many things, in units
            and more about it
     rate   100 % at most
+    plot   draw it
 
     Not a flag at all.
     """
@@ -23,13 +50,14 @@ def test_without_flags_the_defaults_hold():
         "name": None,
         "count": None,
         "plot": True,
+        "shift": -1,
     }
 
 
 def test_flags_are_read_by_type():
     argv = ["--size", "7", "--rate", "2", "--name", "x", "--count", "9", "--no-plot"]
     got = arguments(main, argv)
-    assert got == {"size": 7, "rate": 2.0, "name": "x", "count": 9, "plot": False}
+    assert got == {"size": 7, "rate": 2.0, "name": "x", "count": 9, "plot": False, "shift": -1}
     assert isinstance(got["rate"], float)
 
 
@@ -40,15 +68,23 @@ def test_underscores_are_hyphens():
     assert arguments(main, ["--max-epoch", "2"]) == {"max_epoch": 2}
 
 
-def test_help_comes_from_the_docstring(capsys):
+def test_help_comes_from_the_docstrings(capsys):
     with pytest.raises(SystemExit) as ended:
         arguments(main, ["--help"])
     assert ended.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "Do something." in text
+    assert text.startswith("usage: python -m tests.test_cli ")
+    assert "Every keyword of `main` is a flag;" in text
     assert "--size SIZE how many things, in units and more about it (default: 3)" in text
     assert "100 % at most (default: 0.5)" in text
+    assert "--name NAME --count COUNT" in text  # nothing to say
+    assert "--plot, --no-plot draw it (default: --plot)" in text
     assert "Not a flag" not in text
+
+
+def test_without_a_docstring_of_the_script_the_help_begins_with_that_of_main(monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "__doc__", None)
+    assert "\n\nDo something.\n\n" in cli.parser(main).format_help()
 
 
 @pytest.mark.parametrize("argv", [["--sise", "3"], ["--size", "three"], ["--size"], ["3"]])
@@ -62,3 +98,231 @@ def test_what_is_not_understood_ends_with_status_2(argv, capsys):
 def test_flags_may_not_be_shortened():
     with pytest.raises(SystemExit):
         arguments(main, ["--si", "3"])
+
+
+@pytest.mark.parametrize("flag", ["--size", "--count"])
+def test_an_int_is_negative_only_where_its_default_is(flag, capsys):
+    assert arguments(main, ["--shift", "-7", "--rate", "-0.5", flag, "0"])["shift"] == -7
+    with pytest.raises(SystemExit) as ended:
+        arguments(main, [flag, "-7"])
+    assert ended.value.code == 2
+    assert f"argument {flag}: it must not be negative, not -7" in capsys.readouterr().err
+
+
+# What stops a script
+
+
+def stopped_by(action, monkeypatch):
+    """The exit status of a script that does this, a message if there is one."""
+    monkeypatch.setattr(sys, "argv", ["script.py"])
+    with pytest.raises(SystemExit) as ended:
+        cli.run(lambda: action())
+    return ended.value.code
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (lambda: Path("lost.txt").read_bytes(), "No such file or directory: 'lost.txt'"),
+        (lambda: numpy.empty(2**60, "int8"), "Unable to allocate"),
+        (lambda: preprocess(""), "preprocess: there is no word in the text ''"),
+        (lambda: words_to_ids(["a"], {}), "words_to_ids: not in the vocabulary of 0 words: a"),
+        (lambda: Trainer(None, None).fit([0], [0], 0), "max_epoch must be at least 1, not 0"),
+    ],
+    ids=["file", "memory", "value", "word", "setting"],
+)
+def test_what_the_user_can_mend_is_one_message(action, message, monkeypatch, folder):
+    told = stopped_by(action, monkeypatch)
+    assert told.startswith("error: ")
+    assert message in told
+    assert not told.endswith("'\"")  # a KeyError puts its text into quotes
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        lambda: numpy.zeros(3) + numpy.zeros(4),  # ValueError
+        lambda: numpy.stack([numpy.zeros(3), numpy.zeros(4)]),  # one that NumPy raises in Python
+        lambda: NOTHING["key"],
+        lambda: NOTHING.shape,
+        lambda: preprocess(NOTHING),
+    ],
+)
+def test_a_bug_shows_where_it_is(action, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["script.py"])
+    with pytest.raises((ValueError, KeyError, AttributeError)) as raised:
+        cli.run(lambda: action())
+    assert raised.traceback[-1].path != Path(cli.__file__)
+
+
+@pytest.mark.parametrize(("args", "status"), [((), 130), ((signal.SIGTERM,), 143)])
+def test_a_signal_is_the_exit_status(args, status, monkeypatch):
+    def action():
+        raise KeyboardInterrupt(*args)
+
+    assert stopped_by(action, monkeypatch) == status
+
+
+TYPED = """
+from common.cli import arguments, run
+
+def main(size=3):
+    if size == 0:
+        raise ValueError("size is 0")
+    print("日本", size)
+
+if __name__ == "__main__":
+    {start}
+"""
+
+
+@pytest.mark.parametrize("start", ["run(main)", "main(**arguments(main))"])
+def test_a_script_of_the_reader_starts_either_way(start, folder, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8")
+    Path("typed.py").write_text(TYPED.format(start=start), encoding="utf-8")
+    done = run("typed.py", "--size=2", cwd=folder, installed=ROOT)
+    assert done.stdout.endswith(" 2\n")
+    done = run("typed.py", "--size=0", cwd=folder, installed=ROOT, status=1)
+    assert done.stderr.endswith("size is 0\n")
+    assert ("Traceback" in done.stderr) == (start != "run(main)")
+    done = run("typed.py", "--sise=0", cwd=folder, installed=ROOT, status=2)
+    assert "typed.py: error: unrecognized arguments: --sise=0" in done.stderr
+
+
+def test_in_the_development_mode_of_python_every_error_shows_where_it_is(folder):
+    Path("typed.py").write_text(TYPED.format(start="run(main)"), encoding="utf-8")
+    done = run("-X", "dev", "typed.py", "--size=0", cwd=folder, installed=ROOT, status=1)
+    assert 'raise ValueError("size is 0")' in done.stderr
+
+
+def test_a_character_that_the_terminal_lacks_is_a_question_mark(folder, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "cp1252")
+    Path("typed.py").write_text(TYPED.format(start="run(main)"), encoding="utf-8")
+    assert run("typed.py", cwd=folder, installed=ROOT).stdout == "?? 3\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "message"),
+    [
+        ("ch05.train --corpus lost.txt", 1, "'lost.txt' is neither 'ptb' nor 'grammar' nor a file"),
+        ("ch04.train --model glove", 1, "model is one of cbow, skipgram, not 'glove'"),
+        ("ch07.train_seq2seq --cell gruu", 1, "cell is one of lstm, gru, rnn, not 'gruu'"),
+        ("ch01.forward_net --seed -1", 2, "argument --seed: it must not be negative, not -1"),
+    ],
+)
+def test_a_wrong_flag_of_a_script_is_one_message(command, status, message, folder):
+    done = run("-m", *command.split(), cwd=folder, installed=ROOT, status=status)
+    *usage, last = done.stderr.splitlines()
+    assert "error: " in last
+    assert last.endswith(message)
+    assert "Traceback" not in done.stderr
+    assert (status == 2) == bool(usage)
+    assert done.stdout == ""
+    assert list(folder.iterdir()) == []
+
+
+# Settings
+
+
+def test_sizes_begin_at_one():
+    at_least_one(hidden_size=1, wordvec_size=None)
+    with pytest.raises(ValueError, match=r"^hidden_size must be at least 1, not 0$"):
+        at_least_one(wordvec_size=3, hidden_size=0)
+
+
+@pytest.mark.parametrize(
+    ("main", "name", "how"),
+    [
+        (ch01_train.main, "hidden_size", {}),
+        (ch01_loop.main, "hidden_size", {}),
+        (ch01_loop.main, "max_epoch", {}),
+        (ch03_train.main, "hidden_size", {}),
+        (ch04_train.main, "hidden_size", {"corpus": "grammar"}),
+        (document_vectors.main, "top", {}),
+        (ch05_train.main, "wordvec_size", {"corpus": "grammar"}),
+        (ch05_loop.main, "hidden_size", {"corpus": "grammar"}),
+        (ch05_loop.main, "max_epoch", {"corpus": "grammar"}),
+        (train_rnnlm.main, "hidden_size", {"corpus": "grammar"}),
+        (train_better_rnnlm.main, "hidden_size", {"corpus": "grammar", "wordvec_size": 1}),
+        (ch06_eval.main, "hidden_size", {"corpus": "grammar"}),
+    ],
+)
+def test_scripts_refuse_a_size_of_zero(main, name, how, folder):
+    with pytest.raises(ValueError, match=f"^{name} must be at least 1, not 0$"):
+        main(**how | {name: 0})
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("scale", [float("nan"), float("inf")])
+def test_a_matrix_is_not_scaled_by_what_is_no_number(scale, folder):
+    with pytest.raises(ValueError, match="scale must be a finite number"):
+        rnn_gradient_graph.main(scale)
+
+
+# Where results go
+
+
+def test_the_folder_of_a_file_is_made_and_left_empty(folder):
+    check_writable(folder / "deep" / "er" / "w.npz")
+    assert list((folder / "deep" / "er").iterdir()) == []
+
+
+def test_an_older_file_stays_as_it_was(folder):
+    (folder / "w.npz").write_text("mine")
+    check_writable(folder / "w.npz")
+    assert (folder / "w.npz").read_text() == "mine"
+
+
+def test_a_file_in_the_place_of_the_folder_is_told(folder):
+    (folder / "taken").write_text("mine")
+    with pytest.raises(OSError, match=r"w\.npz cannot be written into .*taken: "):
+        check_writable(folder / "taken" / "w.npz")
+
+
+def test_a_folder_without_the_right_to_write_is_told(folder):
+    closed = folder / "closed"
+    closed.mkdir(mode=0o555)
+    if os.access(closed, os.W_OK):
+        pytest.skip("this user may write everywhere")
+    with pytest.raises(OSError, match=r"w\.npz cannot be written into .*closed: Permission denied"):
+        check_writable(closed / "w.npz")
+
+
+@pytest.mark.parametrize(
+    ("main", "how"),
+    [
+        (ch04_train.main, {"corpus": "grammar", "vectors": "results"}),
+        (ch05_train.main, {"corpus": "grammar", "weights": "results"}),
+        (train_rnnlm.main, {"corpus": "grammar", "weights": "results"}),
+        (train_better_rnnlm.main, {"corpus": "grammar", "weights": "results", "wordvec_size": 6}),
+        (train_seq2seq.main, {"data": "sums.txt", "weights": "results"}),
+        (ch08_train.main, {"data": "days.txt", "weights": "results"}),
+    ],
+)
+def test_training_does_not_begin_where_its_results_cannot_be_written(
+    main, how, folder, monkeypatch
+):
+    for trainer in Trainer, RnnlmTrainer:
+        monkeypatch.setattr(trainer, "fit", lambda *_, **__: pytest.fail("training began"))
+    for name, lines in ("sums.txt", addition.lines), ("days.txt", dates.lines):
+        Path(name).write_text("\n".join(lines(30)), encoding="utf-8")
+    Path("results").mkdir()
+    with pytest.raises(IsADirectoryError, match="results is a folder; the name of a file"):
+        main(**how | {"hidden_size": 6})
+    assert list(Path("results").iterdir()) == []
+
+
+def test_two_comparisons_at_once_keep_the_runs_of_each_other(folder, monkeypatch):
+    Path("sums.txt").write_text("\n".join(addition.lines(20)), encoding="utf-8")
+    file, others = Path("c.json"), {"settings": {"label": "other"}, "accuracies": [0.5]}
+
+    def train(*args, **how):  # and meanwhile, in another process
+        training.write_json(file, {"runs": [others]})
+        return training.Result([{"accuracy": 1.0}])
+
+    monkeypatch.setattr(training, "train", train)
+    sizes = {"wordvec_size": 4, "hidden_size": 4, "batch_size": 4, "max_epoch": 1, "max_grad": 5.0}
+    how = {"data": "sums.txt", "split": "random", "eval_interval": 1, "seeds": 1, **sizes}
+    models = {"plain": (train_seq2seq.MODELS["seq2seq"], False)}
+    training.compare(models, file, resume=False, plot=False, **how)
+    assert [run["accuracies"] for run in json.loads(file.read_text())["runs"]] == [[0.5], [1.0]]

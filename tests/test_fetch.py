@@ -139,16 +139,39 @@ def test_without_a_named_folder_the_other_two_are_searched(places, published, mo
     assert module.folders() == [places["package"], places["cache"]]
 
 
-def test_a_named_folder_that_does_not_exist_is_an_error(published, monkeypatch, tmp_path):
-    monkeypatch.setenv("DLFS2_DATA", str(tmp_path / "typo"))
-    with pytest.raises(FileNotFoundError, match=r"DLFS2_DATA is '.*typo', which is not a folder"):
+@pytest.mark.parametrize("value", ["typo", r"C:\data\ptb", '"data"', " "])
+def test_a_named_folder_that_does_not_exist_is_an_error_that_says_where(
+    published, monkeypatch, tmp_path, value
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLFS2_DATA", value)
+    with pytest.raises(FileNotFoundError) as caught:
         fetch(published("ranged"))
+    problem = f"DLFS2_DATA is {value!r}, which is not a folder: {Path(value).absolute()} does not"
+    assert str(caught.value).startswith(problem)
 
 
 def test_a_named_folder_that_is_a_file_is_an_error(published, monkeypatch, tmp_path):
     (tmp_path / "data.txt").write_bytes(CONTENT)
     monkeypatch.setenv("DLFS2_DATA", str(tmp_path / "data.txt"))
-    with pytest.raises(FileNotFoundError, match="not a folder"):
+    with pytest.raises(FileNotFoundError, match=r"not a folder: .*data\.txt is a file"):
+        fetch(published("ranged"))
+
+
+def test_a_named_folder_may_begin_at_home_and_end_with_a_slash(
+    places, published, monkeypatch, tmp_path
+):
+    (places["named"] / "data.txt").write_bytes(CONTENT)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    for value in "~/named", "~/named/", f"{places['named']}/":
+        monkeypatch.setenv("DLFS2_DATA", value)
+        assert fetch(published()) == places["named"] / "data.txt"
+
+
+def test_the_home_of_nobody_is_the_name_of_a_folder(published, monkeypatch):
+    monkeypatch.setenv("DLFS2_DATA", "~no such user")
+    with pytest.raises(FileNotFoundError, match=r"~no such user does not exist"):
         fetch(published("ranged"))
 
 

@@ -4,6 +4,7 @@ import importlib
 import os
 import subprocess
 import sys
+import types
 
 import numpy
 import pytest
@@ -55,6 +56,19 @@ def test_without_cupy_the_switch_is_one_error_and_numpy_stays(monkeypatch):
     assert config.GPU is False
     with pytest.raises(ImportError, match=r"dlfs2\[cuda12\]"):
         to_gpu([1])
+
+
+def test_cupy_without_a_gpu_is_one_error_and_numpy_stays(monkeypatch):
+    def zeros(shape):
+        raise RuntimeError("no CUDA-capable device is detected")
+
+    fake = types.ModuleType("cupy")
+    fake.zeros = zeros
+    monkeypatch.setitem(sys.modules, "cupy", fake)
+    with pytest.raises(ImportError, match="cupy is installed but cannot be used: no CUDA-capable"):
+        config.GPU = True
+    assert not config.GPU
+    assert np.tanh is numpy.tanh
 
 
 def test_another_library_is_refused():

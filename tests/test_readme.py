@@ -9,10 +9,13 @@ import pytest
 
 from common.cli import arguments
 from dataset import addition, dates
+from tests.conftest import missing_ptb
 from tests.scripts import ROOT
 
 READMES = [ROOT / "README.md", *sorted(ROOT.glob("ch0[1-8]/README.md"))]
-ids = {"ids": lambda path: str(path.parent.relative_to(ROOT))}
+of_each = pytest.mark.parametrize(
+    "readme", READMES, ids=lambda path: path.parent.relative_to(ROOT).name or "root"
+)
 
 # What makes a long command a matter of seconds. The rest of it stays as it is printed.
 TINY_RNN = "--max-epoch 1 --wordvec-size 6 --hidden-size 6"
@@ -35,7 +38,7 @@ NOVEL = """you know the meaning of life is $ N <unk>
 the company said it expects higher sales and you say hello to the car
 i take the toyota this year and we say goodbye
 """
-TEXTS = [
+PTB = [
     "ch02.show_ptb",
     "ch02.count_method_big",
     "ch07.generate_text",
@@ -60,22 +63,26 @@ def test_commands_are_found_where_they_stand():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("readme", READMES, **ids)
-def test_every_command_runs(readme, folder, request):
+@of_each
+def test_every_command_runs(readme, folder):
     Path("novel.txt").write_text(NOVEL * 120, encoding="utf-8")
     for name, made in ("sums.txt", addition), ("days.txt", dates):
         Path(name).write_text("\n".join(made.lines(400)) + "\n", encoding="utf-8")
+    left_out = []
     for module, flags in commands(readme):
         script = importlib.import_module(module)
         smaller = SMALLER.get(module, "")
-        if module in PTB and "--corpus" not in flags:
-            request.getfixturevalue("ptb_text")
+        if module in PTB and "--corpus" not in flags and missing_ptb():
+            left_out.append(module)
+            continue
         argv = [*shlex.split(flags), *shlex.split(smaller)]
         print(f"--- python -m {module} {' '.join(argv)}")
         script.main(**arguments(script.main, argv))
+    if left_out:
+        pytest.skip(f"Penn Treebank is not on this machine; all ran but {', '.join(left_out)}")
 
 
-@pytest.mark.parametrize("readme", READMES, **ids)
+@of_each
 def test_every_file_named_is_there(readme):
     text = readme.read_text(encoding="utf-8")
     named = re.findall(r"`([\w./]+/[\w.]*)`", text) + re.findall(r"\]\(([\w./-]+)\)", text)
