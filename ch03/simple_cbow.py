@@ -29,9 +29,7 @@ class SimpleCBOW(BaseModel):
         self.out_layer = MatMul(W_out)
         self.loss_layer = SoftmaxWithLoss()
 
-        self.layers = [self.in_layer0, self.in_layer1, self.out_layer]
-        self.params = [p for layer in self.layers for p in layer.params]
-        self.grads = [g for layer in self.layers for g in layer.grads]
+        super().__init__([self.in_layer0, self.in_layer1, self.out_layer])
         self.word_vecs = W_in
 
     def predict(self, contexts: Array) -> Array:

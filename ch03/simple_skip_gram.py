@@ -35,9 +35,7 @@ class SimpleSkipGram(BaseModel):
         self.loss_layer1 = SoftmaxWithLoss()
         self.loss_layer2 = SoftmaxWithLoss()
 
-        self.layers = [self.in_layer, self.out_layer]
-        self.params = [p for layer in self.layers for p in layer.params]
-        self.grads = [g for layer in self.layers for g in layer.grads]
+        super().__init__([self.in_layer, self.out_layer])
         self.word_vecs = W_in
 
     def predict(self, target: Array) -> Array:

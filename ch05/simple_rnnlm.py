@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from common.language_model import LanguageModel
 from common.np import np
-from common.rng import Seed, generator, randn
+from common.rng import Seed, generator, randn, recurrent_weights
 from common.time_layers import TimeAffine, TimeEmbedding, TimeRNN, TimeSoftmaxWithLoss
 
 
@@ -32,12 +32,10 @@ class SimpleRnnlm(LanguageModel):
         sparse: bool = True,
     ) -> None:
         V, D, H = vocab_size, wordvec_size, hidden_size
-        kH = self.recurrent_class.blocks * H
+        k = self.recurrent_class.blocks
         rng = generator(rng)
         embed_W = randn(rng, V, D) / 100
-        Wx = randn(rng, D, kH) / math.sqrt(D)
-        Wh = randn(rng, H, kH) / math.sqrt(H)
-        b = np.zeros(kH, dtype="f")
+        Wx, Wh, b = recurrent_weights(rng, D, H, k)  # (D, kH), (H, kH), (kH,)
         affine_W = randn(rng, H, V) / math.sqrt(H)
         affine_b = np.zeros(V, dtype="f")
 

@@ -1,12 +1,11 @@
 """BetterRnnlm: two LSTM layers, dropout, tied weights.  V words, D word vector, H hidden size."""
 
-import math
 from functools import partial
 from typing import Any
 
 from common.language_model import LanguageModel
 from common.np import Array, np
-from common.rng import Seed, generator, randn
+from common.rng import Seed, generator, randn, recurrent_weights
 from common.time_layers import (
     TimeAffine,
     TimeDropout,
@@ -57,11 +56,8 @@ class BetterRnnlm(LanguageModel):
         embed_W = randn(rng, V, D) / 100
         layers: list[Any] = [TimeEmbedding(embed_W, sparse=True)]
         for _ in range(num_layers):
-            Wx = randn(rng, D, 4 * H) / math.sqrt(D)
-            Wh = randn(rng, H, 4 * H) / math.sqrt(H)
-            b = np.zeros(4 * H, dtype="f")
             lstm = TimeLSTM(
-                *(Wx, Wh, b),
+                *recurrent_weights(rng, D, H, blocks=4),  # Wx (D, 4H), Wh (H, 4H), b (4H,)
                 stateful=True,
                 dropconnect_ratio=dropconnect_ratio,
                 recurrent_dropout_ratio=recurrent_dropout_ratio,

@@ -13,6 +13,7 @@ class PeekyDecoder(Decoder):
     """A `Decoder` whose LSTM and affine layer get h (N, H) beside their input at every step.
 
     The LSTM reads [h, embedding] (N, S, H + D), the affine layer [h, state] (N, S, 2H).
+    backward(dscore (N, S, V)) -> dh (N, H), the sum over all places where h is used
     Errors as for `Decoder`.
     Source: book 7.4.2; Cho et al. 2014, https://arxiv.org/abs/1406.1078.
     """

@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 import numpy
 
 from ch07.decoding import Hypothesis, beam_search, greedy
-from common.base_model import BaseModel
+from common.base_model import BaseModel, Network
 from common.layers import checked_ids
 from common.np import Array, np, to_cpu
-from common.rng import Seed, generator, randn
+from common.rng import Seed, generator, randn, recurrent_weights
 from common.time_layers import (
     TimeAffine,
     TimeBiLSTM,
@@ -28,7 +28,7 @@ from common.time_layers import (
 CELLS: dict[str, Any] = {"lstm": TimeLSTM, "gru": TimeGRU, "rnn": TimeRNN}
 
 
-class Encoder:
+class Encoder(Network):
     """Reads questions:  ids (N, T) -> embedding -> LSTM -> its last hidden state (N, H).
 
     backward(dh (N, H)) fills `grads` and returns None: ids have no gradient.
@@ -62,17 +62,15 @@ class Encoder:
         if not bidirectional:
             self.lstm = recurrent(cell, D, H, rng)
         elif cell == "lstm" and H % 2 == 0:
-            weights = [w for _ in range(2) for w in first_weights(4, D, H // 2, rng)]
-            self.lstm = TimeBiLSTM(*weights)
+            first, second = (recurrent_weights(rng, D, H // 2, blocks=4) for _ in range(2))
+            self.lstm = TimeBiLSTM(*first, *second)
         else:
             raise ValueError(
                 "Encoder: two directions need cell='lstm' and an even hidden_size, "
                 f"not {cell!r} and {H}"
             )
         self.embed = TimeEmbedding(embed_W)
-        self.layers: list[Any] = [self.embed, self.lstm]
-        self.params = self.embed.params + self.lstm.params
-        self.grads = self.embed.grads + self.lstm.grads
+        super().__init__([self.embed, self.lstm])
         self.hs: Array = None
         self.mask: Array = None
 
@@ -98,10 +96,11 @@ class Encoder:
 
     @property
     def c(self) -> Array:
+        """The cell (N, H) of an LSTM after the last step of the last forward."""
         return self.lstm.c
 
 
-class Decoder:
+class Decoder(Network):
     """Writes answers:  ids (N, S) -> embedding -> LSTM -> affine -> scores (N, S, V) of the next.
 
     forward(xs, h (N, H))  the LSTM starts from h, and from the cell c where it is given
@@ -133,9 +132,7 @@ class Decoder:
         affine_W = randn(rng, affine_inputs, V) / math.sqrt(affine_inputs)
         self.embed = TimeEmbedding(embed_W)
         self.affine = TimeAffine(affine_W, np.zeros(V, dtype="f"))
-        self.layers: list[Any] = [self.embed, self.lstm, self.affine]
-        self.params = [p for layer in self.layers for p in layer.params]
-        self.grads = [g for layer in self.layers for g in layer.grads]
+        super().__init__([self.embed, self.lstm, self.affine])
 
     @staticmethod
     def inputs(D: int, H: int) -> tuple[int, int]:
@@ -160,6 +157,7 @@ class Decoder:
 
     @property
     def dc(self) -> Array:
+        """The gradient (N, H), after a backward, of the cell that an LSTM started from."""
         return self.lstm.dc
 
     def generate(
@@ -171,6 +169,14 @@ class Decoder:
         stop_id: int | None = None,
         **beside: Any,
     ) -> list[int]:
+        """The answer to one question, as sample_size ids without the start_id.
+
+        Each id is the most probable one after those before it.
+        h, beside  what `start` takes: h (1, H), and more if it takes more
+        stop_id    once it comes, the rest is filled with it
+        Raises ValueError for a sample_size below 1, ids outside 0..V-1, and if the scores are not
+        finite.
+        """
         self.start(h, **beside)
         (answer,) = greedy(self, 1, start_id, sample_size, stop_id)
         return [int(k) for k in answer]
@@ -219,9 +225,7 @@ class Seq2seq(BaseModel):
         self.softmax = TimeSoftmaxWithLoss()
         self.pass_cell, self.pad_id = pass_cell, pad_id
         self.options = how | {"pass_cell": pass_cell, "pad_id": pad_id}
-        self.layers = self.encoder.layers + self.decoder.layers
-        self.params = self.encoder.params + self.decoder.params
-        self.grads = self.encoder.grads + self.decoder.grads
+        super().__init__(self.encoder.layers + self.decoder.layers)
 
     def forward(self, xs: Array, ts: Array) -> Array:
         labels = ts[:, 1:] if self.pad_id is None else answer_labels(ts[:, 1:], self.pad_id)
@@ -324,20 +328,14 @@ def batches(N: int, size: int) -> Iterator[slice]:
         yield slice(start, start + size)
 
 
-def first_weights(blocks: int, D: int, H: int, rng: numpy.random.Generator) -> list[Array]:
-    """Wx (D, kH), Wh (H, kH) and b (kH,) with standard deviation 1 / sqrt(rows), and b = 0."""
-    Wx = randn(rng, D, blocks * H) / math.sqrt(D)
-    Wh = randn(rng, H, blocks * H) / math.sqrt(H)
-    return [Wx, Wh, np.zeros(blocks * H, dtype="f")]
-
-
 def recurrent(
     cell: str, D: int, H: int, rng: numpy.random.Generator, *, stateful: bool = False
 ) -> Any:
     """A new recurrent layer by name; ValueError for another name."""
     if cell not in CELLS:
         raise ValueError(f"recurrent: cell is one of {', '.join(CELLS)}, not {cell!r}")
-    return CELLS[cell](*first_weights(CELLS[cell].blocks, D, H, rng), stateful=stateful)
+    layer = CELLS[cell]
+    return layer(*recurrent_weights(rng, D, H, layer.blocks), stateful=stateful)
 
 
 def last_state(hs: Array, bidirectional: bool) -> Array:

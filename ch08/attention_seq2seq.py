@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 from ch07.seq2seq import Decoder, Encoder, Seq2seq, add_to_last_state, last_state
 from common.attention import TimeAttention
 from common.np import Array, np
-from common.rng import Seed
 
 
 class AttentionEncoder(Encoder):
@@ -35,28 +34,15 @@ class AttentionDecoder(Decoder):
     backward(dscore) -> denc_hs (N, T, H)
     attention.attention_weights    what each step looked at, see `TimeAttention`
     mask           (N, T) on the host, False at states of padding, which get no attention
-    bidirectional  whether the encoder is
-    Source: book 8.2.2.
+    Arguments and errors as for `Decoder`.  Source: book 8.2.2.
     """
 
     def __init__(
-        self,
-        vocab_size: int,
-        wordvec_size: int,
-        hidden_size: int,
-        *,
-        cell: str = "lstm",
-        bidirectional: bool = False,
-        rng: Seed = None,
+        self, vocab_size: int, wordvec_size: int, hidden_size: int, **options: Any
     ) -> None:
+        super().__init__(vocab_size, wordvec_size, hidden_size, **options)
         self.attention = TimeAttention()
         self.mask: Array = None
-        super().__init__(
-            *(vocab_size, wordvec_size, hidden_size),
-            cell=cell,
-            bidirectional=bidirectional,
-            rng=rng,
-        )
 
     @staticmethod
     def inputs(D: int, H: int) -> tuple[int, int]:
@@ -67,6 +53,7 @@ class AttentionDecoder(Decoder):
         return self.scores(xs)
 
     def start(self, enc_hs: Array, *, c: Array = None, mask: Array = None) -> None:
+        """Begin answers to N questions with the encoder's states (N, T, H), and c (N, H)."""
         super().start(last_state(enc_hs, self.bidirectional), c=c)
         self.enc_hs, self.mask = enc_hs, mask
 

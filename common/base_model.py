@@ -5,8 +5,10 @@ the class, the shapes and the library's version. The book's old files, a pickled
 arrays, are read as well, by an unpickler that can build NumPy arrays and nothing else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from reprlib import recursive_repr
+from textwrap import indent
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -15,12 +17,56 @@ from numpy.typing import DTypeLike
 
 from common import __version__
 from common.files import read_npz, write_npz
-from common.gradients import owner
+from common.gradients import distinct, owner
+from common.layers import Layer, describe, listed
 from common.np import Array, np, to_cpu
 from common.safe_pickle import read_pickle
 
 
-class BaseModel:
+class Network:
+    """What is made of layers: a model, or a part of one such as an encoder.
+
+    layers         whose parameters and gradients, in their order, become those of the network
+    params, grads  lists of arrays of any shape, which go together by position
+
+    Its repr shows the number of parameters, shared ones once, and a line for each layer:
+
+        Rnnlm: 2,090,400 parameters, float32
+          TimeEmbedding(W (10000, 100))
+          TimeLSTM(Wx (100, 400), Wh (100, 400), b (400,))
+          TimeAffine(W (100, 10000), b (10000,))
+
+    The lines are those of `layers`; without such a list, or where a part is a Network itself, those
+    of the attributes that have parameters. Nothing is read from an array but its shape and dtype.
+    """
+
+    def __init__(self, layers: Sequence[Any] = ()) -> None:
+        self.layers = list(layers)
+        self.params: list[Array] = [p for layer in layers for p in layer.params]
+        self.grads: list[Any] = [g for layer in layers for g in layer.grads]
+
+    @recursive_repr()
+    def __repr__(self) -> str:
+        arrays = distinct([p for p in listed(self, "params") if hasattr(p, "base")])
+        dtypes = sorted({str(p.dtype) for p in arrays})
+        title = ", ".join([f"{sum(p.size for p in arrays):,} parameters", *dtypes])
+        lines = [f"{type(self).__name__}: {title}"]
+        for part in self._parts():
+            ours = isinstance(part, Layer | Network)  # else a repr that might show whole arrays
+            lines.append(indent(repr(part) if ours else describe(part), "  "))
+        return "\n".join(lines)
+
+    def _parts(self) -> list[Any]:
+        layers, held = listed(self, "layers"), dict[int, Any]()
+        for value in vars(self).values():
+            parts = value if isinstance(value, list) else [value]
+            if parts is not layers:
+                held |= {id(part): part for part in parts if listed(part, "params")}
+        nested = any(isinstance(part, Network) for part in held.values())
+        return list(held.values()) if nested or not layers else layers
+
+
+class BaseModel(Network):
     """A model: lists `params` and `grads`, and the methods that every model answers to.
 
     weights_of  the class in whose name this one writes weight files, if it is not itself: that of a
@@ -31,13 +77,13 @@ class BaseModel:
 
     weights_of: ClassVar[str | None] = None
     options: Mapping[str, Any] = MappingProxyType({})
-    params: list[Array]
-    grads: list[Any]
 
     def forward(self, *args: Any) -> Array:
+        """The loss, a scalar in nats, of one batch; a model says of which arrays."""
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
     def backward(self, *args: Any) -> Any:
+        """Fill `grads` with the gradients of the last forward's loss, times dout where given."""
         raise NotImplementedError(f"{type(self).__name__} has no backward")
 
     def save_params(
@@ -160,23 +206,21 @@ class Chain(BaseModel):
     """
 
     def __init__(self, layers: list[Any], loss_layer: Any) -> None:
-        self.layers = layers
+        super().__init__(layers)
         self.loss_layer = loss_layer
-        self.params = [p for layer in layers for p in layer.params]
-        self.grads = [g for layer in layers for g in layer.grads]
 
     def predict(self, x: Array) -> Array:
-        """The scores that the last layer gives for the inputs x."""
+        """The scores (N, ..., C) that the last layer gives for the inputs x (N, ...)."""
         for layer in self.layers:
             x = layer.forward(x)
         return x
 
     def forward(self, x: Array, t: Array) -> Array:
-        """The loss of the scores for x, given the labels t."""
+        """The loss, a scalar, of the scores for x (N, ...), given the labels t (N, ...)."""
         return self.loss_layer.forward(self.predict(x), t)
 
     def backward(self, dout: float = 1) -> Array:
-        """Fill `grads` for the last forward; returns the gradient of its x, None for ids."""
+        """Fill `grads` for the last forward -> the gradient of its x (N, ...); None for ids."""
         dout = self.loss_layer.backward(dout)
         for layer in reversed(self.layers):
             dout = layer.backward(dout)

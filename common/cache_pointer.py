@@ -64,7 +64,7 @@ def tune_cache(
 ) -> tuple[float, float, float]:
     """The theta and the mix with the lowest perplexity of a text -> theta, mix, that perplexity.
 
-    The model reads the text once for all pairs.  Arguments and errors as above.
+    The model reads the text, corpus (L,), once for all pairs.  Arguments and errors as above.
     """
     if not len(thetas) or not len(mixes):
         raise ValueError("tune_cache: at least one theta and one mix are needed")

@@ -30,7 +30,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
 
 
 def write_npz(path: Path, header: dict[str, Any], arrays: dict[str, Array]) -> None:
-    """Write NumPy arrays by name, and a header that JSON can hold, as one `.npz`, whole.
+    """Write NumPy arrays of any shape by name, and a header for JSON, as one `.npz`, whole.
 
     Raises TypeError for another header, OSError if the file cannot be written.
     """
@@ -40,7 +40,7 @@ def write_npz(path: Path, header: dict[str, Any], arrays: dict[str, Array]) -> N
 
 
 def read_npz(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Array]]:
-    """The header and the arrays that `write_npz` wrote; nothing in the file is executed.
+    """The header and the arrays that `write_npz` wrote, of any shape; nothing there is executed.
 
     Raises ValueError, which names the `kind` of file that was wanted, if it is damaged (a zip file
     has a checksum for every array) or has no header, OSError if it cannot be read.

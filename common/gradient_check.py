@@ -24,7 +24,6 @@ is probably wrong, for which `common.gradient_diagnosis` has the usual mistakes.
 
 import inspect
 import math
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -33,6 +32,7 @@ import numpy
 
 from common.gradient_diagnosis import Case, diagnose, lengths
 from common.gradients import owner, remove_duplicate, to_dense
+from common.layers import weight_names
 from common.np import Array, np, to_cpu
 
 
@@ -159,7 +159,7 @@ class _Subject:
             for k, x in enumerate(self.inputs)
             if _is_float(x)
         }
-        names = _param_names(layer)
+        names = weight_names(layer) or [f"params[{k}]" for k in range(len(layer.params))]
         for k, p in enumerate(remove_duplicate(layer.params, layer.grads)[0]):
             uses = [i for i, q in enumerate(layer.params) if owner(q) is owner(p)]
             self.arrays[f"params[{k}]"] = _Named(names[uses[0]], p, uses)
@@ -275,23 +275,13 @@ def _several(result: Any) -> list[Any]:
     return list(result) if isinstance(result, tuple) else [result]
 
 
-def _positional(function: Callable[..., Any], required: bool = False) -> list[str]:
-    """The names of a function's positional parameters, or of those without a default."""
+def _positional(function: Callable[..., Any]) -> list[str]:
+    """The names of a function's positional parameters."""
     return [
         p.name
         for p in inspect.signature(function).parameters.values()
         if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-        and not (required and p.default is not p.empty)
     ]
-
-
-def _param_names(layer: Any) -> list[str]:
-    """What `__init__` calls the parameters, if it takes as many arrays; else their places."""
-    names = _positional(type(layer), required=True)
-    sizes = re.compile(r"size|dim|num|units|^n_|_in$|_out$")  # those of layers that draw weights
-    if len(names) == len(layer.params) and not any(map(sizes.search, names)):
-        return names
-    return [f"params[{k}]" for k in range(len(layer.params))]
 
 
 def _table(subject: _Subject, cases: dict[str, Case], found: dict[str, str]) -> dict[str, str]:

@@ -42,6 +42,7 @@ class Case:
 
     @property
     def error(self) -> float:
+        """The `relative_error` of what backward gives, which `tolerance` limits."""
         return relative_error(self.analytic, self.numeric)
 
     @property
@@ -60,7 +61,7 @@ class Case:
 
 
 def relative_error(a: Array, b: Array) -> float:
-    """max |a - b| / max(|either|, 1e-8); inf for two shapes, nan if an element is not finite."""
+    """max |a - b| / max(|either|, 1e-8), any shape; inf for two shapes, nan if not finite."""
     if a.shape != b.shape:
         return math.inf
     if not a.size:
@@ -82,6 +83,7 @@ def diagnose(case: Case) -> str | None:
 
 
 def replaced(case: Case) -> str | None:
+    """`grads` holds another array object than before: what a model collected is the old one."""
     if not case.replaced:
         return None
     return (
@@ -91,6 +93,7 @@ def replaced(case: Case) -> str | None:
 
 
 def accumulates(case: Case) -> str | None:
+    """What the second backward gives more than the first, the third gives more than the second."""
     a, again, anew = case.analytic, case.again, case.anew
     if unchanged(case, again) or unchanged(case, anew) or not a.shape == again.shape == anew.shape:
         return None
@@ -100,6 +103,7 @@ def accumulates(case: Case) -> str | None:
 
 
 def works_once(case: Case) -> str | None:
+    """One more backward, or one more forward and backward, gives another gradient."""
     if not unchanged(case, case.again):
         return (
             "backward gives something else when called again: it changes what forward has kept, "
@@ -114,6 +118,7 @@ def works_once(case: Case) -> str | None:
 
 
 def unchanged(case: Case, later: Array) -> bool:
+    """Whether a later gradient, any shape, is the first one; True where one is not finite."""
     finite = numpy.isfinite(case.analytic).all() and numpy.isfinite(later).all()
     return not finite or relative_error(case.analytic, later) <= case.tolerance
 
@@ -122,6 +127,7 @@ def unchanged(case: Case, later: Array) -> bool:
 
 
 def not_finite(case: Case) -> str | None:
+    """Some elements are nan or inf: how many, and where the first is."""
     for source, a in ("the gradient", case.analytic), ("what differences give", case.numeric):
         bad = numpy.argwhere(~numpy.isfinite(a))
         if len(bad):
@@ -131,6 +137,7 @@ def not_finite(case: Case) -> str | None:
 
 
 def transposed(case: Case) -> str | None:
+    """Right if two axes are exchanged; of a matrix, if it is transposed."""
     a = case.analytic
     if a.ndim == 2 and case.passes(a.T):
         return "the gradient is transposed: its element (i, j) belongs to (j, i)"
@@ -141,6 +148,7 @@ def transposed(case: Case) -> str | None:
 
 
 def not_summed(case: Case) -> str | None:
+    """Right if summed over axes that the array does not have: (N, M) for a bias (M,)."""
     a, needed = case.analytic, case.numeric
     for n in range(1, a.ndim + 1):
         for axes in itertools.combinations(range(a.ndim), n):
@@ -157,6 +165,7 @@ def not_summed(case: Case) -> str | None:
 
 
 def misshapen(case: Case) -> str | None:
+    """The gradient has another shape than its array; its numbers may be right, in their order."""
     a, needed = case.analytic, case.numeric
     if a.shape == needed.shape:
         return None
@@ -169,6 +178,7 @@ def misshapen(case: Case) -> str | None:
 
 
 def rounding(case: Case) -> str | None:
+    """No element is off by more than 1e-9, about what differences can tell."""
     difference = abs(case.analytic - case.numeric).max()
     if difference > 1e-9:
         return None
@@ -179,6 +189,7 @@ def rounding(case: Case) -> str | None:
 
 
 def too_few_digits(case: Case) -> str | None:
+    """The gradient is not float64, and off by no more than float32 or float16 explains, 1e-3."""
     if case.analytic.dtype == numpy.float64 or case.error > 1e-3:
         return None
     return (
@@ -188,12 +199,14 @@ def too_few_digits(case: Case) -> str | None:
 
 
 def zero(case: Case) -> str | None:
+    """The gradient is zero where the differences are not."""
     if case.analytic.any():
         return None
     return f"the gradient is zero everywhere: backward never writes {case.place}, or writes zeros"
 
 
 def unused(case: Case) -> str | None:
+    """The differences are zero where the gradient is not."""
     if abs(case.numeric).max() > 1e-8 * min(1, abs(case.analytic).max()):
         return None
     return f"the gradient should be zero: the output does not change with {case.name}"
@@ -227,6 +240,7 @@ def factor(case: Case) -> str | None:
 
 
 def only_a_part(case: Case) -> str | None:
+    """Right if nothing but the first or last sample, or step, of the output counted."""
     for name, numeric in case.parts.items():
         if relative_error(case.analytic, numeric()) <= case.tolerance:
             return f"only {name} of the output counts; the sum over the others is missing"
@@ -234,6 +248,7 @@ def only_a_part(case: Case) -> str | None:
 
 
 def right_at_the_end(case: Case) -> str | None:
+    """Of a gradient (N, T, D) step T-1 is right, and something is off at every step before."""
     off = elements_off(case)
     if off.ndim != 3 or off.shape[1] == 1 or off[:, -1].any():
         return None
@@ -246,6 +261,7 @@ def right_at_the_end(case: Case) -> str | None:
 
 
 def scattered(case: Case) -> str:
+    """Where nothing else fits: how many elements are off, and in which rows and columns."""
     off = elements_off(case)
     if off.all():
         return f"all {off.size} elements are off, by no common factor"
@@ -255,6 +271,7 @@ def scattered(case: Case) -> str:
 
 
 def elements_off(case: Case) -> Array:
+    """True where |analytic - numeric| > tolerance * max(|either|); any shape."""
     a, n = case.analytic, case.numeric
     scale = max(abs(a).max(), abs(n).max())
     off: Array = abs(a - n) > case.tolerance * scale
@@ -262,7 +279,7 @@ def elements_off(case: Case) -> Array:
 
 
 def lines_with(off: Array, axis: int) -> str | None:
-    """Where along the axis elements are off, in words: "rows 0 to 2"; None if everywhere."""
+    """Where along an axis of off, any shape, it is True: "rows 0 to 2"; None if everywhere."""
     others = tuple(k for k in range(off.ndim) if k != axis)
     at = numpy.flatnonzero(off.any(axis=others)).tolist()
     length = off.shape[axis]

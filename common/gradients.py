@@ -46,7 +46,7 @@ class RowSparse:
 
 
 def to_dense(g: Any) -> Array:
-    """A gradient of either kind as an array."""
+    """A gradient of either kind as an array: any shape, (V, D) if it is row-sparse."""
     return g.to_dense() if isinstance(g, RowSparse) else g
 
 
@@ -76,7 +76,8 @@ def remove_duplicate(params: list[Array], grads: list[Any]) -> tuple[list[Array]
     """Merge the gradients of shared weights -> params and grads with every weight once.
 
     Shared means the same memory: the same array, or its transposed view, whose gradient is then
-    transposed too. The lists and arrays given are left as they are; a merged gradient is new.
+    transposed too: W (V, H) and W.T (H, V) are one weight. The lists and arrays given are left as
+    they are; a merged gradient is new.
     Source: book 6.5.3 (weight tying), common/trainer.py.
     """
     kept: list[Array] = []
@@ -95,12 +96,12 @@ def remove_duplicate(params: list[Array], grads: list[Any]) -> tuple[list[Array]
 
 
 def distinct(params: list[Array]) -> list[Array]:
-    """Every weight once: shared ones as the array that owns the memory."""
+    """Every weight, of any shape, once: shared ones as the array that owns the memory."""
     return list({id(owner(p)): owner(p) for p in params}.values())
 
 
 def owner(p: Array) -> Array:
-    """The array that owns the memory of p, if p is the whole of it, else p itself."""
+    """The array that owns the memory of p, if p, of any shape, is the whole of it, else p."""
     base = p.base
     return base if isinstance(base, type(p)) and base.size == p.size else p
 

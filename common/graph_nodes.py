@@ -10,7 +10,10 @@ from common.np import Array, np
 
 
 class Add(Layer):
-    """z = x + y, of one shape.  Backward: dz goes to both.  Source: book 1.3.4.1."""
+    """z = x + y, any shape, the same for both.  Backward: dz goes to both.
+
+    Source: book 1.3.4.1.
+    """
 
     def forward(self, x: Array, y: Array) -> Array:
         if x.shape != y.shape:
@@ -22,7 +25,10 @@ class Add(Layer):
 
 
 class Multiply(Layer):
-    """z = x * y, of one shape.  Backward: dx = dz * y, dy = dz * x.  Source: book 1.3.4."""
+    """z = x * y, any shape, the same for both.  Backward: dx = dz * y, dy = dz * x.
+
+    Source: book 1.3.4.
+    """
 
     def forward(self, x: Array, y: Array) -> Array:
         if x.shape != y.shape:
@@ -35,7 +41,10 @@ class Multiply(Layer):
 
 
 class Branch(Layer):
-    """n copies of x.  Backward: dx is the sum of the copies' gradients.  Source: book 1.3.4.2."""
+    """n copies of x, of any shape.  Backward: dx is the sum of the copies' gradients.
+
+    Source: book 1.3.4.2.
+    """
 
     def __init__(self, n: int = 2) -> None:
         super().__init__()

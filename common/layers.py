@@ -12,7 +12,9 @@ sooner than `a @ b`, which small networks feel.
 Source: book 1.2.2, 1.3.4.
 """
 
-from typing import Any
+import inspect
+import re
+from typing import Any, ClassVar
 
 import numpy
 
@@ -38,14 +40,20 @@ __all__ = [
 
 
 class Layer:
-    """What all layers share: the parameters given, by reference, and zero gradients like them."""
+    """What all layers share: the parameters given, by reference, and zero gradients like them.
+
+    params, grads  arrays of any shape, which go together by position
+    The repr names them and gives their shapes: Affine(W (100, 10000), b (10000,)).
+    """
+
+    _shown: ClassVar[tuple[str, ...]] = ()  # settings for the repr, behind the parameters
 
     def __init__(self, *params: Array) -> None:
         self.params: list[Array] = list(params)
         self.grads: list[Any] = [zero_gradient(p) for p in params]
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(str(p.shape) for p in self.params)})"
+        return describe(self)
 
     def _refuse(self, problem: str) -> ValueError:
         return ValueError(f"{type(self).__name__}: {problem}")
@@ -190,7 +198,7 @@ class SoftmaxWithLoss(Layer):
 
     @property
     def y(self) -> Array:
-        """The probabilities of the last forward, in the shape of the scores."""
+        """The probabilities (N, C) of the last forward, for sequences (N, T, V)."""
         return (self.e / self.total[:, None]).reshape(self.shape)
 
     def _labels(self, x: Array, t: Array) -> tuple[Array, Array]:
@@ -249,7 +257,7 @@ class SigmoidWithLoss(Layer):
 
     @property
     def y(self) -> Array:
-        """The probabilities of the last forward."""
+        """The probabilities of the last forward, which like its scores have any shape."""
         return sigmoid(self.x)
 
 
@@ -258,12 +266,14 @@ class Dropout(Layer):
 
     train_flg=True:   y = x * mask, mask 0 with probability dropout_ratio, else 1
     train_flg=False:  y = x * (1 - dropout_ratio), the mean of the above
-    Backward: dx = dy * mask (or the same shrinking). `TimeDropout` is the other way round: it
-    scales in training.
+    x and y are of any shape.  Backward: dx = dy * mask (or the same shrinking).
+    `TimeDropout` is the other way round: it scales in training.
 
     rng  a seed or NumPy Generator; None follows NumPy's global seed
     Raises ValueError for a ratio outside 0 <= ratio < 1.  Source: book 6.5.2; Srivastava 2014.
     """
+
+    _shown = ("dropout_ratio",)
 
     def __init__(self, dropout_ratio: float = 0.5, *, rng: Seed = None) -> None:
         super().__init__()
@@ -309,14 +319,48 @@ class Embedding(Layer):
             add_rows(dW, ids, rows)
 
 
+def describe(layer: Any) -> str:
+    """Class, parameters and settings of a layer: Affine(W (100, 10000), b (10000,)).
+
+    Reads what is there and nothing else: no array is touched, and of a layer whose `__init__`
+    failed the class is left.
+    """
+    entries = [str(getattr(p, "shape", "?")) for p in listed(layer, "params")]
+    if names := weight_names(layer):
+        entries = [f"{name} {shape}" for name, shape in zip(names, entries, strict=True)]
+    shown = [name for name in getattr(type(layer), "_shown", ()) if hasattr(layer, name)]
+    entries += [f"{name}={getattr(layer, name)}" for name in shown]
+    return f"{type(layer).__name__}({', '.join(entries)})"
+
+
+def listed(thing: Any, name: str) -> list[Any]:
+    """The list that is an attribute of `thing`; empty if there is none."""
+    found = getattr(thing, name, None)
+    return found if isinstance(found, list) else []
+
+
+def weight_names(layer: Any) -> list[str]:
+    """What the layer's `__init__` calls its parameters, W and b; empty if it does not tell.
+
+    It tells by arguments without a default, at least one for each parameter, the parameters first,
+    unless these are sizes, from which the layer draws weights of its own.
+    """
+    count = len(listed(layer, "params"))
+    arguments = inspect.signature(type(layer)).parameters.values() if count else ()
+    needed = [a for a in arguments if a.default is a.empty and a.kind is a.POSITIONAL_OR_KEYWORD]
+    names = [a.name for a in needed][:count]
+    sizes = re.compile(r"size|dim|num|units|features|^n_|^[a-z].*_(in|out)$|^[A-VX-Z]$")
+    return names if len(names) == count and not any(map(sizes.search, names)) else []
+
+
 def zero_gradient(p: Array) -> Array:
-    """Zeros like p, and in memory in the order of p: tied weights are a transposed view."""
+    """Zeros like p, any shape, in memory in the order of p: tied weights are a transposed view."""
     order = "C" if p.flags.c_contiguous else "F"
     return np.zeros(p.shape, p.dtype, order=order)
 
 
 def kept(rng: Any, ratio: float, x: Array) -> Array:
-    """1 where an element of x stays, 0 where it goes, in the dtype of x; drawn in float32."""
+    """1 where an element of x, any shape, stays, else 0, in the dtype of x; drawn in float32."""
     return (rng.random(x.shape, dtype=np.float32) >= ratio).astype(x.dtype)
 
 
@@ -328,12 +372,12 @@ def checked_ratio(name: str, ratio: float) -> float:
 
 
 def floats(x: Array, dtype: Any) -> Array:
-    """`x` if it holds floats; integers, which may be on the host, as `dtype` on the device."""
+    """x, of any shape, if it holds floats; integers, even on the host, as `dtype` on the device."""
     return x if x.dtype.kind == "f" else np.asarray(x, dtype)
 
 
 def checked_ids(who: str, ids: Array, size: int) -> Array:
-    """`ids` as int64 on the host if they are in 0..size-1, else ValueError in the name of `who`.
+    """ids of any shape, as int64 on the host; ValueError in the name of `who` beyond 0..size-1.
 
     Checked here because a negative id would pick from the end, and a GPU wraps any id silently.
     """

@@ -11,8 +11,10 @@ sees a resting row without what it has yet to catch up with. Adam has a rule of 
 Source: book 1.3.6.
 """
 
+import inspect
 import math
 from itertools import repeat
+from numbers import Number
 from typing import Any
 
 from common.gradients import RowSparse
@@ -35,8 +37,14 @@ class Optimizer:
         for name in self.state_names:
             setattr(self, name, None)
 
+    def __repr__(self) -> str:
+        names = inspect.signature(type(self)).parameters  # Adam(lr=0.001, beta1=0.9, beta2=0.999)
+        settings = {name: getattr(self, name, None) for name in names}
+        shown = [f"{name}={v}" for name, v in settings.items() if isinstance(v, Number)]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
     def update(self, params: list[Array], grads: list[Any]) -> None:
-        """Move every parameter by its gradient.
+        """Move every parameter, in place, by its gradient, which has the same shape, any shape.
 
         Raises ValueError if the lists, or the shapes in them, do not go together; nothing has
         changed then.
@@ -78,8 +86,9 @@ class Optimizer:
             a[g.index] = changed
 
     def step(self, w: Array, g: Array, *state: Array) -> None:
-        """Apply the rule in place, to a parameter, or to some rows of a large one.
+        """Apply the rule in place, to a parameter w, or to some rows of a large one.
 
+        g and what state belongs to w are of the shape of w, which may be any shape.
         The rows of one parameter may come in several calls, side by side in threads: what becomes
         of an element must depend on no other, and nothing of the optimizer may be changed here.
         """
@@ -109,14 +118,14 @@ class Optimizer:
 
 
 def over_root(a: Array, b: Array) -> Array:
-    """a / (sqrt(b) + 1e-7), through one buffer: with more, memory is what takes the time."""
+    """a / (sqrt(b) + 1e-7), any shape, in one buffer: with more, memory is what takes the time."""
     root = np.sqrt(b)
     root += 1e-7
     return np.divide(a, root, out=root)
 
 
 def geometric(r: float, n: Array) -> Array:
-    """r + r^2 + ... + r^n, for 0 <= r < 1."""
+    """r + r^2 + ... + r^n, for 0 <= r < 1.   n of any shape -> the same shape"""
     return (r - r ** (n + 1)) / (1 - r)
 
 

@@ -375,7 +375,7 @@ def sum_of_products(da: Array, W: Array) -> Array:
 
 
 def own(a: Array) -> Array:
-    """A copy, so that the caller may go on with the array; None stays None."""
+    """A copy, so that the caller may go on with the array, of any shape; None stays None."""
     return None if a is None else a.copy()
 
 
@@ -385,6 +385,7 @@ class TimeRNN(_TimeRecurrent):
     stateful  whether a call starts from the h that the last one left, instead of zeros; gradients
               never cross calls (truncated backpropagation through time)
     h   (N, H) after the last step;  dh: gradient of the h it started from
+    backward(dhs (N, T, H)) -> dxs (N, T, D)
     Raises ValueError if a shape does not fit, the kept state's included.  Source: book 5.3.2.
     """
 
@@ -423,7 +424,8 @@ class TimeLSTM(_TimeRecurrent):
     stateful  whether a call starts from the h and c that the last one left, instead of zeros;
               gradients never cross calls (truncated backpropagation through time)
     h, c      (N, H) after the last step;  dh, dc: gradients of the h and c it started from
-    backward(dhs, dc=None): dc (N, H) is the gradient of c after the last step, where that is used
+    backward(dhs, dc=None) -> dxs (N, T, D); dc (N, H) is the gradient of c after the last step,
+              where that is used
 
     While `train_flg` is True, two kinds of dropout can act on the recurrent product, each with one
     mask for all steps of a call, scaled as in `TimeDropout`:
@@ -551,7 +553,7 @@ class TimeLSTM(_TimeRecurrent):
 class TimeGRU(_TimeRecurrent):
     """A GRU over T steps.   xs (N, T, D) -> hs (N, T, H)
 
-    stateful, h, dh and errors as for `TimeRNN`.  Source: book appendix C.
+    stateful, h, dh, backward and errors as for `TimeRNN`.  Source: book appendix C.
     """
 
     blocks = 3
@@ -794,5 +796,5 @@ class TimeDropout(Dropout):
 
 
 def scaled_mask(rng: Any, ratio: float, x: Array) -> Array:
-    """Zeros with probability `ratio`, else 1 / (1 - ratio), so that the mean of x stays."""
+    """0 with probability `ratio`, else 1 / (1 - ratio): for x of any shape, whose mean it keeps."""
     return kept(rng, ratio, x) / (1 - ratio)

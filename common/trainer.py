@@ -244,8 +244,8 @@ class Trainer(_Loop):
     ) -> None:
         """Go through the data max_epoch times, in a new order each time.
 
-        x, t           samples and labels, one per entry of the first axis; left as they are. What
-                       is left over after the last full batch of an epoch is dropped
+        x, t           samples (L, ...) and labels (L, ...), left as they are. What is left over
+                       after the last full batch of an epoch is dropped
         max_grad       largest joint length of the gradients; None does not clip
         eval_interval  iterations from report to report; None reports nothing
         rng            seed or Generator of the order; None follows NumPy's global seed

@@ -112,8 +112,9 @@ def read_word2vec(path: str | Path, *, binary: bool = False) -> Vectors:
 def write_projector(folder: str | Path, word_vecs: Array, id_to_word: dict[int, str]) -> None:
     """Write vectors.tsv and metadata.tsv, which https://projector.tensorflow.org loads.
 
-    One line a word in both: D numbers with tabs between, and the word (a single column has no
-    heading there). The folder is made if it is missing. Raises ValueError as `write_word2vec` does.
+    word_vecs (V, D): one line a word in both, D numbers with tabs between, and the word (a single
+    column has no heading there). The folder is made if it is missing. Raises ValueError as
+    `write_word2vec` does.
     """
     folder = Path(folder)
     with _naming("write_projector", folder):

@@ -117,7 +117,7 @@ def test_a_batch_of_ten_goes_through_two_affine_layers():
 
 
 def test_repr_shows_the_sizes():
-    assert repr(Affine(np.zeros((2, 3)), np.zeros(3))) == "Affine((2, 3), (3,))"
+    assert repr(Affine(np.zeros((2, 3)), np.zeros(3))) == "Affine(W (2, 3), b (3,))"
 
 
 def refused(message):
