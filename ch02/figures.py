@@ -8,14 +8,17 @@ beginning of a text, is printed by `ch02.show_ptb`.
 Source: book 2.3.4, 2.4.2, 2.4.3.
 """
 
+from collections.abc import Mapping
+
 import numpy
 
 from ch02 import count_method_small
 from common.cli import run
-from common.np import Array
+from common.np import Array, to_cpu
 from common.plots import into, show
 from common.rng import generator
-from common.text import create_co_matrix, preprocess
+from common.similarity import normalize
+from common.text import create_co_matrix, preprocess, words_to_ids
 
 
 def main(
@@ -104,6 +107,26 @@ def plot_projection(points: Array) -> None:
         axes.axvline(0, color="lightgray", linewidth=1, zorder=0)
         axes.set_aspect("equal")
     show("fig_2_8_projection.png")
+
+
+def plot_cosines(found: Mapping[str, Array], words: list[str], word_to_id: dict[str, int]) -> None:
+    """How alike words are: a heat map of cosines for each matrix (V, D) of vectors, by title.
+
+    Raises KeyError for a word that is not in the vocabulary.
+    """
+    import matplotlib.pyplot as plt
+
+    ids = words_to_ids(words, word_to_id)
+    size = (4 * len(found), 4.6)
+    _, (axes,) = plt.subplots(1, len(found), figsize=size, squeeze=False, layout="constrained")
+    for ax, (title, vectors) in zip(axes, found.items(), strict=True):
+        rows = normalize(to_cpu(vectors)[ids].astype("float32"))
+        image = ax.imshow(rows @ rows.T, vmin=0, vmax=1)
+        ax.set_title(title)
+        ax.set_xticks(range(len(ids)), words, rotation=90, fontsize=8)
+        ax.set_yticks(range(len(ids)), words, fontsize=8)
+    plt.colorbar(image, ax=axes, label="cosine", shrink=0.7)
+    show("cosines.png")
 
 
 if __name__ == "__main__":

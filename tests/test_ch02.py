@@ -171,6 +171,18 @@ def test_the_figure_is_saved_where_nothing_can_be_shown(folder, capsys):
     assert matplotlib.image.imread("fig_2_11_words.png")[..., :3].std() > 0.05
 
 
+def test_cosines_of_words_are_shown_word_by_word(drawn):
+    vectors = numpy.array([[3.0, 0], [0, 2], [1, 1], [5, 5]])
+    ids = {"a": 0, "b": 1, "c": 2, "d": 3}
+    figures.plot_cosines({"one": vectors, "two": vectors[:, :1] + 1}, ["d", "a", "b"], ids)
+    one, two, _ = drawn["cosines.png"].axes
+    half = 0.5**0.5
+    assert_allclose(one.images[0].get_array(), [[1, half, half], [half, 1, 0], [half, 0, 1]], 1e-6)
+    assert_allclose(two.images[0].get_array(), 1)
+    assert [label.get_text() for label in one.get_yticklabels()] == ["d", "a", "b"]
+    assert one.get_title() == "one"
+
+
 # --- Texts ---------------------------------------------------------------------------------------
 
 
