@@ -289,11 +289,9 @@ print_results()
 # of the last layer is the first one, transposed. (Book 6.5.3.)
 
 # %%
-from ch06.eval import SHIPPED
-from common.files import read_npz
+from ch06.eval import SHIPPED, vocabulary
 
-header, _ = read_npz(SHIPPED / "BetterRnnlm.npz", "weight file")
-vocab = {word: i for i, word in enumerate(header["vocab"])}  # of Penn Treebank
+vocab, _ = vocabulary(SHIPPED / "BetterRnnlm.npz", None)  # that of Penn Treebank is in the file
 better = BetterRnnlm()
 better.load_params(SHIPPED / "BetterRnnlm.npz", vocab=vocab)
 print(better)

@@ -54,6 +54,25 @@ def sizes_in(weights: Path, model_class: Any) -> dict[str, int]:
     return sizes
 
 
+def vocabulary(weights: Path, corpus: str | None) -> tuple[dict[str, int], dict[int, str]]:
+    """word_to_id and id_to_word of a corpus or, if that is None, those that a weight file holds.
+
+    A file that holds none, such as the book's, is taken to be for Penn Treebank.
+    Raises OSError or ValueError for a file that cannot be read, and what `corpus.load_data` raises.
+    """
+    words = None
+    if corpus is None and weights.suffix == ".npz":
+        try:
+            header, _ = read_npz(weights, "weight file")
+        except ValueError as error:
+            raise ValueError(f"vocabulary: {weights}: {error}") from error
+        words = header.get("vocab")
+    if words is None:
+        _, word_to_id, id_to_word = texts.load_data(corpus or "ptb", "train")
+        return word_to_id, id_to_word
+    return {word: i for i, word in enumerate(words)}, dict(enumerate(words))
+
+
 def main(
     weights: str | None = None,
     corpus: str = "ptb",
@@ -89,7 +108,7 @@ def main(
     given = {"wordvec_size": wordvec_size, "hidden_size": hidden_size}
     sizes = {"wordvec_size": size, "hidden_size": size} | sizes_in(path, model_class)
     sizes |= {name: n for name, n in given.items() if n is not None}
-    text, word_to_id, _ = texts.load_data(corpus, "test")
+    word_to_id, _ = vocabulary(path, None if sentence and corpus == "ptb" else corpus)
     net = model_class(len(word_to_id), **sizes)
     net.load_params(path, vocab=word_to_id)
     if sentence is not None:
@@ -97,6 +116,7 @@ def main(
         result = eval_perplexity(net, ids, 1, len(ids) - 1, progress=False)
         print(f"perplexity of the sentence:  {result:.2f}")
         return result
+    text, _, _ = texts.load_data(corpus, "test")
     result = eval_perplexity(net, text)
     print(f"test perplexity:  {result:.2f}")
     if cache:

@@ -36,17 +36,9 @@ print(*write_two_words(seed=0))
 # *you*. The words of its ids are kept beside the weights of BetterRnnlm. (Book 7.1.2.)
 
 # %%
-from ch06.eval import SHIPPED
-from ch07.generate_text import write
-from ch07.rnnlm_gen import BetterRnnlmGen, RnnlmGen
-from common.files import read_npz
+from ch07.generate_text import load, write
 
-header, _ = read_npz(SHIPPED / "BetterRnnlm.npz", "weight file")
-id_to_word = dict(enumerate(header["vocab"]))
-word_to_id = {word: i for i, word in id_to_word.items()}
-
-rnnlm = RnnlmGen()
-rnnlm.load_params(SHIPPED / "Rnnlm.npz", vocab=word_to_id)
+rnnlm, word_to_id, id_to_word = load("rnnlm")
 print(*write(rnnlm, "you", word_to_id, id_to_word, sample_size=60, rng=0))
 
 # %% [markdown]
@@ -58,8 +50,7 @@ print(*write(rnnlm, "you", word_to_id, id_to_word, sample_size=60, rng=0))
 # after the beginning of a sentence, which it reads first. (Book 7.1.3.)
 
 # %%
-better = BetterRnnlmGen()
-better.load_params(SHIPPED / "BetterRnnlm.npz", vocab=word_to_id)
+better, _, _ = load("better")
 for prompt in ("you", "the meaning of life is"):
     print(*write(better, prompt, word_to_id, id_to_word, sample_size=60, rng=0))
     print("-" * 50)

@@ -18,7 +18,7 @@ def main(
     sample_size: int = 100,
     skip: str = SKIP,
     weights: str | None = None,
-    corpus: str = "ptb",
+    corpus: str | None = None,
     temperature: float = 1.0,
     top_k: int | None = None,
     greedy: bool = False,
@@ -34,7 +34,8 @@ def main(
     skip         words that must not come, with blanks between (book 7.1.2)
     weights      file of weights, ours (.npz) or the book's (.pkl); if not given, BetterRnnlm
                  in the current folder, else the one that comes with the library
-    corpus       text it was trained on: ptb, grammar (made-up English), or a text file
+    corpus       text it was trained on: ptb, grammar (made-up English), or a text file; if not
+                 given, the words come from the weight file, or else from ptb
     temperature  factor that scores are divided by: below 1 the probable words become more probable,
                  above 1 less
     top_k        draw from so many words only, the most probable ones; from all if not given

@@ -19,7 +19,6 @@ from common.base_model import find_weights
 from common.cli import run
 from common.rng import generator
 from common.text import words_to_ids
-from dataset import corpus as texts
 
 MODELS: dict[str, Any] = {"rnnlm": RnnlmGen, "better": BetterRnnlmGen, "gru": GruRnnlmGen}
 SKIP = "N <unk> $"
@@ -32,7 +31,7 @@ def main(
     skip: str = SKIP,
     model: str = "rnnlm",
     weights: str | None = None,
-    corpus: str = "ptb",
+    corpus: str | None = None,
     temperature: float = 1.0,
     top_k: int | None = None,
     greedy: bool = False,
@@ -49,7 +48,8 @@ def main(
                  appendix C)
     weights      file of weights, ours (.npz) or the book's (.pkl); if not given, that of the
                  class in the current folder, else the one that comes with the library
-    corpus       text it was trained on: ptb, grammar (made-up English), or a text file
+    corpus       text it was trained on: ptb, grammar (made-up English), or a text file; if not
+                 given, the words come from the weight file, or else from ptb
     temperature  factor that scores are divided by: below 1 the probable words become more probable,
                  above 1 less
     top_k        draw from so many words only, the most probable ones; from all if not given
@@ -73,7 +73,7 @@ def main(
 
 
 def load(
-    model: str, weights: str | None, corpus: str
+    model: str, weights: str | None = None, corpus: str | None = None
 ) -> tuple[Any, dict[str, int], dict[int, str]]:
     """The model with its weights, word_to_id, id_to_word; arguments as for `main`.
 
@@ -83,11 +83,11 @@ def load(
     if model not in MODELS:
         raise ValueError(f"generate_text: model is one of {', '.join(MODELS)}, not {model!r}")
     model_class, size = evaluation.MODELS[model]
-    shipped = evaluation.SHIPPED if corpus == "ptb" else None
+    shipped = evaluation.SHIPPED if corpus in (None, "ptb") else None
     training = evaluation.TRAINED_BY[model] + ("" if shipped else f" --corpus {corpus}")
     path = Path(weights) if weights else find_weights(model_class.__name__, shipped, training)
     sizes = {"wordvec_size": size, "hidden_size": size} | evaluation.sizes_in(path, model_class)
-    _, word_to_id, id_to_word = texts.load_data(corpus, "train")
+    word_to_id, id_to_word = evaluation.vocabulary(path, corpus)
     net = MODELS[model](len(word_to_id), **sizes)
     net.load_params(path, vocab=word_to_id)
     return net, word_to_id, id_to_word

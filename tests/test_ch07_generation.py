@@ -615,16 +615,46 @@ def test_the_better_script_runs_too(trained):
     assert words(second)[:2] == ["every", "dog"]
 
 
-@pytest.mark.ptb
-def test_the_shipped_weights_write_a_hundred_words_without_the_skipped(folder, ptb_text, capsys):
-    _, word_to_id, _ = ptb_text("train")
+@pytest.fixture
+def no_corpus(monkeypatch):
+    def load_data(*args):
+        pytest.fail("a corpus was asked for")
+
+    monkeypatch.setattr(evaluation.texts, "load_data", load_data)
+
+
+@pytest.mark.usefixtures("folder", "no_corpus")
+def test_the_shipped_weights_know_their_words_and_write_a_hundred_of_them():
     (text,) = generate_text.main(seed=0)
     written = words(text)
+    _, word_to_id, _ = generate_text.load("rnnlm")
+    assert len(word_to_id) == 10000
     assert len(written) == 100
     assert written[0] == "you"
     assert set(written) <= set(word_to_id) - {"N", "<unk>", "$"}
     assert len(set(written)) > 40
     assert written.count("<eos>") > 2
+
+
+@pytest.mark.usefixtures("folder", "no_corpus")
+def test_a_sentence_is_judged_by_the_words_that_the_shipped_weights_know():
+    good, turned = "the company said it expects", "expects it said company the"
+    assert evaluation.main(sentence=good) < 0.5 * evaluation.main(sentence=turned)
+
+
+def test_weights_that_name_no_words_are_for_penn_treebank(folder, monkeypatch):
+    Rnnlm(7, 2, 2, rng=0).save_params("nameless.npz")
+    asked = []
+    monkeypatch.setattr(texts, "load_data", lambda *args: (asked.append(args), {}, {}))
+    for file in "nameless.npz", "old.pkl":
+        evaluation.vocabulary(folder / file, None)
+    assert asked == [("ptb", "train")] * 2
+
+
+def test_a_damaged_weight_file_is_named(folder):
+    (folder / "Rnnlm.npz").write_bytes(b"PK" + bytes(100))
+    with pytest.raises(ValueError, match=r"vocabulary: Rnnlm\.npz: not a readable weight file"):
+        generate_text.main()
 
 
 OWN_WRITER = """

@@ -38,12 +38,7 @@ NOVEL = """you know the meaning of life is $ N <unk>
 the company said it expects higher sales and you say hello to the car
 i take the toyota this year and we say goodbye
 """
-PTB = [
-    "ch02.show_ptb",
-    "ch02.count_method_big",
-    "ch07.generate_text",
-    "ch07.generate_better_text",
-]
+PTB = ["ch02.show_ptb", "ch02.count_method_big"]
 
 
 def commands(readme):
