@@ -276,8 +276,7 @@ from ch06.figures import histories, plot_epochs, plot_reports, print_results
 runs = histories()
 plot_reports(runs["Rnnlm"])
 for name, history in runs.items():
-    print(name)
-    plot_epochs(history, f"{name}_epochs.png")
+    plot_epochs(history, name)
 print_results()
 
 # %% [markdown]

@@ -50,7 +50,7 @@ def print_reports(history: Mapping[str, Any], count: int = 20) -> None:
         print(f"| iter {k * history['eval_interval'] + 1:>3} | perplexity {perplexity:.2f}")
 
 
-def plot_reports(history: Mapping[str, Any], file: str = "fig_6_28_perplexity.png") -> None:
+def plot_reports(history: Mapping[str, Any]) -> None:
     """Figure 6-28: the training perplexity of each report, up to 500."""
     import matplotlib.pyplot as plt
 
@@ -58,10 +58,10 @@ def plot_reports(history: Mapping[str, Any], file: str = "fig_6_28_perplexity.pn
     plt.ylim(0, 500)
     plt.xlabel(f"iterations (x{history['eval_interval']})")
     plt.ylabel("perplexity")
-    show(file)
+    show("fig_6_28_perplexity.png")
 
 
-def plot_epochs(history: Mapping[str, Any], file: str) -> None:
+def plot_epochs(history: Mapping[str, Any], name: str) -> None:
     """The perplexity on training and validation text after each epoch, and the learning rate."""
     import matplotlib.pyplot as plt
 
@@ -70,6 +70,7 @@ def plot_epochs(history: Mapping[str, Any], file: str) -> None:
     _, (above, below) = plt.subplots(2, 1, sharex=True, height_ratios=[3, 1], figsize=(6.4, 5.4))
     for part, marker in (("train", "."), ("valid", "o")):
         above.plot(numbers, [epoch[part] for epoch in epochs], marker=marker, label=part)
+    above.set_title(name)
     above.set_ylabel("perplexity")
     above.set_yscale("log")
     ticks = [60, 80, 100, 150, 200, 300]
@@ -82,7 +83,7 @@ def plot_epochs(history: Mapping[str, Any], file: str) -> None:
     below.set_ylabel("learning rate")
     below.set_xlabel("epoch")
     below.xaxis.get_major_locator().set_params(integer=True)
-    show(file)
+    show(f"{name}_epochs.png")
 
 
 def print_results(folder: Path = SHIPPED) -> None:
@@ -112,7 +113,7 @@ def main(folder: str = "figures") -> None:
         rnn_gradient_graph.main(scale=0.5)
         plot_reports(runs["Rnnlm"])
         for name, history in runs.items():
-            plot_epochs(history, f"{name}_epochs.png")
+            plot_epochs(history, name)
 
 
 if __name__ == "__main__":

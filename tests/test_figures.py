@@ -121,7 +121,8 @@ def test_the_epochs_of_a_run_are_drawn_with_their_learning_rate(axes):
         {"epoch": k, "train": 200 / k, "valid": 150 / k, "lr": 20 / k, "reports": k}
         for k in (1, 2, 3)
     ]
-    above, below = axes(ch06.figures, ch06.figures.plot_epochs, {"epochs": epochs}, "a.png")
+    above, below = axes(ch06.figures, ch06.figures.plot_epochs, {"epochs": epochs}, "A")
+    assert above.get_title() == "A"
     train, valid = (line.get_ydata() for line in above.lines)
     assert (list(train), list(valid)) == ([200, 100, 200 / 3], [150, 75, 50])
     assert list(below.lines[0].get_ydata()) == [20, 10, 20 / 3]
