@@ -17,8 +17,8 @@ if "google.colab" in sys.modules:
 # %% [markdown]
 # ## What does a network compute?
 #
-# Ten points go through three layers: `Affine` multiplies by a matrix and adds a bias, `Sigmoid`
-# bends, the second `Affine` gives three scores. (Book 1.2.)
+# Ten points go through a network of two layers: `Affine` multiplies by a matrix and adds a bias,
+# `Sigmoid` between them bends, and the second `Affine` gives three scores. (Book 1.2.)
 
 # %%
 from common.layers import Affine, Sigmoid
@@ -108,7 +108,7 @@ plot_regions(model, x, t)
 # %% [markdown]
 # The regions follow the arms of the spiral, though each hidden neuron only draws one soft line.
 #
-# ## Does the first step matter?
+# ## How large should a step be?
 #
 # The loss as the training went, for three learning rates.
 
@@ -126,5 +126,5 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# Ten times smaller steps hardly leave the plateau in the same time; three times larger ones arrive
-# sooner, and jump about.
+# Steps ten times smaller need a hundred epochs to leave the first plateau, and end on the second;
+# three times larger ones arrive sooner, and jump about.

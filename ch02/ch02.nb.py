@@ -71,7 +71,7 @@ ranking = most_similar("you", word_to_id, id_to_word, C)
 
 # %% [markdown]
 # That *i* comes out is good, that *goodbye* and *hello* are no further away is not: in one sentence
-# nearly every word has *say* beside it.
+# four of the other six words have *say* beside them.
 #
 # ## Is a count a fair measure?
 #

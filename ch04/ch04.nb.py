@@ -208,12 +208,13 @@ chosen = (
 )
 words = chosen.split()
 points = pca(unit(model.word_vecs[[word_to_id[word] for word in words]]))
-plot_words(points, words, "words.png")
+plot_words(points, words)
 
 # %% [markdown]
 # Nouns are on the right, other words on the left; places are apart from beings, one verb form from
 # the other. A dog and a bird are nearly the same, which is true of this text: whatever one of them
-# does there, the other does as well.
+# does there, the other does as well. That is also why the analogy fails: any plural of a being fits
+# as well as *birds*, which is not among the three.
 #
 # ## What does real text give?
 #
@@ -252,9 +253,9 @@ from ch04 import evaluate
 by_category, agreement = evaluate.main(cosine=True)
 
 # %% [markdown]
-# 22 of 120 questions are answered, where blind guesses among ten thousand words would hit none;
-# forms of words are easier than facts. Rho would be 1 if scores and cosines put the pairs in the
-# same order, and 0 if the two orders had nothing to do with each other.
+# 22 of 120 questions are answered rightly, where blind guesses among ten thousand words would hit
+# none; forms of words are easier than facts. Rho would be 1 if scores and cosines put the pairs in
+# the same order, and 0 if the two orders had nothing to do with each other.
 #
 # ## What are they good for?
 #

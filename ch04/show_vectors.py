@@ -103,7 +103,7 @@ def _covered(boxes: Array, taken: Array) -> Array:
     return sides.clip(0).prod(axis=2).sum(axis=1)
 
 
-def plot_words(points: Array, words: Sequence[str], path: str) -> None:
+def plot_words(points: Array, words: Sequence[str], path: str = "word_vectors.png") -> None:
     """Dots (N, 2) with their words beside them."""
     import matplotlib.pyplot as plt
 

@@ -74,8 +74,8 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# With half of the weights the difference is soon lost in rounding, with all of them it takes longer
-# to fade, and with twice as much it never does. What is kept and what is lost is up to `Wh`.
+# With weights half as large the difference is soon lost in rounding, with these as they are it
+# takes longer to fade, with twice as large ones it never does. What is kept and lost is up to `Wh`.
 #
 # ## Is a sequence just many steps?
 #

@@ -322,8 +322,8 @@ for sentence in (
     print(sentence)
 
 # %% [markdown]
-# One missing letter makes a sentence about twice as surprising, and the wrong order much more than
-# that.
+# One missing letter makes a sentence two to three times as surprising, the wrong order a hundred
+# times. On a single sentence, the better model need not win.
 #
 # ## To try
 #

@@ -137,7 +137,6 @@ print(PeekySeq2seq(len(char_to_id), wordvec_size=16, hidden_size=128, rng=0))
 # answer test questions that they have never seen. (Book 7.3.4, 7.4.)
 
 # %%
-from pathlib import Path
 
 from ch07.training import plot_accuracy
 from common.evaluate import seq2seq_accuracy
@@ -172,7 +171,7 @@ for label, model_class, step in (
         after_epoch=lambda: accuracy().exact,
     )
     curves[label], answers[label] = [trainer.epoch_list], accuracy().guesses
-plot_accuracy(curves, Path("accuracy.png"))
+plot_accuracy(curves)
 
 # %% [markdown]
 # With the plain model less than a third of them are right, with reversed questions more than half,
@@ -242,7 +241,7 @@ from ch07.figures import RESULTS
 from ch07.training import curves_in, table
 
 full = curves_in(RESULTS)
-plot_accuracy(full, Path("accuracy.png"))
+plot_accuracy(full)
 print(*table(full), sep="\n")
 
 # %% [markdown]

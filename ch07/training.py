@@ -288,7 +288,7 @@ def table(curves: Curves) -> Iterable[str]:
             yield f"{label:{width}}  {seed:>4}  {100 * run[-1]:9.2f} %  {100 * max(run):9.2f} %"
 
 
-def plot_accuracy(curves: Curves, file: Path) -> None:
+def plot_accuracy(curves: Curves, file: Path = Path("accuracy.png")) -> None:
     """Figures 7-22, 7-24, 7-28, 8-25, 8-26: accuracy against epoch; 0 is after the first.
 
     Of several runs the mean has the dots, and the runs are thin lines.

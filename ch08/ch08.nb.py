@@ -120,7 +120,6 @@ print(model)
 # size. After each time they answer a thousand test dates. (Book 8.3.2.)
 
 # %%
-from pathlib import Path
 
 from ch07.peeky_seq2seq import PeekySeq2seq
 from ch07.training import plot_accuracy
@@ -147,7 +146,7 @@ for label, model_class in (("peeky", PeekySeq2seq), ("attention", AttentionSeq2s
         after_epoch=accuracy,
     )
     curves[label] = [trainer.epoch_list]
-plot_accuracy(curves, Path("accuracy.png"))
+plot_accuracy(curves)
 
 # %% [markdown]
 # Both learn it, the one with attention sooner. (As in the book, epoch 0 is the first.)
@@ -155,8 +154,8 @@ plot_accuracy(curves, Path("accuracy.png"))
 # ## Where does it look?
 #
 # A row for each character of the answer, a column for each of the question; black is a weight of 0,
-# white one of 1. First with random weights, where all characters get the same, then after the
-# training above. (Book 8.3.3.)
+# white one of 1. First with random weights, where all 29 characters get the same, 1/29, which is
+# nearly black; then after the training above. (Book 8.3.3.)
 
 # %%
 from ch08.visualize_attention import draw_question
@@ -183,8 +182,8 @@ print(f"right answers to a thousand test dates: {accuracy():.1%}")
 draw_test_questions(model, "date.txt", "random", reverse=True, count=3)
 
 # %% [markdown]
-# The day and the end of the year are read off where they stand, the month off one letter of its
-# name. What a hyphen looks at does not matter.
+# The day and the end of the year are read off where they stand, the month off letters of
+# its name. What a hyphen looks at does not matter.
 #
 # ## Does it look where a reader would?
 #
@@ -235,7 +234,7 @@ for question in (
 from ch07.training import curves_in
 from ch08.figures import RESULTS
 
-plot_accuracy(curves_in(RESULTS), Path("accuracy.png"))
+plot_accuracy(curves_in(RESULTS))
 
 # %% [markdown]
 # Attention gets there first, Peeky a little later, and the plain model not at all. With longer
