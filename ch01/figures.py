@@ -66,6 +66,8 @@ def main(at: float = 1.0, max_epoch: int = 300, seed: int = 0, folder: str = "fi
     seed       decides the first weights and the order of the samples
     folder     where the files go
     """
+    if not abs(at) <= 1e6:
+        raise ValueError(f"figures: at must be a number from -1e6 to 1e6, not {at:g}")
     with into(folder):
         plot_sigmoid()
         plot_tangent(at)

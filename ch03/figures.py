@@ -116,7 +116,7 @@ def main(max_epoch: int = 1000, seed: int = 0, folder: str = "figures") -> None:
     """Print the tables and draw the figures of chapter 3 (book 3.1.3, 3.2, 3.3, 3.4.2).
 
     max_epoch  epochs that CBOW learns before figure 3-12 looks into it
-    seed       decides its first weights, the order of its samples, and W of figure 3-8
+    seed       decides CBOW's first weights, the order of its samples, and W of figure 3-8
     folder     where the files go
     """
     corpus, word_to_id, id_to_word = preprocess(SENTENCE)

@@ -8,13 +8,15 @@ frequency, 4-20 the parallelogram of an analogy. The loss curve is drawn by `ch0
 Source: book 4.2.3, 4.2.4, 4.2.6, 4.3.1, 4.3.3.
 """
 
+import math
+
 import numpy
 
 from ch01.figures import plot_sigmoid
 from ch03.figures import print_pairs
 from ch03.train import SENTENCE
 from ch04 import show_vectors
-from common.cli import run
+from common.cli import at_least_one, run
 from common.negative_sampling import EmbeddingDot, UnigramSampler
 from common.np import np, to_cpu
 from common.plots import into, show
@@ -74,11 +76,15 @@ def plot_sampling(power: float, draws: int, seed: int) -> None:
 def main(power: float = 0.75, draws: int = 10000, seed: int = 0, folder: str = "figures") -> None:
     """Print the tables and draw the figures of chapter 4 (book 4.2, 4.3).
 
-    power   of the shares (book 4.2.6); 1 leaves them as they are, 0 makes them equal
-    draws   how many words to draw
-    seed    decides which
+    power   exponent of the words' probabilities (book 4.2.6); 1 leaves them as they are, 0 makes
+            them equal
+    draws   words to draw for figure 4-18
+    seed    decides the words drawn
     folder  where the files go
     """
+    at_least_one(draws=draws)
+    if not math.isfinite(power):
+        raise ValueError(f"figures: power must be a finite number, not {power}")
     print_dot_products()
     corpus, _, id_to_word = preprocess(SENTENCE)
     print("\nFigure 4-19 is the pair of figures 3-16 and 3-17:")

@@ -106,7 +106,7 @@ def draw_distribution(ax: Any, y: Array, right: int) -> None:
 def main(max_epoch: int = 40, seed: int = 0, corpus: str = "ptb", folder: str = "figures") -> None:
     """Draw the figures of chapter 5 (book 5.4.1, 5.5).
 
-    max_epoch  epochs, each one reading of its sentence, of the model of figure 5-26
+    max_epoch  epochs: how often the model of figure 5-26 reads its sentence
     seed       decides the first weights
     corpus     the text of figure 5-33: ptb, grammar, or a text file (one sentence a line)
     folder     where the files go

@@ -98,6 +98,8 @@ def main(
     """
     if model not in MODELS:
         raise ValueError(f"eval: model is one of {', '.join(MODELS)}, not {model!r}")
+    if sentence is not None and not sentence.split():
+        raise ValueError("eval: the sentence has no words")
     if cache and sentence is not None:
         raise ValueError("eval: the cache is for the test text, not for a sentence")
     at_least_one(wordvec_size=wordvec_size, hidden_size=hidden_size)

@@ -50,7 +50,7 @@ def main(
                  class in the current folder, else the one that comes with the library
     corpus       text it was trained on: ptb, grammar (made-up English), or a text file; if not
                  given, the words come from the weight file, or else from ptb
-    temperature  factor that scores are divided by: below 1 the probable words become more probable,
+    temperature  scores are divided by this factor: below 1 the probable words become more probable,
                  above 1 less
     top_k        draw from so many words only, the most probable ones; from all if not given
     greedy       always the most probable word, nothing is drawn (book 7.1.1)

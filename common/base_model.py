@@ -42,8 +42,8 @@ class Network:
 
     def __init__(self, layers: Sequence[Any] = ()) -> None:
         self.layers = list(layers)
-        self.params: list[Array] = [p for layer in layers for p in layer.params]
-        self.grads: list[Any] = [g for layer in layers for g in layer.grads]
+        self.params: list[Array] = [p for layer in self.layers for p in layer.params]
+        self.grads: list[Any] = [g for layer in self.layers for g in layer.grads]
 
     @recursive_repr()
     def __repr__(self) -> str:

@@ -3,6 +3,7 @@
 import argparse
 import inspect
 import linecache
+import os
 import re
 import signal
 import sys
@@ -32,8 +33,11 @@ def parser(main: Callable[..., Any]) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     helps = _helps(doc)
-    for name, parameter in inspect.signature(main).parameters.items():
+    for name, parameter in inspect.signature(main, eval_str=True).parameters.items():
         kind, default = _type(parameter), parameter.default
+        if default is parameter.empty:
+            made.add_argument(_flag(name), required=True, type=kind, help=helps.get(name))
+            continue
         how: dict[str, Any] = {"type": kind}
         shown = "" if default is None else " (default: %(default)s)"
         if kind is bool:
@@ -68,18 +72,24 @@ def run(main: Callable[..., Any]) -> None:
     Bad settings, missing files, too little memory: a message and status 1. These are OSError,
     MemoryError, and all that a `raise` of this library or of the script makes. Anything else is a
     bug and shows where it is, as everything does under `python -X dev`.
-    A character that the terminal or a pipe cannot show is printed as ?.
+    A character that the terminal or a pipe cannot show is printed as ?; a pipe that is closed, as
+    `| head` does, ends the program without a word.
     """
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     try:
         main(**arguments(main))
+        sys.stdout.flush()
     except KeyboardInterrupt as stop:
         sys.exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        sys.exit(141)  # 128 + SIGPIPE, a signal that Windows has not
     except Exception as error:
         if sys.flags.dev_mode or not _is_message(error):
             raise
-        sys.exit(f"error: {error.args[0] if isinstance(error, KeyError) else error}")
+        text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+        sys.exit(f"error: {text or type(error).__name__}")  # KeyError would quote its text
 
 
 def check_writable(file: Path) -> None:
@@ -138,9 +148,9 @@ def _flag(name: str) -> str:
 
 def _type(parameter: inspect.Parameter) -> Any:
     """int of `int | None`, of `int`, and of a default 3."""
-    annotation = parameter.annotation
-    if annotation is inspect.Parameter.empty:
-        return type(parameter.default)
+    annotation, default = parameter.annotation, parameter.default
+    if annotation is parameter.empty:
+        return str if default in (None, parameter.empty) else type(default)
     kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
     return kinds[0] if kinds else annotation
 

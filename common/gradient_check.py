@@ -1,8 +1,8 @@
 """Are the gradients of a layer or model right? Compare them with differences of its outputs.
 
-    class Scale(Layer):                             # y = x * a.   x (N, D), a (D,)
-        def __init__(self, a):
-            super().__init__(a)
+    class Scale(Layer):                             # y = x * W.   x (N, D), W (D,)
+        def __init__(self, W):
+            super().__init__(W)
         def forward(self, x):
             self.x = x
             return x * self.params[0]
@@ -16,7 +16,7 @@ prints a line for each array, inputs first: the largest relative error, and wher
 
     Scale  shape   error    at
     x      (2, 3)  2.1e-12  (1, 1)  ok
-    a      (3,)    1.0e+00  (2,)    WRONG
+    W      (3,)    1.0e+00  (2,)    WRONG
 
 Then it raises AssertionError: the wrong lines, what backward and differences give there, and what
 is probably wrong, for which `common.gradient_diagnosis` has the usual mistakes.
@@ -104,6 +104,7 @@ def check_gradients(
             again=again.get(key, numpy.empty(0)),
             anew=anew.get(key, numpy.empty(0)),
             numeric=subject.differences(x, subject.weights),
+            finer=partial(subject.differences, x, subject.weights, 1e-6),
             replaced=bool(moved),
             lengths=subject.lengths,
             parts=subject.parts(x),
@@ -149,9 +150,17 @@ class _Subject:
         for name in "forward", "backward", "params", "grads":
             if not hasattr(layer, name):
                 raise self.refusal(f"has no {name}")
+        if not inspect.signature(layer.backward).parameters:
+            raise self.refusal(
+                "has a backward without arguments; it needs the gradient of what forward returns, "
+                "1 of a loss: backward(self, dout=1)"
+            )
+        for k, p in enumerate(layer.params):
+            if not hasattr(p, "__setitem__") or not hasattr(p, "dtype"):
+                raise self.refusal(f"needs arrays in params, params[{k}] is a {type(p).__name__}")
         self._check_grads()
         # Copies, so that the caller's stay as they are and one array given twice counts as two.
-        self.inputs = [x.copy() if _is_float(x) else x for x in inputs]
+        self.inputs = [np.array(x) if _is_float(x) else x for x in inputs]
         self.input_names = _positional(layer.forward)
         self.input_names += [f"input {k}" for k in range(len(self.input_names), len(inputs))]
         self.arrays = {
@@ -160,14 +169,15 @@ class _Subject:
             if _is_float(x)
         }
         names = weight_names(layer) or [f"params[{k}]" for k in range(len(layer.params))]
-        for k, p in enumerate(remove_duplicate(layer.params, layer.grads)[0]):
+        for p in remove_duplicate(layer.params, layer.grads)[0]:
+            k = next(i for i, q in enumerate(layer.params) if q is p)
             uses = [i for i, q in enumerate(layer.params) if owner(q) is owner(p)]
-            self.arrays[f"params[{k}]"] = _Named(names[uses[0]], p, uses)
+            self.arrays[f"params[{k}]"] = _Named(names[k], p, uses)
         for name, x, _ in self.arrays.values():
             if x.dtype != numpy.float64:
                 raise self.refusal(
-                    f"needs float64, {name} is {x.dtype}: make the layer and its inputs with "
-                    "a.astype('float64')"
+                    f"needs float64, {name} is {x.dtype}: give the layer and its inputs "
+                    "a.astype('float64'); where __init__ draws the weights, leave out astype('f')"
                 )
             if not numpy.isfinite(to_cpu(x)).all():
                 raise self.refusal(f"cannot be checked where {name} holds nan or inf")
@@ -199,7 +209,12 @@ class _Subject:
         self.check_untouched("forward")
         for y, y2 in zip(map(to_cpu, first), map(to_cpu, second), strict=True):
             if y.dtype != numpy.float64:
-                raise self.refusal(f"needs float64 throughout, its forward gives {y.dtype}")
+                raise self.refusal(
+                    f"needs float64 throughout, its forward gives {y.dtype}: leave out dtype='f' "
+                    "where it makes arrays"
+                )
+            if not y.size:
+                raise self.refusal(f"has nothing to check: its forward gives shape {y.shape}")
             if not numpy.isfinite(y).all():
                 at = tuple(numpy.argwhere(~numpy.isfinite(y))[0].tolist())
                 raise AssertionError(f"{self.name}: forward gives nan or inf, first at {at}")
@@ -217,8 +232,8 @@ class _Subject:
     def loss(self, weights: list[Array]) -> float:
         return sum(float((y * w).sum()) for y, w in zip(self.forward(), weights, strict=True))
 
-    def differences(self, x: Array, weights: list[Array]) -> Array:
-        return numeric_gradient(lambda: self.loss(weights), x)
+    def differences(self, x: Array, weights: list[Array], eps: float = 1e-5) -> Array:
+        return numeric_gradient(lambda: self.loss(weights), x, eps)
 
     def parts(self, x: Array) -> dict[str, Callable[[], Array]]:
         """See `Case`: first and last along axis 0, and along axis 1 of outputs of three axes."""
@@ -247,9 +262,16 @@ class _Subject:
         douts = [w.copy() if w.ndim else float(w) for w in self.weights]
         dinputs = _several(self.layer.backward(*douts))
         self._check_grads()
-        found = {f"input {k}": dx for k, dx in enumerate(dinputs) if dx is not None}
-        for k, g in enumerate(remove_duplicate(self.layer.params, self.layer.grads)[1]):
-            found[f"params[{k}]"] = to_dense(g)
+        keys = [f"input {k}" for k in range(len(self.inputs))]
+        floats = [key for key in keys if key in self.arrays]
+        if len(dinputs) > len(keys):
+            raise self.refusal(f"backward returns {len(dinputs)} gradients for {len(keys)} inputs")
+        if len(dinputs) < len(keys) and len(dinputs) == len(floats):  # none for ids: a decoder
+            keys = floats
+        found = {key: dx for key, dx in zip(keys, dinputs, strict=False) if dx is not None}
+        grads = remove_duplicate(self.layer.params, self.layer.grads)[1]
+        params = [key for key, a in self.arrays.items() if a.uses]
+        found |= {key: to_dense(g) for key, g in zip(params, grads, strict=True)}
         return {key: to_cpu(found[key]).copy() for key in self.arrays if key in found}
 
     def backward_twice_more(
@@ -272,7 +294,7 @@ def _is_float(x: Any) -> bool:
 
 
 def _several(result: Any) -> list[Any]:
-    return list(result) if isinstance(result, tuple) else [result]
+    return list(result) if isinstance(result, tuple | list) else [result]
 
 
 def _positional(function: Callable[..., Any]) -> list[str]:

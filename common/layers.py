@@ -343,14 +343,14 @@ def weight_names(layer: Any) -> list[str]:
     """What the layer's `__init__` calls its parameters, W and b; empty if it does not tell.
 
     It tells by arguments without a default, at least one for each parameter, the parameters first,
-    unless these are sizes, from which the layer draws weights of its own.
+    if all have names of weights: W, Wx, W_in, U, b, gamma, bias. Sizes do not.
     """
     count = len(listed(layer, "params"))
     arguments = inspect.signature(type(layer)).parameters.values() if count else ()
     needed = [a for a in arguments if a.default is a.empty and a.kind is a.POSITIONAL_OR_KEYWORD]
     names = [a.name for a in needed][:count]
-    sizes = re.compile(r"size|dim|num|units|features|^n_|^[a-z].*_(in|out)$|^[A-VX-Z]$")
-    return names if len(names) == count and not any(map(sizes.search, names)) else []
+    weight = re.compile(r"(.+_)?[WUb]([a-z]?\d?|_\w+)|gamma|beta|alpha|weights?|bias")
+    return names if len(names) == count and all(map(weight.fullmatch, names)) else []
 
 
 def zero_gradient(p: Array) -> Array:

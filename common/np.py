@@ -5,7 +5,7 @@
 
 `np` is one plain module whose contents are exchanged, so reading `np.tanh` costs what it costs in
 NumPy, and a switch reaches code that imported `np` long before. `common.config.GPU` is the switch.
-This is the only file that names CuPy.  Source: book 1.5.
+This is the only file that imports CuPy.  Source: book 1.5.
 """
 
 import importlib
@@ -61,7 +61,8 @@ def _import(name: str) -> types.ModuleType:
     except ImportError as error:
         raise ImportError(
             f"{name} cannot be imported ({error}); running on a GPU needs CuPy, which comes with "
-            "pip install 'dlfs2[cuda12]' or 'dlfs2[cuda13]', by the CUDA version of the driver"
+            "pip install 'dlfs2[cuda12]' or 'dlfs2[cuda13]', or in its folder '.[cuda12]' or "
+            "'.[cuda13]', by the CUDA version of the driver"
         ) from None  # the message has all that the first error said
 
 

@@ -21,12 +21,10 @@ def show(path: str | Path) -> None:
     """
     import matplotlib.pyplot as plt  # here, because training needs it for its figures only
 
-    if _folder is not None:
-        save(_folder / Path(path).name)
-    elif plt.get_backend().lower() not in FILE_BACKENDS:
+    if _folder is None and plt.get_backend().lower() not in FILE_BACKENDS:
         plt.show()
     else:
-        save(path)
+        save(_folder / Path(path).name if _folder else path)
 
 
 def save(path: str | Path) -> None:
@@ -38,6 +36,8 @@ def save(path: str | Path) -> None:
     how: dict[str, Any] = {"format": path.suffix[1:] or "png", "dpi": 150, "bbox_inches": "tight"}
     try:
         write_whole(path, lambda file: figure.savefig(file, **how))
+    except OSError as error:
+        raise OSError(f"{path} cannot be written: {error.strerror}") from error
     finally:
         plt.close(figure)
     print(f"figure saved: {path}")
@@ -50,7 +50,10 @@ def into(folder: str | Path) -> Iterator[None]:
     The folder is made if need be.  Raises OSError where it cannot be.
     """
     global _folder
-    Path(folder).mkdir(parents=True, exist_ok=True)
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"{folder} cannot be a folder for figures: {error.strerror}") from error
     before, _folder = _folder, Path(folder)
     try:
         yield

@@ -87,12 +87,12 @@ class _Loop:
                         if k % (self.eval_interval or max_iters) == 0:
                             loss = self._settle()
                             if self.eval_interval is not None:
-                                line = (
-                                    f"| epoch {epoch} |  iter {k + 1} / {max_iters} "
-                                    f"| time {self._seconds:.0f}[s] | {self._report(loss)}"
-                                )
+                                report = self._report(loss)
                                 if self._verbose:
-                                    bar.write(line)
+                                    bar.write(
+                                        f"| epoch {epoch} |  iter {k + 1} / {max_iters} "
+                                        f"| time {self._seconds:.0f}[s] | {report}"
+                                    )
                         self._learn(settings["max_grad"])
                     self._iters = k + 1
                     due = self._iters == max_iters or self._iters % checkpoint_interval == 0

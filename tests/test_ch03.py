@@ -152,7 +152,7 @@ def test_softmax_and_cross_entropy_as_two_layers_are_the_one_layer(large):
 def test_gradients_agree_with_differences(cls, ids, large):
     contexts, target = pairs()
     errors = check_gradients(large(cls), contexts, TARGET if ids else target)
-    assert set(errors) == {"params[0]", "params[1]"}  # the weights of CBOW's inputs are one array
+    assert len(errors) == 2  # the weights of CBOW's inputs are one array
     assert max(errors.values()) < 1e-6
 
 

@@ -150,6 +150,11 @@ def test_the_test_text_has_no_say_in_the_settings(repeating, monkeypatch):
     numpy.testing.assert_array_equal(read, [texts.load_data(repeating, "valid")[0]])
 
 
+def test_a_sentence_without_words_is_refused(folder):
+    with pytest.raises(ValueError, match="the sentence has no words"):
+        eval_script.main(corpus="grammar", sentence=" ")
+
+
 def test_a_sentence_has_no_cache(folder):
     with pytest.raises(ValueError, match="the cache is for the test text, not for a sentence"):
         eval_script.main(corpus="grammar", sentence="the dog sleeps", cache=True)

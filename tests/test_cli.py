@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -326,3 +327,11 @@ def test_two_comparisons_at_once_keep_the_runs_of_each_other(folder, monkeypatch
     models = {"plain": (train_seq2seq.MODELS["seq2seq"], False)}
     training.compare(models, file, resume=False, plot=False, **how)
     assert [run["accuracies"] for run in json.loads(file.read_text())["runs"]] == [[0.5], [1.0]]
+
+
+def test_a_closed_pipe_ends_the_program_without_a_word():
+    argv = [sys.executable, "-m", "ch02.similarity"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as script:
+        script.stdout.close()
+        assert script.stderr.read() == b""
+    assert script.returncode == 141

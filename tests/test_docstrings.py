@@ -12,8 +12,8 @@ from common.time_layers import TimeLSTM
 from tests.test_imports import FILES, ROOT
 
 # (N, T, H), (D,), (..., D), (V, 2 * H), (N, sample_size)
-SIZE = r"(?:\.\.\.|\d+|[A-Za-z]{1,2})(?: ?[-+*/] ?\w+)*"
-SHAPE = re.compile(rf"\({SIZE},(?: (?:{SIZE}|\w+),?)*\)|\bscalar\b|\bany shape\b")
+SIZE = r"(?:\.\.\.|\d*[A-Z]{1,2}\d?|[nk]H?|\d+|\w+_size)(?: ?[-+*/] ?\w+)*"
+SHAPE = re.compile(rf"\({SIZE},(?: {SIZE},?)*\)|\bscalar\b|\bany shape\b")
 BY_CLASS = "__init__", "forward", "backward"  # which the docstring of the class may describe
 
 

@@ -7,7 +7,10 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pytest
 
+import ch01.figures
+import ch04.figures
 import ch06.figures
+import ch07.figures
 import ch07.training
 import ch08.figures
 from common import plots
@@ -78,7 +81,7 @@ def test_after_into_figures_are_shown_again_whatever_happened_within(folder):
 
 def test_a_folder_that_is_a_file_is_refused_before_anything_is_drawn(folder):
     Path("pictures").write_text("mine")
-    with pytest.raises(FileExistsError), plots.into("pictures"):
+    with pytest.raises(OSError, match="pictures cannot be a folder"), plots.into("pictures"):
         pytest.fail("drawn")
 
 
@@ -114,6 +117,42 @@ def test_the_curve_of_figure_6_28_is_the_recorded_run(axes):
     assert ax.lines[0].get_ydata().tolist() == history["train"]
     assert len(history["train"]) == 268  # 67 in each of four epochs, as in the book
     assert ax.get_ylim() == (0, 500)
+
+
+def test_the_first_reports_are_printed_with_their_iterations(capsys):
+    ch06.figures.print_reports({"eval_interval": 20, "train": [9.0, 8.0, 7.5, 7.0]}, count=3)
+    assert capsys.readouterr().out.splitlines() == [
+        "| iter   1 | perplexity 9.00",
+        "| iter  21 | perplexity 8.00",
+        "| iter  41 | perplexity 7.50",
+    ]
+
+
+def test_the_three_figures_of_chapter_7_show_one_two_and_three_models(monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(
+        ch07.figures, "plot_accuracy", lambda curves, file: drawn.update({file.name: list(curves)})
+    )
+    ch07.figures.plot_accuracies()
+    assert drawn == {
+        "fig_7_22_accuracy.png": ["baseline"],
+        "fig_7_24_accuracy.png": ["baseline", "reverse"],
+        "fig_7_28_accuracy.png": ["baseline", "reverse", "reverse + peeky"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("script", "how", "problem"),
+    [
+        (ch01.figures, {"at": float("nan")}, "at must be a number from -1e6 to 1e6, not nan"),
+        (ch04.figures, {"draws": 0}, "draws must be at least 1, not 0"),
+        (ch04.figures, {"power": float("inf")}, "power must be a finite number, not inf"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_before_anything_is(script, how, problem, folder):
+    with pytest.raises(ValueError, match=problem):
+        script.main(**how)
+    assert list(folder.iterdir()) == []
 
 
 def test_the_epochs_of_a_run_are_drawn_with_their_learning_rate(axes):

@@ -158,11 +158,11 @@ MISTAKES = {
     "sign": (lambda dx, dy, dW, db, layer: -dx, "-1 times what it should be: the sign is wrong"),
     "not divided by N": (
         lambda dx, dy, dW, db, layer: fill(dW, dW * N),
-        r"every element is 4 times .* 4 is the batch size N \(axis 0 of x\): forward divides by it",
+        r"every element is 4 times .* 4 is the batch size N \(axis 0 of x\): perhaps forward div",
     ),
     "divided by N": (
         lambda dx, dy, dW, db, layer: fill(db, db / N),
-        r"every element is 1/4 times .* 4 is the batch size N .* backward probably divides by it",
+        r"every element is 1/4 times .* 4 is the batch size N .* perhaps backward divides by it",
     ),
     "minus N": (
         lambda dx, dy, dW, db, layer: -dx / N,
@@ -170,7 +170,7 @@ MISTAKES = {
     ),
     "divided by M": (
         lambda dx, dy, dW, db, layer: dx / M,
-        r"1/5 times .* 5 is the length of axis 1 of the output: backward probably divides by it",
+        r"1/5 times .* 5 is the length of axis 1 of the output: perhaps backward divides by it",
     ),
     "mean of all": (
         lambda dx, dy, dW, db, layer: fill(dW, dW / (N * M)),
@@ -287,7 +287,7 @@ def test_gradients_as_small_as_rounding_are_told_from_wrong_ones():
         def backward(self, dy):
             return 2e-12 * dy
 
-    assert "which may be rounding" in verdict(Tiny(), normal(N, D))
+    assert "every element is 2 times" in verdict(Tiny(), normal(N, D))
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_gradients_as_small_as_rounding_are_told_from_wrong_ones():
         (lambda dx, dy, dW, db, layer: T * dx, r"3 is T \(axis 1 of x\)"),
         (
             lambda dx, dy, dW, db, layer: fill(dW, dW / (N * T)),
-            r"1/12 times .* 12 is N \* T \(axes 0 and 1 of x\): backward probably divides by it",
+            r"1/12 times .* 12 is N \* T \(axes 0 and 1 of x\): perhaps backward divides by it",
         ),
         (
             lambda dx, dy, dW, db, layer: dx.swapaxes(0, 1),
@@ -619,12 +619,15 @@ def test_a_layer_that_changes_its_input_is_told_so_and_the_input_stays():
 
 
 def test_a_backward_may_write_into_the_gradient_it_gets():
-    class Masked(ReLU):
+    class Doubled(Layer):
+        def forward(self, x):
+            return 2 * x
+
         def backward(self, dy):
-            dy[self.out == 0] = 0
+            dy *= 2
             return dy
 
-    check_gradients(Masked(), normal(N, D))
+    check_gradients(Doubled(), normal(N, D))
 
 
 def test_one_array_given_twice_counts_as_two_inputs():

@@ -1,5 +1,6 @@
 """Each chapter's notebook: one with its text, no outputs kept, runs offline in under a minute."""
 
+import re
 import time
 
 import jupytext
@@ -47,8 +48,11 @@ def test_no_outputs_are_kept_and_the_kernel_is_named(path):
 def test_it_installs_on_colab_and_redefines_nothing_of_ours(path):
     first = next(c for c in nbformat.read(path, 4).cells if c.cell_type == "code")
     assert '"google.colab" in sys.modules' in first.source
-    code = [c.source for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
-    assert not any(line.startswith("class ") for source in code for line in source.splitlines())
+    code = "\n".join(c.source for c in nbformat.read(path, 4).cells if c.cell_type == "code")
+    defined = set(re.findall(r"^(?:class|def) (\w+)", code, re.M))
+    ours = "\n".join(p.read_text(encoding="utf-8") for p in ROOT.glob("common/*.py"))
+    assert not re.search(r"^class ", code, re.M)
+    assert not defined & set(re.findall(r"^(?:class|def) (\w+)", ours, re.M))
 
 
 @pytest.mark.slow

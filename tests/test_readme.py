@@ -20,10 +20,8 @@ of_each = pytest.mark.parametrize(
 # What makes a long command a matter of seconds. The rest of it stays as it is printed.
 TINY_RNN = "--max-epoch 1 --wordvec-size 6 --hidden-size 6"
 SMALLER = {
-    "ch03.figures": "--max-epoch 20",
     "ch04.train": "--corpus novel.txt --max-epoch 1 --hidden-size 6",
     "ch04.show_vectors": "--words 'he she we they you car truck toyota'",
-    "ch05.figures": "--corpus novel.txt",
     "ch05.train": f"--corpus novel.txt {TINY_RNN}",
     "ch05.train_custom_loop": f"--corpus novel.txt {TINY_RNN}",
     "ch06.train_rnnlm": f"--corpus novel.txt {TINY_RNN}",
@@ -72,7 +70,9 @@ def test_every_command_runs(readme, folder):
             continue
         argv = [*shlex.split(flags), *shlex.split(smaller)]
         print(f"--- python -m {module} {' '.join(argv)}")
-        script.main(**arguments(script.main, argv))
+        how = arguments(script.main, argv)
+        if not module.endswith(".figures"):  # which test_figures runs
+            script.main(**how)
     if left_out:
         pytest.skip(f"Penn Treebank is not on this machine; all ran but {', '.join(left_out)}")
 
