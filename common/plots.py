@@ -37,7 +37,7 @@ def save(path: str | Path) -> None:
     try:
         write_whole(path, lambda file: figure.savefig(file, **how))
     except OSError as error:
-        raise OSError(f"{path} cannot be written: {error.strerror}") from error
+        raise type(error)(f"{path} cannot be written: {error.strerror}") from error
     finally:
         plt.close(figure)
     print(f"figure saved: {path}")
@@ -53,7 +53,7 @@ def into(folder: str | Path) -> Iterator[None]:
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OSError(f"{folder} cannot be a folder for figures: {error.strerror}") from error
+        raise type(error)(f"{folder} cannot be a folder for figures: {error.strerror}") from error
     before, _folder = _folder, Path(folder)
     try:
         yield
