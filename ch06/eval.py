@@ -89,12 +89,12 @@ def main(
     corpus        text it was trained on: ptb, grammar (made-up English), or a text file
     wordvec_size  numbers in a word vector, as in training; if not given, that of a .npz file, or
                   the book's
-    hidden_size   numbers in the recurrent layer's state; likewise
+    hidden_size   numbers in the recurrent layer's state; if not given, as for wordvec_size
     sentence      words of the vocabulary to judge instead of the test text
     model         rnnlm (with an LSTM, book 6.4), better (BetterRnnlm, book 6.5) or gru (book
                   appendix C)
-    cache         whether to add a cache of the last words, set by the validation text, and return
-                  the perplexity with it
+    cache         whether to measure with a memory of the last 500 words as well, whose two settings
+                  are chosen on the validation text; the perplexity with it is then returned
     """
     if model not in MODELS:
         raise ValueError(f"eval: model is one of {', '.join(MODELS)}, not {model!r}")

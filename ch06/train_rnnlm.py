@@ -47,7 +47,7 @@ def main(
     lr             step size (book 1.3.6): learning rate of SGD
     max_grad       largest norm of all gradients together (clipping, book 6.1.4)
     eval_interval  iterations from report to report (book 5.5.4)
-    corpus_size    use only so many words of the training text
+    corpus_size    use only the first so many words of the training text; all if not given
     seed           decides the first weights
     weights        file to save the best weights in, <class>.npz if not given; checkpoint, history
                    (.json) and figure (.png) go beside it
