@@ -5,10 +5,11 @@ And models in float64, which can be told apart from what is wrong by a little.
 
 import numpy
 
+from common.gradients import owner
 from common.layers import Affine, Embedding, Layer, SigmoidWithLoss, SoftmaxWithLoss
 from common.negative_sampling import EmbeddingDot
 from common.np import np
-from common.time_layers import LSTM, TimeBiLSTM
+from common.time_layers import LSTM, TimeBiLSTM, TimeEmbedding
 
 
 class CellByCell:
@@ -207,3 +208,19 @@ def in_float64(model, scale=1.0, seed=0):
         whole.params = [p for layer in whole.layers for p in layer.params]
         whole.grads = [g for layer in whole.layers for g in layer.grads]
     return model
+
+
+def enlarge(model):
+    """Make the arrays of a language model float64 and ten times as large; a tie stays a tie."""
+    made = {}
+    for layer in model.layers:
+        params = []
+        for p in layer.params:
+            large = made.setdefault(id(owner(p)), 10 * owner(p).astype("float64"))
+            params.append(large if p is owner(p) else large.T)
+        if isinstance(layer, TimeEmbedding):
+            layer.__init__(*params, sparse=hasattr(layer.grads[0], "ids"))
+        else:
+            Layer.__init__(layer, *params)
+    model.params = [p for layer in model.layers for p in layer.params]
+    model.grads = [g for layer in model.layers for g in layer.grads]

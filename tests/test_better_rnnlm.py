@@ -14,12 +14,12 @@ from common.evaluate import eval_perplexity
 from common.functions import perplexity
 from common.gradient_check import check_gradients
 from common.gradients import RowSparse, remove_duplicate
-from common.layers import Layer
 from common.np import np, to_cpu, use
 from common.optimizer import SGD
 from common.rng import generator, randn
 from common.trainer import RnnlmTrainer
 from tests import cupy_stand_in
+from tests.reference import enlarge
 
 both_backends = pytest.mark.usefixtures("backend")
 both_models = pytest.mark.parametrize("model_class", [BetterRnnlm, GruRnnlm])
@@ -40,18 +40,6 @@ def small(model_class=BetterRnnlm, seed=0, **options):
     model = model_class(7, 4, 4, rng=seed, **options)
     model.params[0][...] *= 100
     return model
-
-
-def in_float64(model):
-    """Make every array float64 and ten times as large (they are small); a tie stays a tie."""
-    embedding, *between, affine = model.layers
-    embedding.__init__(10 * embedding.params[0].astype("float64"), sparse=True)
-    for layer in between:
-        Layer.__init__(layer, *(10 * p.astype("float64") for p in layer.params))
-    W, b = (10 * p.astype("float64") for p in affine.params)
-    affine.__init__(embedding.params[0].T if isinstance(model, BetterRnnlm) else W, b)
-    model.params = [p for layer in model.layers for p in layer.params]
-    model.grads = [g for layer in model.layers for g in layer.grads]
 
 
 def start(model):
@@ -171,7 +159,7 @@ def test_a_gru_has_three_quarters_of_the_recurrent_weights():
 )
 def test_gradients_of_the_better_model_agree_with_differences(options):
     model = BetterRnnlm(5, 3, 3, rng=0, **options)
-    in_float64(model)
+    enlarge(model)
     xs, ts = ids(2, 2, V=5), ids(2, 2, V=5, seed=1)
     errors = check_gradients(model, xs, ts, before=lambda: start(model))
     assert len(errors) == len(model.params) - 1  # the tied matrix counts once
@@ -180,7 +168,7 @@ def test_gradients_of_the_better_model_agree_with_differences(options):
 @both_backends
 def test_gradients_of_the_gru_model_agree_with_differences():
     model = GruRnnlm(5, 3, 4, rng=0)
-    in_float64(model)
+    enlarge(model)
     xs, ts = ids(2, 3, V=5), ids(2, 3, V=5, seed=1)
     assert len(check_gradients(model, xs, ts, before=lambda: start(model))) == 6
 

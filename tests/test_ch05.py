@@ -21,6 +21,7 @@ from common.np import np, to_cpu
 from common.optimizer import SGD
 from common.trainer import RnnlmTrainer
 from dataset import corpus as texts
+from tests.reference import enlarge
 from tests.scripts import ROOT, assert_not_blank, copy_packages, run
 
 SCRIPTS = ["figures", "train", "train_custom_loop"]
@@ -129,12 +130,8 @@ def test_the_loop_forgets_nothing_between_epochs(folder, monkeypatch):
 @both_backends
 @pytest.mark.parametrize("sparse", [True, False])
 def test_gradients_of_the_model_agree_with_differences(sparse):
-    model = SimpleRnnlm(7, 3, 4, rng=0)
-    options = {"sparse": sparse}, {"stateful": True}, {}
-    for layer, how in zip(model.layers, options, strict=True):  # ten times as large, in float64
-        layer.__init__(*(10 * p.astype("float64") for p in layer.params), **how)
-    model.params = [p for layer in model.layers for p in layer.params]
-    model.grads = [g for layer in model.layers for g in layer.grads]
+    model = SimpleRnnlm(7, 3, 4, sparse=sparse, rng=0)
+    enlarge(model)
     h = np.asarray(numpy.random.default_rng(1).standard_normal((2, 4)))
     errors = check_gradients(
         model, ids(2, 3), ids(2, 3, seed=1), before=lambda: model.rnn_layer.set_state(h)

@@ -21,6 +21,7 @@ from common.trainer import RnnlmTrainer
 from dataset import corpus as texts
 from dataset import grammar
 from tests import cupy_stand_in
+from tests.reference import enlarge
 
 ROOT = Path(__file__).parent.parent
 TINY = {"max_epoch": 1, "wordvec_size": 5, "hidden_size": 6, "corpus_size": 2000, "plot": False}
@@ -34,22 +35,8 @@ def ids(*shape, V=7, seed=0):
 @pytest.mark.parametrize("sparse", [True, False])
 def test_gradients_of_the_model_agree_with_differences(sparse):
     model = Rnnlm(7, 3, 4, rng=0, sparse=sparse)
-    in_float64(model)
+    enlarge(model)
     assert max(check_gradients(model, ids(2, 3), ids(2, 3, seed=1)).values()) < 1e-6
-
-
-def in_float64(model):
-    """Replace every array of the model by a float64 one ten times as large (they are small)."""
-    for layer in model.layers:
-        layer.__init__(*(10 * p.astype("float64") for p in layer.params), **options(layer))
-    model.params = [p for layer in model.layers for p in layer.params]
-    model.grads = [g for layer in model.layers for g in layer.grads]
-
-
-def options(layer):
-    if hasattr(layer, "stateful"):
-        return {"stateful": layer.stateful}
-    return {"sparse": hasattr(layer.grads[0], "ids")} if len(layer.grads) == 1 else {}
 
 
 @pytest.mark.usefixtures("backend")
