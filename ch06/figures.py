@@ -3,7 +3,7 @@
     python -m ch06.figures
 
 6-6 the slope of tanh, 6-8 and 6-9 gradients that grow and fade, 6-27 and 6-28 the perplexity of the
-Rnnlm in `weights/` while it learned, 6-37 what the finished runs there came to.
+Rnnlm in `weights/` while it learned, 6-37 what the runs there came to.
 Source: book 6.1.2, 6.1.3, 6.4, 6.5.
 """
 
