@@ -86,6 +86,9 @@ def main(
     (query, *docs), (known, *_) = document_vectors([text, *texts], word_vecs, word_to_id)
     if not known:
         raise ValueError(f"document_vectors: no word of {text!r} has a vector")
+    unknown = [word for word in split_words(text, word_to_id) if word not in word_to_id]
+    if unknown:
+        print("not in the vocabulary:", *unknown)
     scores = [float(cos_similarity(query, doc)) for doc in docs]
     best = sorted(range(len(texts)), key=lambda n: -scores[n])[:top]
     for n in best:

@@ -289,8 +289,10 @@ print_results()
 
 # %%
 from ch06.eval import SHIPPED, vocabulary
+from common.base_model import read_weights
 
-vocab, _ = vocabulary(SHIPPED / "BetterRnnlm.npz", None)  # that of Penn Treebank is in the file
+header, _ = read_weights(SHIPPED / "BetterRnnlm.npz")
+vocab, _ = vocabulary(header)  # the words of Penn Treebank are in the file
 better = BetterRnnlm()
 better.load_params(SHIPPED / "BetterRnnlm.npz", vocab=vocab)
 print(better)

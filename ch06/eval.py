@@ -7,17 +7,18 @@ python -m ch06.eval --sentence "the company said it expects higher sales"
 Source: book 6.4, 6.5.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ch06.better_rnnlm import BetterRnnlm
 from ch06.gru_rnnlm import GruRnnlm
 from ch06.rnnlm import Rnnlm
-from common.base_model import find_weights
+from common.base_model import find_weights, read_weights
 from common.cache_pointer import eval_perplexity_with_cache, tune_cache
 from common.cli import at_least_one, run
 from common.evaluate import eval_perplexity
-from common.files import read_npz
+from common.np import Array
 from common.text import words_to_ids
 from dataset import corpus as texts
 
@@ -37,15 +38,14 @@ THETAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.5, 2.0)
 MIXES = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2, 0.25, 0.3, 0.4)
 
 
-def sizes_in(weights: Path, model_class: Any) -> dict[str, int]:
-    """The sizes of a model as keywords, read from its weight file (.npz); {} from other files."""
-    try:
-        header, arrays = read_npz(weights, "weight file")
-    except (OSError, ValueError):  # the book's .pkl, or a file that `load_params` will refuse
-        return {}
-    if header.get("class") != model_class.__name__:
-        return {}
-    if len(arrays) < 3:  # `load_params` will say what is missing
+def sizes_in(
+    header: Mapping[str, Any], arrays: Mapping[str, Array], model_class: Any
+) -> dict[str, int]:
+    """The sizes of a model as keywords, told by what `read_weights` read: (V, D), (H, kH), ...
+
+    {} where that is nothing, or of another class or too little, which `load_params` will say.
+    """
+    if header.get("class") != model_class.__name__ or len(arrays) < 3:
         return {}
     embedding, _, Wh, *_ = arrays.values()  # (V, D), then Wx, Wh (H, ...) of the first layer
     sizes = {"wordvec_size": embedding.shape[1], "hidden_size": len(Wh)}
@@ -54,21 +54,15 @@ def sizes_in(weights: Path, model_class: Any) -> dict[str, int]:
     return sizes
 
 
-def vocabulary(weights: Path, corpus: str | None) -> tuple[dict[str, int], dict[int, str]]:
-    """word_to_id and id_to_word of a corpus or, if that is None, those that a weight file holds.
+def vocabulary(header: Mapping[str, Any]) -> tuple[dict[str, int], dict[int, str]]:
+    """word_to_id and id_to_word, as the header of a weight file tells them.
 
-    A file that holds none, such as the book's, is taken to be for Penn Treebank.
-    Raises OSError or ValueError for a file that cannot be read, and what `corpus.load_data` raises.
+    Where it does not, as with the book's files, the weights are taken to be for Penn Treebank.
+    Raises what `corpus.load_data` raises.
     """
-    words = None
-    if corpus is None and weights.suffix == ".npz":
-        try:
-            header, _ = read_npz(weights, "weight file")
-        except ValueError as error:
-            raise ValueError(f"vocabulary: {weights}: {error}") from error
-        words = header.get("vocab")
+    words = header.get("vocab")
     if words is None:
-        _, word_to_id, id_to_word = texts.load_data(corpus or "ptb", "train")
+        _, word_to_id, id_to_word = texts.load_data("ptb", "train")
         return word_to_id, id_to_word
     return {word: i for i, word in enumerate(words)}, dict(enumerate(words))
 
@@ -108,9 +102,13 @@ def main(
         Path(weights) if weights else find_weights(model_class.__name__, SHIPPED, TRAINED_BY[model])
     )
     given = {"wordvec_size": wordvec_size, "hidden_size": hidden_size}
-    sizes = {"wordvec_size": size, "hidden_size": size} | sizes_in(path, model_class)
+    header, arrays = read_weights(path)
+    sizes = {"wordvec_size": size, "hidden_size": size} | sizes_in(header, arrays, model_class)
     sizes |= {name: n for name, n in given.items() if n is not None}
-    word_to_id, _ = vocabulary(path, None if sentence and corpus == "ptb" else corpus)
+    if sentence is not None and corpus == "ptb":
+        word_to_id, _ = vocabulary(header)
+    else:
+        text, word_to_id, _ = texts.load_data(corpus, "test")
     net = model_class(len(word_to_id), **sizes)
     net.load_params(path, vocab=word_to_id)
     if sentence is not None:
@@ -118,7 +116,6 @@ def main(
         result = eval_perplexity(net, ids, 1, len(ids) - 1, progress=False)
         print(f"perplexity of the sentence:  {result:.2f}")
         return result
-    text, _, _ = texts.load_data(corpus, "test")
     result = eval_perplexity(net, text)
     print(f"test perplexity:  {result:.2f}")
     if cache:

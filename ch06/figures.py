@@ -78,8 +78,12 @@ def plot_epochs(history: Mapping[str, Any], name: str) -> None:
     above.minorticks_off()
     above.grid(alpha=0.3)
     above.legend()
-    below.step(numbers, [epoch["lr"] for epoch in epochs], where="mid", color="tab:green")
+    rates = [epoch["lr"] for epoch in epochs]
+    below.step(numbers, rates, where="mid", color="tab:green")
     below.set_yscale("log")
+    below.set_yticks(sorted(set(rates)), [f"{rate:g}" for rate in sorted(set(rates))])
+    below.set_ylim(min(rates) / 2, max(rates) * 2)
+    below.minorticks_off()
     below.set_ylabel("learning rate")
     below.set_xlabel("epoch")
     below.xaxis.get_major_locator().set_params(integer=True)

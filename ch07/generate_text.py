@@ -15,10 +15,11 @@ import numpy
 
 from ch06 import eval as evaluation
 from ch07.rnnlm_gen import BetterRnnlmGen, GruRnnlmGen, RnnlmGen
-from common.base_model import find_weights
+from common.base_model import find_weights, read_weights
 from common.cli import run
 from common.rng import generator
 from common.text import words_to_ids
+from dataset import corpus as texts
 
 MODELS: dict[str, Any] = {"rnnlm": RnnlmGen, "better": BetterRnnlmGen, "gru": GruRnnlmGen}
 SKIP = "N <unk> $"
@@ -86,8 +87,13 @@ def load(
     shipped = evaluation.SHIPPED if corpus in (None, "ptb") else None
     training = evaluation.TRAINED_BY[model] + ("" if shipped else f" --corpus {corpus}")
     path = Path(weights) if weights else find_weights(model_class.__name__, shipped, training)
-    sizes = {"wordvec_size": size, "hidden_size": size} | evaluation.sizes_in(path, model_class)
-    word_to_id, id_to_word = evaluation.vocabulary(path, corpus)
+    header, arrays = read_weights(path)
+    sizes = {"wordvec_size": size, "hidden_size": size}
+    sizes |= evaluation.sizes_in(header, arrays, model_class)
+    if corpus is None:
+        word_to_id, id_to_word = evaluation.vocabulary(header)
+    else:
+        _, word_to_id, id_to_word = texts.load_data(corpus, "train")
     net = MODELS[model](len(word_to_id), **sizes)
     net.load_params(path, vocab=word_to_id)
     return net, word_to_id, id_to_word

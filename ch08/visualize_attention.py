@@ -20,9 +20,8 @@ from ch08.attention_score import attention_hits, attention_maps, table
 from ch08.attention_seq2seq import AttentionSeq2seq
 from ch08.bi_attention_seq2seq import BiAttentionSeq2seq
 from common import plots
-from common.base_model import find_weights
+from common.base_model import find_weights, read_weights
 from common.cli import run
-from common.files import read_npz
 from common.np import Array
 from dataset import sequence
 
@@ -72,7 +71,7 @@ def main(
             print(line)
 
 
-def load(model: str, weights: str | None, data: str) -> Any:
+def load(model: str, weights: str | Path | None, data: str) -> Any:
     """The model with its weights; arguments as for `main`, sizes and options from a .npz file.
 
     Raises ValueError for another model, for weights of another model or vocabulary, and
@@ -90,11 +89,11 @@ def load(model: str, weights: str | None, data: str) -> Any:
 
 
 def sizes_in(weights: Path) -> dict[str, Any]:
-    """Sizes and options of a model as keywords, from its weight file (.npz); {} from others."""
-    try:
-        header, arrays = read_npz(weights, "weight file")
-    except (OSError, ValueError):  # the book's .pkl, or a file that `load_params` will refuse
-        return {}
+    """Sizes and options of a model as keywords, from its weight file (.npz); {} from others.
+
+    Raises what `read_weights` raises.
+    """
+    header, arrays = read_weights(weights)
     if header.get("class") not in [c.__name__ for c in MODELS.values()] or len(arrays) < 2:
         return {}
     embedding, *_, affine_W, _ = arrays.values()  # (V, D) and (2H, V)

@@ -133,8 +133,7 @@ class BaseModel(Network):
         another vocabulary.
         """
         path = _existing(Path(file_name or self._default_file()))
-        with path.open("rb") as file:
-            zipped = file.read(2) == b"PK"
+        zipped = _is_zip(path)
         try:
             arrays = self._read_npz(path, vocab) if zipped else _read_pickle(path)
             params = [*self._weights().values()] if zipped else self.params
@@ -227,6 +226,21 @@ class Chain(BaseModel):
         return dout
 
 
+def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Header and arrays, of any shape, of a file that `save_params` wrote; of another file, none.
+
+    What they tell is enough to build the model that `load_params` then fills.
+    Raises FileNotFoundError, or ValueError if the file is damaged.
+    """
+    path = _existing(path)
+    if not _is_zip(path):
+        return {}, {}
+    try:
+        return read_npz(path, "weight file")
+    except ValueError as error:
+        raise ValueError(f"read_weights: {path}: {error}") from error
+
+
 def find_weights(name: str, shipped: Path | None, trained_by: str) -> Path:
     """The weight file of a class: in the current folder (.npz or .pkl), else in the shipped one.
 
@@ -249,6 +263,11 @@ def _by_id(vocab: Mapping[str, int]) -> list[str]:
     if [vocab[word] for word in words] != [*range(len(words))]:
         raise ValueError(f"save_params: the ids of a vocabulary are 0..{len(words) - 1}, each once")
     return words
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"PK"
 
 
 def _existing(path: Path) -> Path:

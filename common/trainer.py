@@ -76,8 +76,12 @@ class _Loop:
                 epoch = self.current_epoch + 1
                 if self._iters == 0:
                     self._begin_epoch()
-                how: dict[str, Any] = {"initial": self._iters, "total": max_iters, "leave": False}
-                how["disable"] = None if self._verbose else True  # None: unless on a terminal
+                how: dict[str, Any] = {
+                    "initial": self._iters,
+                    "total": max_iters,
+                    "leave": False,
+                    "disable": None if self._verbose else True,  # None: unless on a terminal
+                }
                 bar = tqdm(range(self._iters, max_iters), f"epoch {epoch}", **how)
                 for k in bar:
                     with numpy.errstate(over="ignore", invalid="ignore"):  # _check_losses says it

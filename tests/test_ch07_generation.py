@@ -17,6 +17,7 @@ from ch06.gru_rnnlm import GruRnnlm
 from ch06.rnnlm import Rnnlm
 from ch07 import generate_better_text, generate_text, next_word_figure, rnnlm_gen
 from ch07.rnnlm_gen import BetterRnnlmGen, GruRnnlmGen, RnnlmGen
+from common.base_model import read_weights
 from common.np import np, to_cpu
 from dataset import corpus as texts
 from tests.scripts import ROOT, assert_not_blank, copy_packages, run
@@ -644,16 +645,18 @@ def test_a_sentence_is_judged_by_the_words_that_the_shipped_weights_know():
 
 def test_weights_that_name_no_words_are_for_penn_treebank(folder, monkeypatch):
     Rnnlm(7, 2, 2, rng=0).save_params("nameless.npz")
+    (folder / "old.pkl").write_bytes(pickle.dumps([numpy.zeros(2)]))
     asked = []
     monkeypatch.setattr(texts, "load_data", lambda *args: (asked.append(args), {}, {}))
     for file in "nameless.npz", "old.pkl":
-        evaluation.vocabulary(folder / file, None)
+        header, _ = read_weights(folder / file)
+        evaluation.vocabulary(header)
     assert asked == [("ptb", "train")] * 2
 
 
 def test_a_damaged_weight_file_is_named(folder):
     (folder / "Rnnlm.npz").write_bytes(b"PK" + bytes(100))
-    with pytest.raises(ValueError, match=r"vocabulary: Rnnlm\.npz: not a readable weight file"):
+    with pytest.raises(ValueError, match=r"read_weights: Rnnlm\.npz: not a readable weight file"):
         generate_text.main()
 
 

@@ -170,3 +170,8 @@ def test_the_scripts_run_on_the_shipped_files(script, tmp_path):
 
 def test_trained_vectors_tell_sentiment_better_than_the_commonest_label(capsys):
     assert sentiment.main() > 0.55  # 0.67 was measured, 1/3 is the commonest label
+
+
+def test_words_without_a_vector_are_named(capsys):
+    documents.main("the room was dirty", top=1)
+    assert capsys.readouterr().out.startswith("not in the vocabulary: dirty\n")
