@@ -31,20 +31,19 @@ class PeekyDecoder(Decoder):
             raise ValueError(
                 f"PeekyDecoder: {len(xs)} answers need as many states, not {len(self.h)}"
             )
-        e = self.embed.forward(xs)
-        hs = np.broadcast_to(self.h[:, None], (*xs.shape, self.h.shape[1]))
-        zs = self.lstm.forward(np.concatenate([hs, e], axis=2))
+        zs = self.lstm.forward(self.embed.forward(xs), constant=self.h)
+        hs = np.broadcast_to(self.h[:, None], zs.shape)
         return self.affine.forward(np.concatenate([hs, zs], axis=2))
 
     def backward(self, dscore: Array) -> Array:
         H = self.h.shape[1]
         d_affine = self.affine.backward(dscore)
-        d_lstm = self.lstm.backward(d_affine[:, :, H:])
-        self.embed.backward(d_lstm[:, :, H:])
-        return self.lstm.dh + (d_affine[:, :, :H] + d_lstm[:, :, :H]).sum(axis=1)
+        self.embed.backward(self.lstm.backward(d_affine[:, :, H:]))
+        return self.lstm.dh + self.lstm.dconstant + d_affine[:, :, :H].sum(axis=1)
 
 
 class PeekySeq2seq(Seq2seq):
     """A `Seq2seq` with a `PeekyDecoder`.  Source: book 7.4.2."""
 
     decoder_class: ClassVar[Any] = PeekyDecoder
+    divisible: ClassVar[bool] = True

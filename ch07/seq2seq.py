@@ -199,6 +199,7 @@ class Seq2seq(BaseModel):
 
     encoder_class: ClassVar[Any] = Encoder
     decoder_class: ClassVar[Any] = Decoder
+    divisible: ClassVar[bool] = True
     pass_cell: bool = False  # for models typed from the book, whose __init__ does not set them
     pad_id: int | None = None
 
@@ -228,7 +229,7 @@ class Seq2seq(BaseModel):
         super().__init__(self.encoder.layers + self.decoder.layers)
 
     def forward(self, xs: Array, ts: Array) -> Array:
-        labels = ts[:, 1:] if self.pad_id is None else answer_labels(ts[:, 1:], self.pad_id)
+        labels = self._labels(ts)
         encoded = self.encoder.forward(xs)
         scores = self.decoder.forward(ts[:, :-1], encoded, **self._beside())
         return self.softmax.forward(scores, labels)
@@ -236,6 +237,14 @@ class Seq2seq(BaseModel):
     def backward(self, dout: float = 1) -> None:
         dencoded = self.decoder.backward(self.softmax.backward(dout))
         self.encoder.backward(dencoded, **({"dc": self.decoder.dc} if self.pass_cell else {}))
+
+    def loss_terms(self, ts: Array) -> int:
+        """How many characters of ts (N, L) the mean loss counts."""
+        return int(numpy.count_nonzero(self._labels(to_cpu(ts)) != -1))
+
+    def _labels(self, ts: Array) -> Array:
+        labels = ts[:, 1:]
+        return labels if self.pad_id is None else answer_labels(labels, self.pad_id)
 
     def _beside(self) -> dict[str, Array]:
         """What the decoder starts with beside what the encoder returned."""

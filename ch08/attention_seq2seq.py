@@ -81,6 +81,7 @@ class AttentionSeq2seq(Seq2seq):
 
     encoder_class: ClassVar[Any] = AttentionEncoder
     decoder_class: ClassVar[Any] = AttentionDecoder
+    divisible: ClassVar[bool] = True
 
     def _beside(self) -> dict[str, Array]:
         return super()._beside() | ({} if self.pad_id is None else {"mask": self.encoder.mask})

@@ -72,11 +72,15 @@ class BaseModel(Network):
     weights_of  the class in whose name this one writes weight files, if it is not itself: that of a
                 model to which it adds no weights. Files of all classes it inherits from are read
     options     settings that a weight file keeps, since with others its weights mean another model
+    divisible   whether `DataParallel` may divide a batch: the loss is a mean over samples that have
+                nothing to do with each other. A class says so of itself, not of those derived from
+                it, which may add dropout, whose masks must not be the same for each part
     Source: book 6.4, 7.3.
     """
 
     weights_of: ClassVar[str | None] = None
     options: Mapping[str, Any] = MappingProxyType({})
+    divisible: ClassVar[bool] = False
 
     def forward(self, *args: Any) -> Array:
         """The loss, a scalar in nats, of one batch; a model says of which arrays."""
@@ -85,6 +89,13 @@ class BaseModel(Network):
     def backward(self, *args: Any) -> Any:
         """Fill `grads` with the gradients of the last forward's loss, times dout where given."""
         raise NotImplementedError(f"{type(self).__name__} has no backward")
+
+    def loss_terms(self, t: Array) -> int:
+        """How many terms the mean loss has, given labels t (N, ...): N, unless a model says else.
+
+        Needed where parts of a batch are put together again.
+        """
+        return len(t)
 
     def save_params(
         self,

@@ -1,8 +1,8 @@
-"""The rows of a batch, side by side on the cores of the machine.
+"""The rows of a batch, or of a parameter, side by side on the cores of the machine.
 
 NumPy's element-by-element functions use one core, whatever the machine has, and BLAS gains little
-from a second one in the small products of a recurrent step. Where a batch is large, half of its
-rows on each core is faster.
+from a second one in the small products of a recurrent step. Where there are many rows, half of them
+on each core is faster.
 """
 
 import os

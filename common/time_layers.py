@@ -23,7 +23,7 @@ from common.layers import (
     kept,
 )
 from common.np import Array, np
-from common.parallel import blocks, in_parallel, split
+from common.parallel import blocks
 from common.rng import Seed, device_generator
 
 __all__ = [
@@ -190,35 +190,19 @@ class GRU(_Recurrent):
         return da @ Wx.T, dh * (1 - z) + d_rh * r + da_zr @ Wh[:, : 2 * H].T
 
 
-class _Part:
-    """The rows of a batch that one thread works on: its memory, and what its backward needs."""
-
-    def __init__(self, rows: slice, grads: list[Array]) -> None:
-        self.rows, self.grads = rows, grads
-        self.rooms: dict[str, Array] = {}
-        self.cache: Any = None
-
-    def room(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
-        """Room for an array that lasts until the next call: that of the last call, where it fits.
-
-        New memory would have to be cleared by the system, which takes as long as filling it.
-        """
-        room = self.rooms.get(name)
-        if room is None or room.shape != shape or room.dtype != dtype:
-            room = self.rooms[name] = np.empty(shape, dtype)
-        return room
-
-
 class _TimeRecurrent(_Recurrent):
     """What the recurrent layers over T steps share: the state, and the products outside the loop.
 
     A layer says what happens from step to step in `_steps` and `_steps_backward`, where all that is
-    worth reading stands, for n rows of the batch. There, states are (T, n, H) and pre-activations
-    (k, T, n, H), one of k blocks for each gate, so that what belongs to a step and a gate is one
-    piece of memory.
+    worth reading stands. There, states are (T, N, H) and pre-activations (k, T, N, H), one of k
+    blocks for each gate, so that what belongs to a step and a gate is one piece of memory.
 
-    forward(xs, mask=None): mask (N, T), an array on the host, is False at padding: such a step
-    hands on the state it got, and its input has no gradient.
+    forward(xs, mask=None, *, constant=None)
+        mask      (N, T), an array on the host, is False at padding: such a step hands on the state
+                  it got, and its input has no gradient
+        constant  (N, C), what every step gets before its own input: the same as xs of
+                  [constant, xs[:, t]], but multiplied only once. Wx is (C + D, kH) then, and
+                  backward leaves the gradient of `constant` in `dconstant`
     """
 
     def __init__(self, Wx: Array, Wh: Array, b: Array, stateful: bool = False) -> None:
@@ -226,7 +210,8 @@ class _TimeRecurrent(_Recurrent):
         self.stateful = stateful
         self.h: Array = None
         self.dh: Array = None
-        self._parts: list[_Part] = []
+        self.dconstant: Array = None
+        self._rooms: dict[str, Array] = {}
 
     @property
     def state(self) -> tuple[Array, ...]:
@@ -241,69 +226,48 @@ class _TimeRecurrent(_Recurrent):
         """Start the next call from zeros."""
         self.set_state(None)
 
-    def forward(self, xs: Array, mask: Array = None) -> Array:
+    def forward(self, xs: Array, mask: Array = None, *, constant: Array = None) -> Array:
         Wx, Wh, _ = self.params
-        if xs.ndim != 3 or xs.shape[2] != len(Wx) or not xs.shape[1]:
-            raise self._refuse(f"input must be (N, T, {len(Wx)}) with T > 0, not {xs.shape}")
+        C = 0 if constant is None else constant.shape[-1]
+        if xs.ndim != 3 or xs.shape[2] != len(Wx) - C or not xs.shape[1]:
+            raise self._refuse(f"input must be (N, T, {len(Wx) - C}) with T > 0, not {xs.shape}")
         (N, T, _), H = xs.shape, len(Wh)
+        if constant is not None:
+            self._check(constant, "constant", (N, C))
+        padding = None
         if mask is not None:
             self._check(mask, "mask", (N, T))
-        padding = None if mask is None else np.asarray(~mask.astype(bool))[:, :, None]
+            padding = np.asarray(~mask.astype(bool)).T[:, :, None]
         start = self._start(N)
-        end = [np.empty((N, H), Wh.dtype) for _ in start]
-        hs = np.empty((N, T, H), Wh.dtype)
-
-        def work(part: _Part) -> None:
-            rows = part.rows
-            states = [
-                part.room(f"state {k}", (T + 1, len(xs[rows]), H), Wh.dtype)
-                for k in range(len(start))
-            ]
-            for sequence, first in zip(states, start, strict=True):
-                sequence[0] = 0 if first is None else first[rows]
-            pads = None if padding is None else padding[rows].swapaxes(0, 1)
-            self._steps(part, self._inputs(part, xs[rows]), states, pads)
-            hs[rows] = states[0][1:].swapaxes(0, 1)
-            for last, sequence in zip(end, states, strict=True):
-                last[rows] = sequence[T]
-
-        self._started = start[0] is not None
-        self._divide(N)
+        self._started, self._constant, self.dconstant = start[0] is not None, constant, None
         self._prepare(N, T)
-        in_parallel(work, self._parts)
-        for name, a in zip("hc", end, strict=False):
-            setattr(self, name, a)
-        return hs
+        states = [self._room(f"state {k}", T + 1, N, H) for k in range(len(start))]
+        for sequence, first in zip(states, start, strict=True):
+            sequence[0] = 0 if first is None else first
+        self._steps(self._inputs(xs), states, padding)
+        for name, sequence in zip("hc", states, strict=False):
+            setattr(self, name, sequence[T].copy())
+        return states[0][1:].swapaxes(0, 1).copy()
 
     def _backward(self, dhs: Array, *dend: Array) -> tuple[Array, list[Array]]:
         """Fill `grads`; dend are the gradients of the last state -> dxs, those of the first one."""
-        Wx, Wh, _ = self.params
-        N, T = self._parts[-1].rows.stop, len(self._parts[0].rooms["x"])
+        Wh = self.params[1]
+        T, N, _ = self._rooms["x"].shape
         self._check(dhs, "dhs", (N, T, len(Wh)))
         dstate = [np.zeros((N, len(Wh)), Wh.dtype) for _ in self.state]
         for d, given in zip(dstate[1:], dend, strict=False):
             if given is not None:
                 self._check(given, "dc", d.shape)
                 d[...] = given
-        dxs = np.empty((N, T, len(Wx)), Wh.dtype)
+        da = self._steps_backward(dhs.swapaxes(0, 1), *dstate)
+        return self._inputs_backward(da).swapaxes(0, 1).copy(), dstate
 
-        def work(part: _Part) -> None:
-            rows = part.rows
-            da = self._steps_backward(part, dhs[rows].swapaxes(0, 1), *(d[rows] for d in dstate))
-            dxs[rows] = self._inputs_backward(part, da).swapaxes(0, 1)
-
-        in_parallel(work, self._parts)
-        for part in self._parts[1:]:
-            for total, g in zip(self.grads, part.grads, strict=True):
-                total += g
-        return dxs, dstate
-
-    def _steps(self, part: _Part, a: Array, states: list[Array], padding: Array) -> None:
-        """Fill states (T + 1, n, H), of which the first is set; a (k, T, n, H) is xs @ Wx + b."""
+    def _steps(self, a: Array, states: list[Array], padding: Array) -> None:
+        """Fill states (T + 1, N, H), of which the first is set; a (k, T, N, H) is xs @ Wx + b."""
         raise NotImplementedError
 
-    def _steps_backward(self, part: _Part, dhs: Array, *dstate: Array) -> Array:
-        """The gradient of a; dstate (n, H), that of the last state, becomes that of the first."""
+    def _steps_backward(self, dhs: Array, *dstate: Array) -> Array:
+        """The gradient of a; dstate (N, H), that of the last state, becomes that of the first."""
         raise NotImplementedError
 
     def _start(self, N: int) -> list[Array]:
@@ -321,44 +285,61 @@ class _TimeRecurrent(_Recurrent):
     def _prepare(self, N: int, T: int) -> None:
         """Called when the input was found good, before the steps."""
 
-    def _divide(self, N: int) -> None:
-        """Divide a batch of N into parts; those of the last call go on where they fit."""
-        rows = split(N, len(self.params[2]))
-        if [part.rows for part in self._parts] != rows:
-            self._parts = [_Part(part, self.grads) for part in rows]
-            for part in self._parts[1:]:
-                part.grads = [np.empty_like(g) for g in self.grads]
+    def _room(self, name: str, *shape: int) -> Array:
+        """Room for an array that lasts until the next call: that of the last call, where it fits.
 
-    def _inputs(self, part: _Part, xs: Array) -> Array:
-        """xs (n, T, D) -> xs @ Wx + b as (k, T, n, H).
+        New memory would have to be cleared by the system, which takes as long as filling it.
+        """
+        room, dtype = self._rooms.get(name), self.params[1].dtype
+        if room is None or room.shape != shape or room.dtype != dtype:
+            room = self._rooms[name] = np.empty(shape, dtype)
+        return room
+
+    def _inputs(self, xs: Array) -> Array:
+        """xs (N, T, D) -> xs @ Wx + b as (k, T, N, H).
 
         b is the row of Wx that belongs to an input of 1, which makes one product of two sums.
         """
         Wx, Wh, b = self.params
-        n, T, D = xs.shape
-        x = part.room("x", (T, n, D + 1), Wh.dtype)
+        (N, T, D), H, k = xs.shape, len(Wh), self.blocks
+        C = len(Wx) - D
+        x = self._room("x", T, N, D + 1)
         x[:, :, :D] = xs.swapaxes(0, 1)
         x[:, :, D] = 1
-        a = part.room("a", (self.blocks, T * n, len(Wh)), Wh.dtype)
-        W = by_block(np.concatenate([Wx, b[None]]), self.blocks)
-        np.matmul(x.reshape(T * n, D + 1), W, out=a)
-        return a.reshape(self.blocks, T, n, len(Wh))
+        a = self._room("a", k, T * N, H)
+        W = by_block(np.concatenate([Wx[C:], b[None]]), k)
+        np.matmul(x.reshape(T * N, D + 1), W, out=a)
+        a = a.reshape(k, T, N, H)
+        if self._constant is not None:
+            a += np.matmul(self._constant, by_block(Wx[:C], k))[:, None]
+        return a
 
-    def _inputs_backward(self, part: _Part, da: Array) -> Array:
-        """da (k, T, n, H), of the pre-activations, -> dxs (T, n, D); fills the part's gradients."""
+    def _inputs_backward(self, da: Array) -> Array:
+        """da (k, T, N, H), of the pre-activations, -> dxs (T, N, D); fills the gradients."""
         Wx, _, _ = self.params
-        dWx, dWh, db = part.grads
-        k, T, n, H = da.shape
-        da = da.reshape(k, T * n, H)
-        x = part.rooms["x"].reshape(T * n, -1)[:, :-1]
-        np.matmul(x.T, da, out=by_block(dWx, k))
+        dWx, dWh, db = self.grads
+        k, T, N, H = da.shape
+        x = self._rooms["x"].reshape(T * N, -1)[:, :-1]
+        C = len(Wx) - x.shape[1]
+        if self._constant is not None:
+            da_sum = da.sum(axis=1)
+            np.matmul(self._constant.T, da_sum, out=by_block(dWx[:C], k))
+            self.dconstant = sum_of_products(da_sum, by_block(Wx[:C], k))
+        first = 0 if self._started else 1  # zeros, multiplied by Wh at step 0, add nothing to dWh
+        da = da.reshape(k, T * N, H)
+        np.matmul(x.T, da, out=by_block(dWx[C:], k))
         da.sum(axis=1, out=db.reshape(k, H))
-        self._fill_dWh(part, part.rooms["state 0"][:-1], da, by_block(dWh, k))
-        return sum_of_products(da, by_block(Wx, k)).reshape(T, n, len(Wx))
+        self._fill_dWh(slice(first, T), da[:, first * N :], by_block(dWh, k))
+        return sum_of_products(da, by_block(Wx[C:], k)).reshape(T, N, -1)
 
-    def _fill_dWh(self, part: _Part, h_prev: Array, da: Array, dWh: Array) -> None:
-        """dWh (k, H, H), by which h_prev (T, n, H), the states before each step, was multiplied."""
-        np.matmul(h_prev.reshape(-1, dWh.shape[1]).T, da, out=dWh)
+    def _fill_dWh(self, steps: slice, da: Array, dWh: Array) -> None:
+        """dWh (k, H, H), given da (k, S * N, H) of these S steps."""
+        sum_over_time(self._rooms["state 0"][steps], da, dWh)
+
+
+def sum_over_time(h_prev: Array, da: Array, dWh: Array) -> None:
+    """Fill dWh (k, H, H) with h_prev.T @ da, for h_prev (S, N, H) and da (k, S * N, H)."""
+    np.matmul(h_prev.reshape(-1, h_prev.shape[2]).T, da, out=dWh)
 
 
 def by_block(W: Array, blocks: int) -> Array:
@@ -389,7 +370,7 @@ class TimeRNN(_TimeRecurrent):
     Raises ValueError if a shape does not fit, the kept state's included.  Source: book 5.3.2.
     """
 
-    def _steps(self, part: _Part, a: Array, states: list[Array], padding: Array) -> None:
+    def _steps(self, a: Array, states: list[Array], padding: Array) -> None:
         Wh, (hs,) = self.params[1], states
         for t in range(a.shape[1]):
             h = hs[t].dot(Wh)
@@ -397,16 +378,16 @@ class TimeRNN(_TimeRecurrent):
             np.tanh(h, out=hs[t + 1])
             if padding is not None:
                 np.copyto(hs[t + 1], hs[t], where=padding[t])
-        part.cache = hs, padding
+        self.cache = hs, padding
 
     def backward(self, dhs: Array) -> Array:
         dxs, (self.dh,) = self._backward(dhs)
         return dxs
 
-    def _steps_backward(self, part: _Part, dhs: Array, *dstate: Array) -> Array:
+    def _steps_backward(self, dhs: Array, *dstate: Array) -> Array:
         (dh,) = dstate
-        Wh, (hs, padding) = self.params[1], part.cache
-        da = part.room("da", hs[1:].shape, hs.dtype)
+        Wh, (hs, padding) = self.params[1], self.cache
+        da = self._room("da", *hs[1:].shape)
         np.multiply(hs[1:], hs[1:], out=da)
         np.subtract(1, da, out=da)
         if padding is not None:
@@ -484,16 +465,15 @@ class TimeLSTM(_TimeRecurrent):
         like = np.empty(shape, self.params[1].dtype)
         return scaled_mask(self.rng, ratio, like) if ratio and self.train_flg else None
 
-    def _steps(self, part: _Part, gates: Array, states: list[Array], padding: Array) -> None:
-        (_, T, n, H), (hs, cs) = gates.shape, states
-        tanh_cs = part.room("tanh_c", (T, n, H), gates.dtype)
-        h_mask = None if self._h_mask is None else self._h_mask[part.rows]
+    def _steps(self, gates: Array, states: list[Array], padding: Array) -> None:
+        (_, *shape), (hs, cs), h_mask = gates.shape, states, self._h_mask
+        tanh_cs = self._room("tanh_c", *shape)
 
         # sigmoid(a) = (1 + tanh(a / 2)) / 2, so one tanh serves all four gates of a step.
         scale = np.asarray([0.5, 1, 0.5, 0.5], gates.dtype)[:, None, None]  # g is a tanh as it is
         shift = 1 - scale
         closed = np.asarray([1, 0, 0, 0], gates.dtype)[:, None, None]  # keeps the cell, hides it
-        for t in range(T):
+        for t in range(len(tanh_cs)):
             a, c = gates[:, t], cs[t + 1]
             if t or self._started:  # else h is zero
                 a += np.matmul(hs[t] if h_mask is None else hs[t] * h_mask, self._Wh)
@@ -510,7 +490,7 @@ class TimeLSTM(_TimeRecurrent):
             np.multiply(o, tanh_cs[t], out=hs[t + 1])
             if padding is not None:
                 np.copyto(hs[t + 1], hs[t], where=padding[t])
-        part.cache = gates, hs, cs, tanh_cs, h_mask, padding
+        self.cache = gates, cs, tanh_cs, padding
 
     def backward(self, dhs: Array, dc: Array = None) -> Array:
         dxs, (self.dh, self.dc) = self._backward(dhs, dc)
@@ -518,12 +498,12 @@ class TimeLSTM(_TimeRecurrent):
             self.grads[1][...] *= self._Wh_mask
         return dxs
 
-    def _steps_backward(self, part: _Part, dhs: Array, *dstate: Array) -> Array:
+    def _steps_backward(self, dhs: Array, *dstate: Array) -> Array:
         dh, dc = dstate
-        gates, _, cs, tanh_cs, h_mask, padding = part.cache
-        _, T, n, H = gates.shape
-        da = part.room("da", gates.shape, gates.dtype)
-        for block in reversed([*blocks(slice(0, T), n * H)]):
+        gates, cs, tanh_cs, padding = self.cache
+        _, T, N, H = gates.shape
+        da = self._room("da", *gates.shape)
+        for block in reversed([*blocks(slice(0, T), N * H)]):
             # Everything that does not wait for a later step: what dc and dh are multiplied by.
             (f, g, i, o), tanh_c, d = gates[:, block], tanh_cs[block], da[:, block]
             np.subtract(1, gates[:, block], out=d)
@@ -539,15 +519,14 @@ class TimeLSTM(_TimeRecurrent):
                 da[3, t] *= dh
                 dc *= f[t - block.start]
                 before = times_transposed(da[:, t], self._Wh)
-                if h_mask is not None:
-                    before = before * h_mask
+                if self._h_mask is not None:
+                    before = before * self._h_mask
                 go_back(dh, before, None if padding is None else padding[t])
         return da
 
-    def _fill_dWh(self, part: _Part, h_prev: Array, da: Array, dWh: Array) -> None:
-        if self._h_mask is not None:
-            h_prev = h_prev * self._h_mask[part.rows]
-        super()._fill_dWh(part, h_prev, da, dWh)
+    def _fill_dWh(self, steps: slice, da: Array, dWh: Array) -> None:
+        h_prev = self._rooms["state 0"][steps]
+        sum_over_time(h_prev if self._h_mask is None else h_prev * self._h_mask, da, dWh)
 
 
 class TimeGRU(_TimeRecurrent):
@@ -558,9 +537,9 @@ class TimeGRU(_TimeRecurrent):
 
     blocks = 3
 
-    def _steps(self, part: _Part, a: Array, states: list[Array], padding: Array) -> None:
+    def _steps(self, a: Array, states: list[Array], padding: Array) -> None:
         (_, *shape), (hs,) = a.shape, states
-        rhs = part.room("rh", (*shape,), a.dtype)  # r * h, what the candidate sees
+        rhs = self._room("rh", *shape)  # r * h, what the candidate sees
         Wh = np.ascontiguousarray(by_block(self.params[1], 3))
         for t in range(len(rhs)):
             zr, n = a[:2, t], a[2, t]
@@ -578,15 +557,15 @@ class TimeGRU(_TimeRecurrent):
             np.subtract(n, hs[t], out=hs[t + 1])
             hs[t + 1] *= z
             hs[t + 1] += hs[t]
-        part.cache = a, hs, rhs, Wh
+        self.cache = a, hs, rhs, Wh
 
     def backward(self, dhs: Array) -> Array:
         dxs, (self.dh,) = self._backward(dhs)
         return dxs
 
-    def _steps_backward(self, part: _Part, dhs: Array, *dstate: Array) -> Array:
+    def _steps_backward(self, dhs: Array, *dstate: Array) -> Array:
         (dh,) = dstate
-        a, hs, rhs, Wh = part.cache
+        a, hs, rhs, Wh = self.cache
         z, r, n = a
 
         # Everything that does not wait for a later step: what gradients are multiplied by.
@@ -595,7 +574,7 @@ class TimeGRU(_TimeRecurrent):
         dz_by_dh = (n - hs[:-1]) * z * stays
         dr_by_drh = hs[:-1] * r * (1 - r)
 
-        da = part.room("da", a.shape, a.dtype)
+        da = self._room("da", *a.shape)
         for t in reversed(range(len(rhs))):
             dh += dhs[t]  # h went up and to the right
             da_z, da_r, da_n = da[:, t]
@@ -608,13 +587,13 @@ class TimeGRU(_TimeRecurrent):
             dh += times_transposed(da[:2, t], Wh[:2])
         return da
 
-    def _fill_dWh(self, part: _Part, h_prev: Array, da: Array, dWh: Array) -> None:
-        super()._fill_dWh(part, h_prev, da[:2], dWh[:2])
-        super()._fill_dWh(part, part.rooms["rh"], da[2:], dWh[2:])  # n saw r * h, not h
+    def _fill_dWh(self, steps: slice, da: Array, dWh: Array) -> None:
+        super()._fill_dWh(steps, da[:2], dWh[:2])
+        sum_over_time(self._rooms["rh"][steps], da[2:], dWh[2:])  # n saw r * h, not h
 
 
 def times_transposed(da: Array, Wh: Array) -> Array:
-    """da (k, n, H), Wh (k, H, H) -> the sum over k of da @ Wh.T, (n, H).
+    """da (k, N, H), Wh (k, H, H) -> the sum over k of da @ Wh.T, (N, H).
 
     In the order that is the faster one where there are few rows.
     """
@@ -622,9 +601,9 @@ def times_transposed(da: Array, Wh: Array) -> Array:
 
 
 def go_back(dh: Array, before: Array, padding: Array) -> None:
-    """Turn dh (n, H), after a step, into that before it, in place.
+    """Turn dh (N, H), after a step, into that before it, in place.
 
-    Where padding (n, 1) is True, the step handed h on, and dh stays; padding None is none.
+    Where padding (N, 1) is True, the step handed h on, and dh stays; padding None is none.
     """
     if padding is None:
         dh[...] = before

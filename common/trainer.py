@@ -10,6 +10,7 @@ import numpy
 from tqdm import tqdm
 
 from common.checkpoint import Checkpoint
+from common.data_parallel import DataParallel
 from common.functions import perplexity
 from common.gradients import clip_grads, distinct, remove_duplicate
 from common.interrupts import DeferredInterrupts
@@ -44,6 +45,7 @@ class _Loop:
     def __init__(self, model: Any, optimizer: Any) -> None:
         self.model = model
         self.optimizer = optimizer
+        self._copies = DataParallel(model)
         self.eval_interval: int | None = None
         self.current_epoch = 0
         self.epoch_list: list[Any] = []
@@ -70,6 +72,7 @@ class _Loop:
             raise self._refuse("resume=True needs the name of a checkpoint")
         with DeferredInterrupts() as interrupts:
             self._open(checkpoint, resume, settings)
+            self._copies = DataParallel(self.model)
             self._good = [p.copy() for p in distinct(self.model.params)]
             start = time.monotonic() - self._seconds
             while self._epochs < max_epoch:
@@ -85,7 +88,7 @@ class _Loop:
                 bar = tqdm(range(self._iters, max_iters), f"epoch {epoch}", **how)
                 for k in bar:
                     with numpy.errstate(over="ignore", invalid="ignore"):  # _check_losses says it
-                        self._losses.append(self.model.forward(*self._batch(k)))
+                        self._losses.append(self._copies.gradients(*self._batch(k)))
                         self._step += 1
                         self._seconds = time.monotonic() - start
                         if k % (self.eval_interval or max_iters) == 0:
@@ -138,8 +141,7 @@ class _Loop:
             self._checkpoint.save(finished)
 
     def _learn(self, max_grad: float | None) -> None:
-        """Backward, merge the gradients of shared weights, clip, update."""
-        self.model.backward()
+        """Merge the gradients of shared weights, clip, update."""
         params, grads = remove_duplicate(self.model.params, self.model.grads)
         if max_grad is not None:
             clip_grads(grads, max_grad)

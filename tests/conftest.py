@@ -7,7 +7,9 @@ import hypothesis
 import matplotlib
 import numpy
 import pytest
+import threadpoolctl
 
+from common import parallel
 from common.np import np, use
 from dataset import ptb
 from dataset.fetch import folders
@@ -17,6 +19,7 @@ matplotlib.use("Agg")
 hypothesis.settings.register_profile("no timing", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("no timing")
 
+THREADS = 3  # of BLAS, where a test wants several
 REAL_GPU = os.environ.get("DLFS2_GPU") == "1"
 
 
@@ -57,6 +60,33 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def torch():
     return pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[bench]'")
+
+
+def blas_threads() -> list[int]:
+    """How many threads each OpenBLAS of this process may use."""
+    return [blas.num_threads for blas in parallel._openblas().lib_controllers]
+
+
+@pytest.fixture(scope="module")
+def idle_threads_sleep():
+    """As if the package `common` had been there before NumPy, which pytest loads first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENBLAS_THREAD_TIMEOUT", "12")
+        yield
+
+
+@pytest.fixture
+def three_threads(monkeypatch, idle_threads_sleep):
+    """The smallest batch is divided, and BLAS may use three threads."""
+    if not blas_threads():
+        pytest.skip("NumPy was not built with OpenBLAS")
+    monkeypatch.setattr(parallel, "FEWEST_ROWS", 1)
+    monkeypatch.setattr(parallel, "FEWEST_NUMBERS", 1)
+    with threadpoolctl.threadpool_limits(THREADS, user_api="blas"):
+        assert blas_threads() == [THREADS] * len(blas_threads())
+        assert len(parallel.split(THREADS, 1)) == THREADS
+        yield
+        assert blas_threads() == [THREADS] * len(blas_threads())
 
 
 @pytest.fixture(scope="session")

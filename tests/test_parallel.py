@@ -1,12 +1,10 @@
-"""Rows of a batch on several threads: every row once, errors, settings of BLAS, equal results."""
+"""Rows on several threads: every row once, errors, settings of BLAS; optimizers that use them."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy
 import pytest
@@ -15,43 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common import parallel
-from common.gradient_check import check_gradients
-from common.np import np, to_cpu, use
+from common.np import np, use
 from common.optimizer import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop
 from common.parallel import BLOCK, blocks, in_parallel, split
-from common.time_layers import TimeBiLSTM, TimeGRU, TimeLSTM, TimeRNN
 from tests import cupy_stand_in
-from tests import test_layer_contract as contract
+from tests.conftest import THREADS, blas_threads
 
-THREADS = 3
-
-pytestmark = pytest.mark.skipif(os.environ.get("DLFS2_GPU") == "1", reason="a GPU has no parts")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def sleepy_threads():
-    """As if the package `common` had been there before NumPy, which pytest loads first."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OPENBLAS_THREAD_TIMEOUT", "12")
-        yield
-
-
-def blas_threads():
-    return [blas.num_threads for blas in parallel._openblas().lib_controllers]
-
-
-@pytest.fixture
-def three_threads(monkeypatch):
-    """The smallest batch is divided, and BLAS may use three threads."""
-    if not blas_threads():
-        pytest.skip("NumPy was not built with OpenBLAS")
-    monkeypatch.setattr(parallel, "FEWEST_ROWS", 1)
-    monkeypatch.setattr(parallel, "FEWEST_NUMBERS", 1)
-    with threadpoolctl.threadpool_limits(THREADS, user_api="blas"):
-        assert blas_threads() == [THREADS] * len(blas_threads())
-        assert len(split(THREADS, 1)) == THREADS
-        yield
-        assert blas_threads() == [THREADS] * len(blas_threads())
+pytestmark = [
+    pytest.mark.skipif(os.environ.get("DLFS2_GPU") == "1", reason="a GPU has no parts"),
+    pytest.mark.usefixtures("idle_threads_sleep"),
+]
 
 
 # --- Who does what -------------------------------------------------------------------------------
@@ -192,107 +163,6 @@ def test_what_numpy_says_about_errors_is_settled_by_the_caller(three_threads):
         in_parallel(lambda rows: large[rows] * 10, split(6, 2))
 
 
-# --- Layers --------------------------------------------------------------------------------------
-
-BOTH_DROPOUTS = {"dropconnect_ratio": 0.3, "recurrent_dropout_ratio": 0.2, "rng": 0}
-LAYERS = {
-    "TimeRNN": (TimeRNN, {}),
-    "TimeLSTM": (TimeLSTM, {}),
-    "TimeLSTM, dropouts": (TimeLSTM, BOTH_DROPOUTS),
-    "TimeGRU": (TimeGRU, {}),
-    "TimeBiLSTM": (TimeBiLSTM, {}),
-}
-all_layers = pytest.mark.parametrize("name", LAYERS)
-
-
-def results(name, N, T=3, D=4, H=5, dtype="float64", padding=True):
-    """Outputs, state and gradients of two calls of a stateful layer."""
-    cls, options = LAYERS[name]
-    rng = numpy.random.default_rng(0)
-
-    def r(*shape):
-        return (rng.standard_normal(shape) / shape[-1] ** 0.5).astype(dtype)
-
-    blocks = 4 if cls is TimeBiLSTM else cls.blocks
-    weights = [r(D, blocks * H), r(H, blocks * H), r(blocks * H)]
-    layer = cls(*weights, *(weights if cls is TimeBiLSTM else []), stateful=True, **options)
-    mask = rng.random((N, T)) < 0.7 if padding else None
-    found = []
-    for _ in range(2):
-        hs = layer.forward(r(N, T, D), mask)
-        dc = {} if len(layer.state) == 1 else {"dc": r(*layer.h.shape)}
-        dxs = layer.backward(r(*hs.shape), **dc)
-        dstate = [layer.dh, layer.dc] if dc else [layer.dh]
-        found += [a.copy() for a in (hs, *layer.state, dxs, *dstate, *layer.grads)]
-    return found
-
-
-def assert_same(found, expected, tolerance):
-    for a, b in zip(found, expected, strict=True):
-        assert a.dtype == b.dtype
-        numpy.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
-
-
-def undivided(*args, **kwargs):
-    with threadpoolctl.threadpool_limits(1, user_api="blas"):
-        return results(*args, **kwargs)
-
-
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-12)])
-@pytest.mark.parametrize("padding", [False, True], ids=["", "padding"])
-@all_layers
-def test_a_divided_batch_gives_the_same(three_threads, name, padding, dtype, tolerance):
-    for N in 1, 2, 7:
-        how = {"dtype": dtype, "padding": padding}
-        assert_same(results(name, N, **how), undivided(name, N, **how), tolerance)
-
-
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-12)])
-@all_layers
-def test_a_large_batch_gives_the_same(name, dtype, tolerance):
-    sizes = {"N": 128, "T": 2, "D": 8, "H": 64, "dtype": dtype}
-    with threadpoolctl.threadpool_limits(2, user_api="blas"):
-        found = results(name, **sizes)
-    scale = [max(1, abs(a).max()) for a in found]  # gradients are sums over 128 samples
-    expected = undivided(name, **sizes)
-    for (a, b), s in zip(zip(found, expected, strict=True), scale, strict=True):
-        assert_same([a / s], [b / s], tolerance)
-
-
-RECURRENT = [name for name in contract.LAYERS if name.startswith(("TimeRNN", "TimeLSTM"))]
-RECURRENT += [name for name in contract.LAYERS if name.startswith(("TimeGRU", "TimeBiLSTM"))]
-
-
-@pytest.mark.parametrize("name", RECURRENT)
-def test_gradients_of_a_divided_batch_agree_with_differences(three_threads, r, name):
-    layer, *inputs = contract.LAYERS[name](r)
-    assert check_gradients(layer, *inputs, before=lambda: contract.start(layer))
-
-
-@all_layers
-def test_batches_of_other_sizes_may_follow_each_other(three_threads, r, name):
-    cls, _ = LAYERS[name]
-    layer = contract.bi_lstm(r) if cls is TimeBiLSTM else contract.recurrent(r, cls)
-    for N in 7, 2, 1, 5, 7:
-        xs = r(N, 3, 3)
-        hs = layer.forward(xs)
-        dhs = r(*hs.shape)
-        found = [hs, *(a.copy() for a in (layer.backward(dhs), *layer.grads))]
-        with threadpoolctl.threadpool_limits(1, user_api="blas"):
-            expected = layer.forward(xs), layer.backward(dhs), *layer.grads
-        assert_same(found, [to_cpu(a) for a in expected], 1e-12)
-
-
-def test_a_layer_is_left_as_it_was_by_what_it_refuses(three_threads, r):
-    layer, xs = contract.recurrent(r, TimeLSTM, stateful=True), r(6, 2, 3)
-    layer.forward(xs)
-    before = [a.copy() for a in layer.state]
-    with pytest.raises(ValueError, match="this batch needs"):
-        layer.forward(xs[:3])
-    assert_same(layer.state, before, 0)
-    assert blas_threads() == [THREADS] * len(blas_threads())
-
-
 # --- Optimizers ----------------------------------------------------------------------------------
 
 LARGE = {
@@ -353,31 +223,3 @@ def test_on_a_gpu_a_large_parameter_moves_in_one_piece(three_threads, monkeypatc
         finally:
             use("numpy")
     assert shapes == [(1501, 300)]
-
-
-# --- Threads and processes of the caller ---------------------------------------------------------
-
-
-def test_threads_of_the_caller_do_not_disturb_each_other(three_threads):
-    names = [*LAYERS] * 4
-    expected = [undivided(name, 7) for name in names]
-    with ThreadPoolExecutor(4) as pool:
-        for found, b in zip(pool.map(lambda name: results(name, 7), names), expected, strict=True):
-            assert_same(found, b, 1e-12)
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_forked_process_goes_on(three_threads):
-    expected = results("TimeLSTM", 7)  # the threads of this process have begun, the child has none
-    child = os.fork()
-    if not child:
-        signal.alarm(20)  # ends it if it waits for ever
-        status = 1
-        try:
-            assert_same(results("TimeLSTM", 7), expected, 1e-12)
-            assert_side_by_side()
-            status = 0
-        finally:
-            os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0

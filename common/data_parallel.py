@@ -1,0 +1,60 @@
+"""Data parallelism: the samples of a batch, divided between copies of a model, one for each core.
+
+Everything between the first layer and the gradients then runs side by side, and the threads meet
+only once a step.
+"""
+
+from copy import deepcopy
+from typing import Any
+
+from common.np import Array
+from common.parallel import in_parallel, split
+
+
+class DataParallel:
+    """Computes the gradients of a model, if it is `divisible` with copies that share its weights.
+
+    replicas  the model, and as many copies of it as were needed so far
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.replicas = [model]
+
+    def gradients(self, x: Array, t: Array) -> Array:
+        """Samples (N, ...) and their labels (N, ...) -> the mean loss; fills the model's `grads`.
+
+        With the share of part k in the terms of the mean,
+            loss = sum over k of share_k * loss_k, and the same for the gradients.
+        What the model keeps for later, such as states and attention weights, is then that of the
+        first part. `parallel.split` says which batches are large enough.
+        Raises what the model raises.
+        """
+        model = self.replicas[0]
+        parts = self._parts(len(x))
+        if len(parts) == 1:
+            loss = model.forward(x, t)
+            model.backward()
+            return loss
+        terms = [model.loss_terms(t[rows]) for rows in parts]
+        losses: list[Array] = [None] * len(parts)
+
+        def work(k: int) -> None:
+            replica, share = self.replicas[k], terms[k] / sum(terms)
+            losses[k] = share * replica.forward(x[parts[k]], t[parts[k]])
+            replica.backward(share)
+
+        in_parallel(work, range(len(parts)))
+        for replica in self.replicas[1 : len(parts)]:
+            for total, g in zip(model.grads, replica.grads, strict=True):
+                total += g
+        return sum(losses)
+
+    def _parts(self, N: int) -> list[slice]:
+        """The rows of each part; there is a replica for each."""
+        model = self.replicas[0]
+        if not vars(type(model)).get("divisible"):
+            return [slice(0, N)]
+        parts = split(N, max(p.shape[-1] for p in model.params))
+        while len(self.replicas) < len(parts):
+            self.replicas.append(deepcopy(model, {id(p): p for p in model.params}))
+        return parts

@@ -1,0 +1,198 @@
+"""Batches divided between copies of a model: losses, gradients and weights of the whole ones."""
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy
+import pytest
+import threadpoolctl
+
+from ch07.peeky_seq2seq import PeekySeq2seq
+from ch07.seq2seq import Seq2seq
+from ch08.attention_seq2seq import AttentionSeq2seq
+from ch08.bi_attention_seq2seq import BiAttentionSeq2seq
+from common import data_parallel
+from common.base_model import BaseModel
+from common.data_parallel import DataParallel
+from common.np import use
+from common.optimizer import Adam
+from common.trainer import Trainer
+from tests import cupy_stand_in
+from tests.conftest import THREADS
+from tests.reference import in_float64
+from tests.test_seq2seq import OPTIONS
+
+pytestmark = [
+    pytest.mark.skipif(os.environ.get("DLFS2_GPU") == "1", reason="a GPU has no parts"),
+    pytest.mark.usefixtures("three_threads"),
+]
+MODELS = [Seq2seq, PeekySeq2seq, AttentionSeq2seq, BiAttentionSeq2seq]
+all_models = pytest.mark.parametrize("model_class", MODELS)
+
+CASES = {
+    f"{model_class.__name__}, {name}": (model_class, how)
+    for model_class in MODELS
+    for name, how in OPTIONS.items()
+    if model_class is not BiAttentionSeq2seq or "cell" not in how  # which reads with an LSTM
+}
+
+
+def translations(N, seed=0):
+    """Questions (N, 5) and answers (N, 4); some of them begin, or end, with padding, 0."""
+    rng = numpy.random.default_rng(seed)
+    xs, ts = rng.integers(1, 7, (N, 5)), rng.integers(1, 7, (N, 4))
+    xs[::2, :2], ts[::3, 3:], ts[1::3, 2:] = 0, 0, 0
+    return xs, ts
+
+
+def gradients(model, xs, ts):
+    """Loss and gradients as `DataParallel` computes them, and how many copies it needed."""
+    copies = DataParallel(model)
+    found = [copies.gradients(xs, ts), *(g.copy() for g in model.grads)]
+    return found, len(copies.replicas)
+
+
+def undivided(model, xs, ts):
+    loss = model.forward(xs, ts)
+    model.backward()
+    return [loss, *(g.copy() for g in model.grads)]
+
+
+def assert_same(found, expected, tolerance=1e-12):
+    for a, b in zip(found, expected, strict=True):
+        numpy.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("N", [2, 7])
+@pytest.mark.parametrize(("model_class", "how"), CASES.values(), ids=CASES)
+def test_a_divided_batch_gives_the_loss_and_gradients_of_the_whole(model_class, how, N):
+    model = in_float64(model_class(7, 3, 4, rng=0, **how))
+    xs, ts = translations(N)
+    found, replicas = gradients(model, xs, ts)
+    assert replicas == min(N, THREADS)
+    assert_same(found, undivided(model, xs, ts))
+    assert_same(gradients(model, xs, ts)[0], found, 0)
+
+
+@all_models
+def test_batches_of_other_sizes_may_follow_each_other(model_class):
+    model = in_float64(model_class(7, 3, 4, rng=0))
+    copies, twin = DataParallel(model), in_float64(model_class(7, 3, 4, rng=0))
+    for N in 7, 2, 1, 5, 7:
+        xs, ts = translations(N, seed=N)
+        loss = copies.gradients(xs, ts)
+        assert_same([loss, *model.grads], undivided(twin, xs, ts))
+
+
+@all_models
+def test_training_gives_the_weights_that_one_core_gives(model_class):
+    def trained(threads):
+        model = in_float64(model_class(7, 3, 4, rng=0))
+        trainer = Trainer(model, Adam(0.01))
+        with threadpoolctl.threadpool_limits(threads, user_api="blas"):
+            trainer.fit(*translations(60), 3, 20, max_grad=1.0, rng=1, verbose=False)
+        assert len(trainer._copies.replicas) == threads
+        return [*model.params, trainer.loss_list]
+
+    assert_same(trained(THREADS), trained(1), 1e-8)
+
+
+def test_what_the_model_keeps_is_that_of_the_first_part():
+    model = AttentionSeq2seq(7, 3, 4, rng=0)
+    xs, ts = translations(6)
+    gradients(model, xs, ts)
+    found = model.decoder.attention.attention_weights
+    undivided(model, xs[:2], ts[:2])
+    assert_same(found, model.decoder.attention.attention_weights, 1e-6)
+
+
+# --- What is not divided -------------------------------------------------------------------------
+
+
+class WithAnother(Seq2seq):
+    """A class derived from one that is divisible."""
+
+
+def typed_model():
+    """A model as a reader writes it: the loss is the mean of x * w - t."""
+
+    class Typed(BaseModel):
+        def __init__(self):
+            self.params, self.grads = [numpy.ones((1, 3))], [numpy.zeros((1, 3))]
+
+        def forward(self, x, t):
+            self.x = x
+            return (x * self.params[0] - t).mean()
+
+        def backward(self):
+            self.grads[0][...] = self.x.mean(axis=0) / 3
+
+    return Typed()
+
+
+def test_a_model_that_does_not_say_so_is_not_divided(monkeypatch):
+    monkeypatch.setattr(data_parallel, "in_parallel", None)
+    xs, ts = translations(6)
+    for model in WithAnother(7, 3, 4, rng=0), typed_model():
+        x, t = (xs, ts) if isinstance(model, Seq2seq) else (xs[:, :3], ts[:, :3])
+        found, replicas = gradients(model, x, t)
+        assert replicas == 1
+        assert_same(found, undivided(model, x, t), 0)
+
+
+def test_a_small_batch_is_not_divided(monkeypatch):
+    monkeypatch.undo()  # of what makes the smallest batch large enough
+    monkeypatch.setenv("OPENBLAS_THREAD_TIMEOUT", "12")
+    model = Seq2seq(7, 3, 4, rng=0)
+    assert gradients(model, *translations(60))[1] == 1
+    assert gradients(Seq2seq(7, 3, 128, rng=0), *translations(128))[1] == THREADS
+
+
+def test_nothing_is_divided_on_a_gpu():
+    with cupy_stand_in.install():
+        use("cupy")
+        try:
+            assert gradients(Seq2seq(7, 3, 4, rng=0), *translations(6))[1] == 1
+        finally:
+            use("numpy")
+
+
+# --- Mistakes, threads and processes of the caller -----------------------------------------------
+
+
+def test_what_a_part_refuses_is_refused_and_the_next_batch_is_right():
+    model = in_float64(Seq2seq(7, 3, 4, rng=0))
+    copies, (xs, ts) = DataParallel(model), translations(6)
+    bad = xs.copy()
+    bad[5, 0] = 7
+    with pytest.raises(ValueError, match="7"):
+        copies.gradients(bad, ts)
+    assert_same([copies.gradients(xs, ts), *model.grads], undivided(model, xs, ts))
+
+
+def test_threads_of_the_caller_do_not_disturb_each_other():
+    models = [in_float64(m(7, 3, 4, rng=k)) for k, m in enumerate(MODELS * 4)]
+    xs, ts = translations(7)
+    with ThreadPoolExecutor(4) as pool:
+        found = [*pool.map(lambda model: gradients(model, xs, ts)[0], models)]
+    for model, a in zip(models, found, strict=True):
+        assert_same(a, undivided(model, xs, ts))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_goes_on():
+    model = in_float64(Seq2seq(7, 3, 4, rng=0))
+    xs, ts = translations(7)
+    expected, _ = gradients(model, xs, ts)  # its threads have begun, the child has none
+    child = os.fork()
+    if not child:
+        signal.alarm(20)  # ends it if it waits for ever
+        status = 1
+        try:
+            assert_same(gradients(model, xs, ts)[0], expected)
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
