@@ -240,7 +240,8 @@ class Seq2seq(BaseModel):
 
     def loss_terms(self, ts: Array) -> int:
         """How many characters of ts (N, L) the mean loss counts."""
-        return int(numpy.count_nonzero(self._labels(to_cpu(ts)) != -1))
+        labels = self._labels(to_cpu(ts))
+        return labels.size if self.pad_id is None else int((labels != -1).sum())
 
     def _labels(self, ts: Array) -> Array:
         labels = ts[:, 1:]

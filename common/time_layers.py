@@ -9,6 +9,7 @@ before: all inputs go through one product beforehand, all weight gradients come 
 afterwards.  Source: book chapters 5 and 6, appendix C.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from common.functions import sigmoid
@@ -41,6 +42,8 @@ __all__ = [
     "TimeSoftmaxWithLoss",
     "np",
 ]
+
+MANY_ROWS = 32  # of a batch
 
 
 class _Recurrent(Layer):
@@ -503,6 +506,7 @@ class TimeLSTM(_TimeRecurrent):
         gates, cs, tanh_cs, padding = self.cache
         _, T, N, H = gates.shape
         da = self._room("da", *gates.shape)
+        times_WhT = by_transposed(self._Wh, N)
         for block in reversed([*blocks(slice(0, T), N * H)]):
             # Everything that does not wait for a later step: what dc and dh are multiplied by.
             (f, g, i, o), tanh_c, d = gates[:, block], tanh_cs[block], da[:, block]
@@ -518,7 +522,7 @@ class TimeLSTM(_TimeRecurrent):
                 da[:3, t] *= dc
                 da[3, t] *= dh
                 dc *= f[t - block.start]
-                before = times_transposed(da[:, t], self._Wh)
+                before = times_WhT(da[:, t])
                 if self._h_mask is not None:
                     before = before * self._h_mask
                 go_back(dh, before, None if padding is None else padding[t])
@@ -575,16 +579,17 @@ class TimeGRU(_TimeRecurrent):
         dr_by_drh = hs[:-1] * r * (1 - r)
 
         da = self._room("da", *a.shape)
+        times_zrT, times_nT = (by_transposed(part, da.shape[2]) for part in (Wh[:2], Wh[2:]))
         for t in reversed(range(len(rhs))):
             dh += dhs[t]  # h went up and to the right
             da_z, da_r, da_n = da[:, t]
             np.multiply(dh, dn_by_dh[t], out=da_n)
-            drh = times_transposed(da[2:, t], Wh[2:])
+            drh = times_nT(da[2:, t])
             np.multiply(dh, dz_by_dh[t], out=da_z)
             np.multiply(drh, dr_by_drh[t], out=da_r)
             dh *= stays[t]
             dh += drh * r[t]
-            dh += times_transposed(da[:2, t], Wh[:2])
+            dh += times_zrT(da[:2, t])
         return da
 
     def _fill_dWh(self, steps: slice, da: Array, dWh: Array) -> None:
@@ -592,12 +597,15 @@ class TimeGRU(_TimeRecurrent):
         sum_over_time(self._rooms["rh"][steps], da[2:], dWh[2:])  # n saw r * h, not h
 
 
-def times_transposed(da: Array, Wh: Array) -> Array:
-    """da (k, N, H), Wh (k, H, H) -> the sum over k of da @ Wh.T, (N, H).
+def by_transposed(Wh: Array, N: int) -> Callable[[Array], Array]:
+    """What turns da (k, N, H) into the sum over k of da @ Wh.T, (N, H), given Wh (k, H, H).
 
-    In the order that is the faster one where there are few rows.
+    Where there are few rows, Wh @ da.T is faster; where there are many, a transposed copy pays.
     """
-    return np.matmul(Wh, da.swapaxes(1, 2)).sum(axis=0).T
+    if N < MANY_ROWS:
+        return lambda da: np.matmul(Wh, da.swapaxes(1, 2)).sum(axis=0).T
+    WhT = np.ascontiguousarray(Wh.swapaxes(1, 2))
+    return lambda da: np.matmul(da, WhT).sum(axis=0)
 
 
 def go_back(dh: Array, before: Array, padding: Array) -> None:

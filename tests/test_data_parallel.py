@@ -114,31 +114,40 @@ class WithAnother(Seq2seq):
     """A class derived from one that is divisible."""
 
 
-def typed_model():
-    """A model as a reader writes it: the loss is the mean of x * w - t."""
+class Typed(BaseModel):
+    """A model as a reader writes it: the loss is the mean of (x * w - t)^2."""
 
-    class Typed(BaseModel):
-        def __init__(self):
-            self.params, self.grads = [numpy.ones((1, 3))], [numpy.zeros((1, 3))]
+    def __init__(self):
+        super().__init__()
+        self.params, self.grads = [numpy.arange(3.0)[None]], [numpy.zeros((1, 3))]
 
-        def forward(self, x, t):
-            self.x = x
-            return (x * self.params[0] - t).mean()
+    def forward(self, x, t):
+        self.x, self.error = x, x * self.params[0] - t
+        return (self.error**2).mean()
 
-        def backward(self):
-            self.grads[0][...] = self.x.mean(axis=0) / 3
+    def backward(self, dout=1):
+        self.grads[0][...] = (2 * self.error * self.x).sum(axis=0) / self.x.size * dout
 
-    return Typed()
+
+class TypedAndDivisible(Typed):
+    divisible = True
 
 
 def test_a_model_that_does_not_say_so_is_not_divided(monkeypatch):
     monkeypatch.setattr(data_parallel, "in_parallel", None)
     xs, ts = translations(6)
-    for model in WithAnother(7, 3, 4, rng=0), typed_model():
+    for model in WithAnother(7, 3, 4, rng=0), Typed():
         x, t = (xs, ts) if isinstance(model, Seq2seq) else (xs[:, :3], ts[:, :3])
         found, replicas = gradients(model, x, t)
         assert replicas == 1
         assert_same(found, undivided(model, x, t), 0)
+
+
+def test_a_model_of_a_reader_is_divided_if_its_class_says_so():
+    x, t = (a[:, :3] for a in translations(8))
+    found, replicas = gradients(TypedAndDivisible(), x, t)
+    assert replicas == THREADS
+    assert_same(found, undivided(Typed(), x, t))
 
 
 def test_a_small_batch_is_not_divided(monkeypatch):
