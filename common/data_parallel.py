@@ -36,17 +36,18 @@ class DataParallel:
             model.backward()
             return loss
         terms = [model.loss_terms(t[rows]) for rows in parts]
+        total = max(1, sum(terms))  # where it is 0, the model says what is wrong
         losses: list[Array] = [None] * len(parts)
 
         def work(k: int) -> None:
-            replica, share = self.replicas[k], terms[k] / sum(terms)
+            replica, share = self.replicas[k], terms[k] / total
             losses[k] = share * replica.forward(x[parts[k]], t[parts[k]])
             replica.backward(share)
 
         in_parallel(work, range(len(parts)))
         for replica in self.replicas[1 : len(parts)]:
-            for total, g in zip(model.grads, replica.grads, strict=True):
-                total += g
+            for whole, g in zip(model.grads, replica.grads, strict=True):
+                whole += g
         return sum(losses)
 
     def _parts(self, N: int) -> list[slice]:

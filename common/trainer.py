@@ -220,6 +220,7 @@ class _Loop:
 class Trainer(_Loop):
     """Trains a model on samples in random order.
 
+    Large batches of a model that is `divisible` are divided between the cores (`DataParallel`).
     model      has forward(x, t) -> loss, backward(), params and grads
     optimizer  has update(params, grads)
     loss_list  the mean loss between one report and the next, kept over calls of `fit`

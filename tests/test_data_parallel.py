@@ -180,6 +180,12 @@ def test_what_a_part_refuses_is_refused_and_the_next_batch_is_right():
     assert_same([copies.gradients(xs, ts), *model.grads], undivided(model, xs, ts))
 
 
+def test_a_batch_without_a_label_is_refused_as_by_the_model():
+    xs, ts = translations(6)
+    with pytest.raises(ValueError, match="T > 0, not"):
+        DataParallel(Seq2seq(7, 3, 4, rng=0)).gradients(xs, ts[:, :1])
+
+
 def test_threads_of_the_caller_do_not_disturb_each_other():
     models = [in_float64(m(7, 3, 4, rng=k)) for k, m in enumerate(MODELS * 4)]
     xs, ts = translations(7)
