@@ -15,6 +15,7 @@ from common.np import np, to_cpu
 from common.time_layers import (
     GRU,
     LSTM,
+    MANY_ROWS,
     RNN,
     TimeAffine,
     TimeBiLSTM,
@@ -233,6 +234,15 @@ def assert_same_as_twin(r, fast, twin, N=N, T=T, mask=None, through_c=False):
     all_same(fast.grads, twin.grads)
 
 
+@pytest.mark.parametrize("N", [MANY_ROWS - 1, MANY_ROWS, MANY_ROWS + 1])
+@all_recurrent
+def test_large_batches_are_like_small_ones(r, cls, N):
+    mask = numpy.random.default_rng(0).random((N, T)) < 0.7
+    for padding in None, mask:
+        fast = make(r, cls, stateful=True)
+        assert_same_as_twin(r, fast, TWINS[cls](*fast.params), N, T, padding)
+
+
 @all_recurrent
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(st.data(), sizes, sizes)
@@ -288,6 +298,51 @@ def test_gradients_from_the_last_state_to_the_first_agree_with_differences(r, cl
     found = [to_cpu(g).copy() for g in (dxs, *state_gradients(layer), *layer.grads)]
     expected = [numeric_gradient(loss, a) for a in (xs, *state, *layer.params)]
     all_same(expected, found, rtol=1e-6, atol=1e-8)
+
+
+DROPOUTS = {"dropconnect_ratio": 0.3, "recurrent_dropout_ratio": 0.2, "rng": 0}
+CASES = [(cls, {"stateful": stateful}) for cls in FORWARDS for stateful in (False, True)]
+CASES += [(TimeLSTM, DROPOUTS)]
+
+
+@pytest.mark.parametrize("padding", [False, True], ids=["", "padding"])
+@pytest.mark.parametrize(("cls", "options"), CASES)
+def test_a_constant_input_is_one_that_every_step_gets_first(r, cls, options, padding):
+    C, mask = 6, numpy.random.default_rng(0).random((N, T)) < 0.6 if padding else None
+    layer = make(r, cls, C + D, **options)
+    twin = cls(*layer.params, **options)
+    for _ in range(2):
+        xs, constant, dhs = r(N, T, D), r(N, C), r(N, T, H)
+        repeated = np.broadcast_to(constant[:, None], (N, T, C))
+        hs = twin.forward(np.concatenate([repeated, xs], axis=2), mask)
+        same(layer.forward(xs, mask, constant=constant), hs)
+        for _ in range(2):
+            both = twin.backward(dhs)
+            same(layer.backward(dhs), both[:, :, C:])
+            same(layer.dconstant, both[:, :, :C].sum(axis=1))
+            all_same(layer.grads, twin.grads)
+            all_same(state_gradients(layer), state_gradients(twin))
+
+
+def test_a_layer_without_a_constant_input_has_no_gradient_of_it(r):
+    layer = make(r, TimeLSTM)
+    layer.backward(layer.forward(r(N, T, D - 1), constant=r(N, 1)))
+    layer.backward(layer.forward(r(N, T, D)))
+    assert layer.dconstant is None
+
+
+@all_forwards
+def test_a_constant_input_that_does_not_fit_is_refused(r, cls):
+    layer = make(r, cls, D + 2)
+    layer.forward(r(N, T, D + 2))
+    before = to_cpu(layer.h).copy()
+    with refused(re.escape(f"constant has shape (3, 2) where ({N}, 2) is needed")):
+        layer.forward(r(N, T, D), constant=r(N + 1, 2))
+    with refused(re.escape(f"constant has shape (2,) where ({N}, 2) is needed")):
+        layer.forward(r(N, T, D), constant=r(2))
+    with refused(re.escape(f"input must be (N, T, {D + 1}) with T > 0, not ({N}, {T}, {D})")):
+        layer.forward(r(N, T, D), constant=r(N, 1))
+    same(layer.h, before)
 
 
 @all_recurrent
