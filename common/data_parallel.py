@@ -12,9 +12,10 @@ from common.parallel import in_parallel, split
 
 
 class DataParallel:
-    """Computes the gradients of a model, if it is `divisible` with copies that share its weights.
+    """Computes the gradients of a model; if it is `divisible`, with copies that share its weights.
 
-    replicas  the model, and as many copies of it as were needed so far
+    replicas  the model, and as many copies of it as were needed so far. A copy is made once: what
+              changes in the model later, but for the numbers in its `params`, it does not see
     """
 
     def __init__(self, model: Any) -> None:
@@ -31,31 +32,32 @@ class DataParallel:
         """
         model = self.replicas[0]
         parts = self._parts(len(x))
-        if len(parts) == 1:
+        terms = [model.loss_terms(t[rows]) for rows in parts]
+        if len(parts) < 2 or not all(terms):
             loss = model.forward(x, t)
             model.backward()
             return loss
-        terms = [model.loss_terms(t[rows]) for rows in parts]
-        total = max(1, sum(terms))  # where it is 0, the model says what is wrong
         losses: list[Array] = [None] * len(parts)
 
         def work(k: int) -> None:
-            replica, share = self.replicas[k], terms[k] / total
+            replica, share = self.replicas[k], terms[k] / sum(terms)
             losses[k] = share * replica.forward(x[parts[k]], t[parts[k]])
             replica.backward(share)
 
         in_parallel(work, range(len(parts)))
         for replica in self.replicas[1 : len(parts)]:
-            for whole, g in zip(model.grads, replica.grads, strict=True):
+            pairs = zip(model.grads, replica.grads, strict=True)
+            for whole, g in {id(whole): (whole, g) for whole, g in pairs}.values():
                 whole += g
         return sum(losses)
 
     def _parts(self, N: int) -> list[slice]:
-        """The rows of each part; there is a replica for each."""
+        """The rows of each part, for each of which there is a replica; none if undivided."""
         model = self.replicas[0]
         if not vars(type(model)).get("divisible"):
-            return [slice(0, N)]
-        parts = split(N, max(p.shape[-1] for p in model.params))
+            return []
+        widest = max(p.shape[-1] for p in model.params if p.ndim)
+        parts = split(N, widest)
         while len(self.replicas) < len(parts):
             self.replicas.append(deepcopy(model, {id(p): p for p in model.params}))
         return parts

@@ -37,6 +37,11 @@ class RowSparse:
             raise ValueError("RowSparse: the dense matrix is always a new array")
         return numpy.asarray(to_cpu(self.to_dense()), dtype)
 
+    def __iadd__(self, other: "RowSparse") -> "RowSparse":
+        ids = numpy.concatenate([self.ids, other.ids])
+        self.assign(*sum_by_id(ids, np.concatenate([self.rows, other.rows])))
+        return self
+
     def __imul__(self, factor: Array) -> "RowSparse":
         self.rows *= factor
         return self
@@ -114,8 +119,8 @@ def _add(total: Any, g: Any, transposed: bool) -> Any:
     """total + g (or its transpose), as a new gradient; dense unless both are row-sparse."""
     if isinstance(total, RowSparse) and isinstance(g, RowSparse) and not transposed:
         merged = RowSparse(total.shape, total.dtype)
-        ids = numpy.concatenate([total.ids, g.ids])
-        merged.assign(*sum_by_id(ids, np.concatenate([total.rows, g.rows])))
+        merged.assign(total.ids, total.rows)
+        merged += g
         return merged
     if isinstance(g, RowSparse):
         dense = to_dense(total).copy()

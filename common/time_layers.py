@@ -200,12 +200,7 @@ class _TimeRecurrent(_Recurrent):
     worth reading stands. There, states are (T, N, H) and pre-activations (k, T, N, H), one of k
     blocks for each gate, so that what belongs to a step and a gate is one piece of memory.
 
-    forward(xs, mask=None, *, constant=None)
-        mask      (N, T), an array on the host, is False at padding: such a step hands on the state
-                  it got, and its input has no gradient
-        constant  (N, C), what every step gets before its own input: the same as xs of
-                  [constant, xs[:, t]], but multiplied only once. Wx is (C + D, kH) then, and
-                  backward leaves the gradient of `constant` in `dconstant`
+    `mask` and `constant` are explained in `TimeRNN`.
     """
 
     def __init__(self, Wx: Array, Wh: Array, b: Array, stateful: bool = False) -> None:
@@ -231,7 +226,9 @@ class _TimeRecurrent(_Recurrent):
 
     def forward(self, xs: Array, mask: Array = None, *, constant: Array = None) -> Array:
         Wx, Wh, _ = self.params
-        C = 0 if constant is None else constant.shape[-1]
+        if constant is not None and (constant.ndim != 2 or constant.shape[1] > len(Wx)):
+            raise self._refuse(f"constant must be (N, C), C <= {len(Wx)}, not {constant.shape}")
+        C = 0 if constant is None else constant.shape[1]
         if xs.ndim != 3 or xs.shape[2] != len(Wx) - C or not xs.shape[1]:
             raise self._refuse(f"input must be (N, T, {len(Wx) - C}) with T > 0, not {xs.shape}")
         (N, T, _), H = xs.shape, len(Wh)
@@ -242,7 +239,7 @@ class _TimeRecurrent(_Recurrent):
             self._check(mask, "mask", (N, T))
             padding = np.asarray(~mask.astype(bool)).T[:, :, None]
         start = self._start(N)
-        self._started, self._constant, self.dconstant = start[0] is not None, constant, None
+        self._started, self._constant, self.dconstant = start[0] is not None, own(constant), None
         self._prepare(N, T)
         states = [self._room(f"state {k}", T + 1, N, H) for k in range(len(start))]
         for sequence, first in zip(states, start, strict=True):
@@ -323,7 +320,8 @@ class _TimeRecurrent(_Recurrent):
         dWx, dWh, db = self.grads
         k, T, N, H = da.shape
         x = self._rooms["x"].reshape(T * N, -1)[:, :-1]
-        C = len(Wx) - x.shape[1]
+        D = x.shape[1]
+        C = len(Wx) - D
         if self._constant is not None:
             da_sum = da.sum(axis=1)
             np.matmul(self._constant.T, da_sum, out=by_block(dWx[:C], k))
@@ -333,7 +331,7 @@ class _TimeRecurrent(_Recurrent):
         np.matmul(x.T, da, out=by_block(dWx[C:], k))
         da.sum(axis=1, out=db.reshape(k, H))
         self._fill_dWh(slice(first, T), da[:, first * N :], by_block(dWh, k))
-        return sum_of_products(da, by_block(Wx[C:], k)).reshape(T, N, -1)
+        return sum_of_products(da, by_block(Wx[C:], k)).reshape(T, N, D)
 
     def _fill_dWh(self, steps: slice, da: Array, dWh: Array) -> None:
         """dWh (k, H, H), given da (k, S * N, H) of these S steps."""
@@ -347,7 +345,7 @@ def sum_over_time(h_prev: Array, da: Array, dWh: Array) -> None:
 
 def by_block(W: Array, blocks: int) -> Array:
     """W (D, kH) as a view (k, D, H)."""
-    return W.reshape(len(W), blocks, -1).swapaxes(0, 1)
+    return W.reshape(len(W), blocks, W.shape[1] // blocks).swapaxes(0, 1)
 
 
 def sum_of_products(da: Array, W: Array) -> Array:
@@ -369,7 +367,12 @@ class TimeRNN(_TimeRecurrent):
     stateful  whether a call starts from the h that the last one left, instead of zeros; gradients
               never cross calls (truncated backpropagation through time)
     h   (N, H) after the last step;  dh: gradient of the h it started from
-    backward(dhs (N, T, H)) -> dxs (N, T, D)
+    forward(xs, mask=None, *, constant=None)
+        mask      (N, T), an array on the host, is False at padding: such a step hands on the state
+                  it got, and its input has no gradient
+        constant  (N, C), what every step gets before its own input: the same as xs of
+                  [constant, xs[:, t]], but multiplied only once. Wx is (C + D, kH) then
+    backward(dhs (N, T, H)) -> dxs (N, T, D);  dconstant: gradient of the constant, None without
     Raises ValueError if a shape does not fit, the kept state's included.  Source: book 5.3.2.
     """
 
@@ -408,6 +411,7 @@ class TimeLSTM(_TimeRecurrent):
     stateful  whether a call starts from the h and c that the last one left, instead of zeros;
               gradients never cross calls (truncated backpropagation through time)
     h, c      (N, H) after the last step;  dh, dc: gradients of the h and c it started from
+    forward(xs, mask=None, *, constant=None), and dconstant, as for `TimeRNN`
     backward(dhs, dc=None) -> dxs (N, T, D); dc (N, H) is the gradient of c after the last step,
               where that is used
 
@@ -536,7 +540,8 @@ class TimeLSTM(_TimeRecurrent):
 class TimeGRU(_TimeRecurrent):
     """A GRU over T steps.   xs (N, T, D) -> hs (N, T, H)
 
-    stateful, h, dh, backward and errors as for `TimeRNN`.  Source: book appendix C.
+    stateful, forward, h, dh, dconstant, backward and errors as for `TimeRNN`.
+    Source: book appendix C.
     """
 
     blocks = 3

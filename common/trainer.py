@@ -45,7 +45,6 @@ class _Loop:
     def __init__(self, model: Any, optimizer: Any) -> None:
         self.model = model
         self.optimizer = optimizer
-        self._copies = DataParallel(model)
         self.eval_interval: int | None = None
         self.current_epoch = 0
         self.epoch_list: list[Any] = []
@@ -72,11 +71,10 @@ class _Loop:
             raise self._refuse("resume=True needs the name of a checkpoint")
         with DeferredInterrupts() as interrupts:
             self._open(checkpoint, resume, settings)
-            self._copies = DataParallel(self.model)
             self._good = [p.copy() for p in distinct(self.model.params)]
             start = time.monotonic() - self._seconds
             while self._epochs < max_epoch:
-                epoch = self.current_epoch + 1
+                epoch, gradients = self.current_epoch + 1, self._gradients()
                 if self._iters == 0:
                     self._begin_epoch()
                 how: dict[str, Any] = {
@@ -88,7 +86,7 @@ class _Loop:
                 bar = tqdm(range(self._iters, max_iters), f"epoch {epoch}", **how)
                 for k in bar:
                     with numpy.errstate(over="ignore", invalid="ignore"):  # _check_losses says it
-                        self._losses.append(self._copies.gradients(*self._batch(k)))
+                        self._losses.append(gradients(*self._batch(k)))
                         self._step += 1
                         self._seconds = time.monotonic() - start
                         if k % (self.eval_interval or max_iters) == 0:
@@ -139,6 +137,16 @@ class _Loop:
             self._losses = self._check_losses()
             self._check_weights()
             self._checkpoint.save(finished)
+
+    def _gradients(self) -> Callable[[Array, Array], Array]:
+        """What fills the gradients of a batch and returns its loss; asked for once an epoch."""
+
+        def gradients(x: Array, t: Array) -> Array:
+            loss = self.model.forward(x, t)
+            self.model.backward()
+            return loss
+
+        return gradients
 
     def _learn(self, max_grad: float | None) -> None:
         """Merge the gradients of shared weights, clip, update."""
@@ -295,6 +303,9 @@ class Trainer(_Loop):
             checkpoint_interval,
             after_epoch,
         )
+
+    def _gradients(self) -> Callable[[Array, Array], Array]:
+        return DataParallel(self.model).gradients
 
     def _begin_epoch(self) -> None:
         self._order = self._rng.permutation(len(self._data[0]))

@@ -387,7 +387,7 @@ def test_a_training_step_on_a_gpu_waits_for_nothing(make):
             trainer, text = RnnlmTrainer(make(), SGD(5.0)), ids(1000)
             with cupy_stand_in.forbid_transfers():
                 for _ in range(3):
-                    trainer._copies.gradients(*trainer.get_batch(text[:-1], text[1:], 5, 7))
+                    trainer._gradients()(*trainer.get_batch(text[:-1], text[1:], 5, 7))
                     trainer._learn(0.25)
         finally:
             use("numpy")

@@ -104,7 +104,7 @@ def test_a_training_step_on_a_gpu_waits_for_nothing(cls):
             trainer = Trainer(model, Adam())
             with cupy_stand_in.forbid_transfers():
                 for _ in range(3):
-                    trainer._copies.gradients(*PAIRS)
+                    trainer._gradients()(*PAIRS)
                     trainer._learn(None)
             assert float(np.abs(model.word_vecs).max()) < 1
         finally:

@@ -114,7 +114,7 @@ def test_a_training_step_on_a_gpu_waits_for_nothing():
             xs, ts = text[:-1], text[1:]
             with cupy_stand_in.forbid_transfers():
                 for _ in range(3):
-                    loss = trainer._copies.gradients(*trainer.get_batch(xs, ts, 5, 7))
+                    loss = trainer._gradients()(*trainer.get_batch(xs, ts, 5, 7))
                     trainer._learn(0.25)
             assert isinstance(loss, type(np.zeros(1)))
             with cupy_stand_in.count_transfers() as counts:
@@ -254,7 +254,7 @@ def test_penn_treebank_starts_as_in_the_book(ptb_text):
     trainer = RnnlmTrainer(model, SGD(20.0))
     losses = []
     for _ in range(320):
-        losses.append(trainer._copies.gradients(*trainer.get_batch(text[:-1], text[1:], 20, 35)))
+        losses.append(trainer._gradients()(*trainer.get_batch(text[:-1], text[1:], 20, 35)))
         trainer._learn(max_grad=0.25)
     reports = [math.exp(numpy.mean(losses[k : k + 20])) for k in range(0, 320, 20)]
     assert math.exp(losses[0]) == pytest.approx(10000, rel=0.01)

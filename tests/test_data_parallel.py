@@ -13,11 +13,12 @@ from ch07.seq2seq import Seq2seq
 from ch08.attention_seq2seq import AttentionSeq2seq
 from ch08.bi_attention_seq2seq import BiAttentionSeq2seq
 from common import data_parallel
-from common.base_model import BaseModel
+from common.base_model import BaseModel, Chain
 from common.data_parallel import DataParallel
 from common.np import use
-from common.optimizer import Adam
-from common.trainer import Trainer
+from common.optimizer import SGD, Adam
+from common.time_layers import TimeAffine, TimeEmbedding, TimeSoftmaxWithLoss
+from common.trainer import RnnlmTrainer, Trainer
 from tests import cupy_stand_in
 from tests.conftest import THREADS
 from tests.reference import in_float64
@@ -85,17 +86,42 @@ def test_batches_of_other_sizes_may_follow_each_other(model_class):
         assert_same([loss, *model.grads], undivided(twin, xs, ts))
 
 
-@all_models
-def test_training_gives_the_weights_that_one_core_gives(model_class):
-    def trained(threads):
-        model = in_float64(model_class(7, 3, 4, rng=0))
-        trainer = Trainer(model, Adam(0.01))
-        with threadpoolctl.threadpool_limits(threads, user_api="blas"):
-            trainer.fit(*translations(60), 3, 20, max_grad=1.0, rng=1, verbose=False)
-        assert len(trainer._copies.replicas) == threads
-        return [*model.params, trainer.loss_list]
+def trained(model, threads, epochs=3, **options):
+    """The weights and losses after some epochs, in float64."""
+    trainer = Trainer(in_float64(model), Adam(0.01))
+    with threadpoolctl.threadpool_limits(threads, user_api="blas"):
+        trainer.fit(*translations(60), epochs, 20, max_grad=1.0, rng=1, verbose=False, **options)
+    return [*model.params, trainer.loss_list]
 
-    assert_same(trained(THREADS), trained(1), 1e-8)
+
+@pytest.fixture
+def made(monkeypatch):
+    """Every `DataParallel` that a trainer made."""
+    found = []
+
+    class Seen(DataParallel):
+        def __init__(self, model):
+            super().__init__(model)
+            found.append(self)
+
+    monkeypatch.setattr("common.trainer.DataParallel", Seen)
+    return found
+
+
+@all_models
+def test_training_gives_the_weights_that_one_core_gives(model_class, made):
+    one, several = (trained(model_class(7, 3, 4, rng=0), threads) for threads in (1, THREADS))
+    assert_same(several, one, 1e-8)
+    assert [len(copies.replicas) for copies in made] == [1] * 3 + [THREADS] * 3
+
+
+@pytest.mark.parametrize("threads", [1, THREADS])
+def test_a_run_goes_on_from_its_checkpoint_whatever_the_cores(tmp_path, threads):
+    whole = trained(Seq2seq(7, 3, 4, rng=0), THREADS)
+    file = tmp_path / "run"
+    trained(Seq2seq(7, 3, 4, rng=0), THREADS, epochs=2, checkpoint=file)
+    resumed = trained(Seq2seq(7, 3, 4, rng=0), threads, checkpoint=file, resume=True)
+    assert_same(resumed, whole, 0 if threads == THREADS else 1e-8)
 
 
 def test_what_the_model_keeps_is_that_of_the_first_part():
@@ -143,6 +169,16 @@ def test_a_model_that_does_not_say_so_is_not_divided(monkeypatch):
         assert_same(found, undivided(model, x, t), 0)
 
 
+def test_a_text_read_in_order_is_not_divided(monkeypatch):
+    monkeypatch.setattr(data_parallel, "in_parallel", None)
+    x, t = (a[:, :3] for a in translations(8))
+    loss = RnnlmTrainer(TypedAndDivisible(), SGD(0.1))._gradients()(x, t)
+    assert loss == undivided(Typed(), x, t)[0]
+
+
+# --- Models of a reader --------------------------------------------------------------------------
+
+
 def test_a_model_of_a_reader_is_divided_if_its_class_says_so():
     x, t = (a[:, :3] for a in translations(8))
     found, replicas = gradients(TypedAndDivisible(), x, t)
@@ -150,9 +186,78 @@ def test_a_model_of_a_reader_is_divided_if_its_class_says_so():
     assert_same(found, undivided(Typed(), x, t))
 
 
+def test_a_gradient_that_is_listed_twice_counts_once():
+    model, (x, t) = TypedAndDivisible(), (a[:, :3] for a in translations(8))
+    model.params, model.grads = model.params * 2, model.grads * 2
+    assert_same(gradients(model, x, t)[0], undivided(model, x, t))
+
+
+class Tagger(Chain):
+    """A label for each word; -1 is none."""
+
+    divisible = True
+
+    def __init__(self, sparse):
+        rng = numpy.random.default_rng(0)
+        W, V = rng.standard_normal((7, 3)), rng.standard_normal((3, 4))
+        layers = [TimeEmbedding(W, sparse=sparse), TimeAffine(V, numpy.zeros(4))]
+        super().__init__(layers, TimeSoftmaxWithLoss())
+
+    def loss_terms(self, t):
+        return (t != -1).sum()
+
+
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "row-sparse"])
+def test_parts_count_by_their_labels(sparse):
+    xs, ts = (a[:, :4] for a in translations(6))
+    ts = numpy.minimum(ts, 3)
+    ts[0, 1:], ts[2] = -1, -1
+    model = Tagger(sparse)
+    copies = DataParallel(model)
+    found = [copies.gradients(xs, ts), *(numpy.array(g) for g in model.grads)]
+    assert len(copies.replicas) == THREADS
+    loss = model.forward(xs, ts)
+    model.backward()
+    assert_same(found, [loss, *(numpy.asarray(g) for g in model.grads)])
+
+
+def test_a_batch_with_a_part_without_labels_is_right_too():
+    xs, ts = (a[:, :4] for a in translations(6))
+    ts = numpy.where(numpy.arange(6)[:, None] < 2, -1, numpy.minimum(ts, 3))
+    model = Tagger(sparse=False)
+    assert_same(gradients(model, xs, ts)[0], undivided(model, xs, ts))
+
+
+class Scaled(TypedAndDivisible):
+    divisible, scale = True, 1
+
+    def forward(self, x, t):
+        return self.scale * super().forward(x, t)
+
+    def backward(self, dout=1):
+        super().backward(dout * self.scale)
+
+
+def test_what_is_changed_after_an_epoch_counts_for_all_parts(made):
+    x, t = (a[:, :3].astype(float) for a in translations(60))
+
+    def weights(threads):
+        model = Scaled()
+        with threadpoolctl.threadpool_limits(threads, user_api="blas"):
+            Trainer(model, SGD(0.01)).fit(
+                *(x, t, 2, 20),
+                rng=0,
+                verbose=False,
+                after_epoch=lambda: setattr(model, "scale", 5),
+            )
+        return model.params
+
+    assert_same(weights(THREADS), weights(1))
+    assert [len(copies.replicas) for copies in made] == [THREADS, THREADS, 1, 1]
+
+
 def test_a_small_batch_is_not_divided(monkeypatch):
     monkeypatch.undo()  # of what makes the smallest batch large enough
-    monkeypatch.setenv("OPENBLAS_THREAD_TIMEOUT", "12")
     model = Seq2seq(7, 3, 4, rng=0)
     assert gradients(model, *translations(60))[1] == 1
     assert gradients(Seq2seq(7, 3, 128, rng=0), *translations(128))[1] == THREADS

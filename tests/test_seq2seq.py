@@ -606,7 +606,7 @@ def test_a_training_step_on_a_gpu_waits_for_nothing(model_class, how):
             trainer = Trainer(model_class(4, 2, 4, **how), Adam())
             with cupy_stand_in.forbid_transfers():
                 for _ in range(2):
-                    trainer._copies.gradients(QUESTIONS, ANSWERS)
+                    trainer._gradients()(QUESTIONS, ANSWERS)
                     trainer._learn(5.0)
         finally:
             use("numpy")

@@ -2,12 +2,14 @@
 
 import re
 from functools import partial
+from typing import Any
 
 import numpy
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from common import parallel
 from common.functions import sigmoid
 from common.gradient_check import numeric_gradient
 from common.layers import SigmoidWithLoss
@@ -301,7 +303,7 @@ def test_gradients_from_the_last_state_to_the_first_agree_with_differences(r, cl
 
 
 DROPOUTS = {"dropconnect_ratio": 0.3, "recurrent_dropout_ratio": 0.2, "rng": 0}
-CASES = [(cls, {"stateful": stateful}) for cls in FORWARDS for stateful in (False, True)]
+CASES: list[Any] = [(cls, {"stateful": stateful}) for cls in FORWARDS for stateful in (False, True)]
 CASES += [(TimeLSTM, DROPOUTS)]
 
 
@@ -332,14 +334,55 @@ def test_a_layer_without_a_constant_input_has_no_gradient_of_it(r):
 
 
 @all_forwards
+def test_all_of_the_input_may_be_constant_or_nothing(r, cls):
+    layer, nothing = make(r, cls), np.zeros((N, 0))
+    xs, x = r(N, T, D), r(N, D)
+    same(layer.forward(xs, constant=nothing), layer.forward(xs))
+    hs = layer.forward(np.zeros((N, T, 0)), constant=x)
+    assert layer.backward(hs).shape == (N, T, 0)
+    found = to_cpu(layer.dconstant)
+    same(layer.forward(np.broadcast_to(x[:, None], (N, T, D))), hs)
+    same(layer.backward(hs).sum(axis=1), found)
+
+
+def test_a_constant_input_that_is_changed_later_was_copied(r):
+    layer, constant = make(r, TimeLSTM), r(N, 1)
+    dhs = layer.forward(r(N, T, D - 1), constant=constant)
+    layer.backward(dhs)
+    before = [to_cpu(g).copy() for g in layer.grads]
+    constant[...] = 0
+    layer.backward(dhs)
+    all_same(layer.grads, before)
+
+
+@pytest.mark.parametrize("block", [1, N * H, 2 * N * H, 3 * N * H])
+def test_an_lstm_goes_back_in_blocks_of_any_size(r, monkeypatch, block):
+    monkeypatch.setattr(parallel, "BLOCK", block)
+    fast = make(r, TimeLSTM, stateful=True)
+    assert_same_as_twin(r, fast, TWINS[TimeLSTM](*fast.params), through_c=True)
+
+
+@all_recurrent
+def test_a_layer_is_left_as_it_was_by_what_it_refuses(r, cls):
+    layer = make(r, cls, stateful=True)
+    layer.forward(r(6, 2, D))
+    before = [to_cpu(a).copy() for a in layer.state]
+    with refused("this batch needs"):
+        layer.forward(r(3, 2, D))
+    all_same(layer.state, before, rtol=0, atol=0)
+
+
+@all_forwards
 def test_a_constant_input_that_does_not_fit_is_refused(r, cls):
     layer = make(r, cls, D + 2)
     layer.forward(r(N, T, D + 2))
     before = to_cpu(layer.h).copy()
     with refused(re.escape(f"constant has shape (3, 2) where ({N}, 2) is needed")):
         layer.forward(r(N, T, D), constant=r(N + 1, 2))
-    with refused(re.escape(f"constant has shape (2,) where ({N}, 2) is needed")):
-        layer.forward(r(N, T, D), constant=r(2))
+    for constant in r(2), r(N, D + 3):
+        shape = re.escape(str(constant.shape))
+        with refused(rf"constant must be \(N, C\), C <= {D + 2}, not {shape}"):
+            layer.forward(r(N, T, D), constant=constant)
     with refused(re.escape(f"input must be (N, T, {D + 1}) with T > 0, not ({N}, {T}, {D})")):
         layer.forward(r(N, T, D), constant=r(N, 1))
     same(layer.h, before)

@@ -12,9 +12,10 @@ def our_step(model: Any, optimizer: Any, batches: Iterable[Any], max_grad: Any =
     from common.trainer import Trainer
 
     trainer, turns = Trainer(model, optimizer), cycle(batches)
+    gradients = trainer._gradients()
 
     def step() -> None:
-        trainer._copies.gradients(*next(turns))
+        gradients(*next(turns))
         trainer._learn(max_grad)
 
     return step
