@@ -259,15 +259,15 @@ class _TimeRecurrent(_Recurrent):
             if given is not None:
                 self._check(given, "dc", d.shape)
                 d[...] = given
-        da = self._steps_backward(dhs.swapaxes(0, 1), *dstate)
-        return self._inputs_backward(da).swapaxes(0, 1).copy(), dstate
+        da, dstart = self._steps_backward(dhs.swapaxes(0, 1), *dstate)
+        return self._inputs_backward(da).swapaxes(0, 1).copy(), dstart
 
     def _steps(self, a: Array, states: list[Array], padding: Array) -> None:
         """Fill states (T + 1, N, H), of which the first is set; a (k, T, N, H) is xs @ Wx + b."""
         raise NotImplementedError
 
-    def _steps_backward(self, dhs: Array, *dstate: Array) -> Array:
-        """The gradient of a; dstate (N, H), that of the last state, becomes that of the first."""
+    def _steps_backward(self, dhs: Array, *dstate: Array) -> tuple[Array, list[Array]]:
+        """The gradients of a and of the first state, given dstate (N, H), that of the last one."""
         raise NotImplementedError
 
     def _start(self, N: int) -> list[Array]:
@@ -390,7 +390,7 @@ class TimeRNN(_TimeRecurrent):
         dxs, (self.dh,) = self._backward(dhs)
         return dxs
 
-    def _steps_backward(self, dhs: Array, *dstate: Array) -> Array:
+    def _steps_backward(self, dhs: Array, *dstate: Array) -> tuple[Array, list[Array]]:
         (dh,) = dstate
         Wh, (hs, padding) = self.params[1], self.cache
         da = self._room("da", *hs[1:].shape)
@@ -401,8 +401,9 @@ class TimeRNN(_TimeRecurrent):
         for t in reversed(range(len(da))):
             dh += dhs[t]  # h went up and to the right
             da[t] *= dh
-            go_back(dh, Wh.dot(da[t].T).T, None if padding is None else padding[t])
-        return da[None]
+            through = np.ascontiguousarray(Wh.dot(da[t].T).T)
+            dh = before_step(dh, through, None if padding is None else padding[t])
+        return da[None], [dh]
 
 
 class TimeLSTM(_TimeRecurrent):
@@ -505,7 +506,7 @@ class TimeLSTM(_TimeRecurrent):
             self.grads[1][...] *= self._Wh_mask
         return dxs
 
-    def _steps_backward(self, dhs: Array, *dstate: Array) -> Array:
+    def _steps_backward(self, dhs: Array, *dstate: Array) -> tuple[Array, list[Array]]:
         dh, dc = dstate
         gates, cs, tanh_cs, padding = self.cache
         _, T, N, H = gates.shape
@@ -526,11 +527,11 @@ class TimeLSTM(_TimeRecurrent):
                 da[:3, t] *= dc
                 da[3, t] *= dh
                 dc *= f[t - block.start]
-                before = times_WhT(da[:, t])
+                through = times_WhT(da[:, t])
                 if self._h_mask is not None:
-                    before = before * self._h_mask
-                go_back(dh, before, None if padding is None else padding[t])
-        return da
+                    through = through * self._h_mask
+                dh = before_step(dh, through, None if padding is None else padding[t])
+        return da, [dh, dc]
 
     def _fill_dWh(self, steps: slice, da: Array, dWh: Array) -> None:
         h_prev = self._rooms["state 0"][steps]
@@ -572,7 +573,7 @@ class TimeGRU(_TimeRecurrent):
         dxs, (self.dh,) = self._backward(dhs)
         return dxs
 
-    def _steps_backward(self, dhs: Array, *dstate: Array) -> Array:
+    def _steps_backward(self, dhs: Array, *dstate: Array) -> tuple[Array, list[Array]]:
         (dh,) = dstate
         a, hs, rhs, Wh = self.cache
         z, r, n = a
@@ -595,7 +596,7 @@ class TimeGRU(_TimeRecurrent):
             dh *= stays[t]
             dh += drh * r[t]
             dh += times_zrT(da[:2, t])
-        return da
+        return da, [dh]
 
     def _fill_dWh(self, steps: slice, da: Array, dWh: Array) -> None:
         super()._fill_dWh(steps, da[:2], dWh[:2])
@@ -608,20 +609,18 @@ def by_transposed(Wh: Array, N: int) -> Callable[[Array], Array]:
     Where there are few rows, Wh @ da.T is faster; where there are many, a transposed copy pays.
     """
     if N < MANY_ROWS:
-        return lambda da: np.matmul(Wh, da.swapaxes(1, 2)).sum(axis=0).T
+        return lambda da: np.ascontiguousarray(np.matmul(Wh, da.swapaxes(1, 2)).sum(axis=0).T)
     WhT = np.ascontiguousarray(Wh.swapaxes(1, 2))
     return lambda da: np.matmul(da, WhT).sum(axis=0)
 
 
-def go_back(dh: Array, before: Array, padding: Array) -> None:
-    """Turn dh (N, H), after a step, into that before it, in place.
+def before_step(dh: Array, through: Array, padding: Array) -> Array:
+    """The gradient (N, H) of the state before a step, given dh, that of the state after it.
 
-    Where padding (N, 1) is True, the step handed h on, and dh stays; padding None is none.
+    It is what came back through the step, except where padding (N, 1) is True: such a step handed
+    the state on. padding None is none.
     """
-    if padding is None:
-        dh[...] = before
-    else:
-        np.copyto(dh, before, where=~padding)
+    return through if padding is None else np.where(padding, dh, through)
 
 
 class TimeBiLSTM(Layer):
