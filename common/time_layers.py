@@ -9,7 +9,6 @@ before: all inputs go through one product beforehand, all weight gradients come 
 afterwards.  Source: book chapters 5 and 6, appendix C.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from common.functions import sigmoid
@@ -43,7 +42,7 @@ __all__ = [
     "np",
 ]
 
-MANY_ROWS = 32  # of a batch
+BETWEEN_ROWS = 16  # numbers; rows a power of two apart would get in each other's way in the cache
 
 
 class _Recurrent(Layer):
@@ -295,6 +294,19 @@ class _TimeRecurrent(_Recurrent):
             room = self._rooms[name] = np.empty(shape, dtype)
         return room
 
+    def _copied(self, Wh: Array) -> Array:
+        """Wh (k, H, H) in one piece, but for the room between rows."""
+        k, H, _ = Wh.shape
+        copy = self._room("Wh", k, H, H + BETWEEN_ROWS)[:, :, :H]
+        copy[...] = Wh
+        return copy
+
+    def _transposed(self, Wh: Array) -> Array:
+        """A copy of each block of Wh (k, H, H) with rows and columns exchanged."""
+        copy = self._room("WhT", *Wh.shape)
+        copy[...] = Wh.swapaxes(1, 2)
+        return copy
+
     def _inputs(self, xs: Array) -> Array:
         """xs (N, T, D) -> xs @ Wx + b as (k, T, N, H).
 
@@ -329,7 +341,7 @@ class _TimeRecurrent(_Recurrent):
         first = 0 if self._started else 1  # zeros, multiplied by Wh at step 0, add nothing to dWh
         da = da.reshape(k, T * N, H)
         np.matmul(x.T, da, out=by_block(dWx[C:], k))
-        da.sum(axis=1, out=db.reshape(k, H))
+        np.matmul(np.ones(T * N, da.dtype), da, out=db.reshape(k, H))  # the sum, in less time
         self._fill_dWh(slice(first, T), da[:, first * N :], by_block(dWh, k))
         return sum_of_products(da, by_block(Wx[C:], k)).reshape(T, N, D)
 
@@ -392,7 +404,8 @@ class TimeRNN(_TimeRecurrent):
 
     def _steps_backward(self, dhs: Array, *dstate: Array) -> tuple[Array, list[Array]]:
         (dh,) = dstate
-        Wh, (hs, padding) = self.params[1], self.cache
+        hs, padding = self.cache
+        (WhT,) = self._transposed(by_block(self.params[1], 1))
         da = self._room("da", *hs[1:].shape)
         np.multiply(hs[1:], hs[1:], out=da)
         np.subtract(1, da, out=da)
@@ -401,7 +414,7 @@ class TimeRNN(_TimeRecurrent):
         for t in reversed(range(len(da))):
             dh += dhs[t]  # h went up and to the right
             da[t] *= dh
-            through = np.ascontiguousarray(Wh.dot(da[t].T).T)
+            through = da[t].dot(WhT)
             dh = before_step(dh, through, None if padding is None else padding[t])
         return da[None], [dh]
 
@@ -466,7 +479,7 @@ class TimeLSTM(_TimeRecurrent):
         self._h_mask = self._mask(self.recurrent_dropout_ratio, (N, len(Wh)))
         self._Wh = by_block(Wh if self._Wh_mask is None else Wh * self._Wh_mask, 4)
         if Wh.shape[1] <= N * T:  # then a faster product pays for a copy
-            self._Wh = np.ascontiguousarray(self._Wh)
+            self._Wh = self._copied(self._Wh)
 
     def _mask(self, ratio: float, shape: tuple[int, ...]) -> Array:
         """A mask; None where nothing is switched off."""
@@ -511,7 +524,7 @@ class TimeLSTM(_TimeRecurrent):
         gates, cs, tanh_cs, padding = self.cache
         _, T, N, H = gates.shape
         da = self._room("da", *gates.shape)
-        times_WhT = by_transposed(self._Wh, N)
+        WhT = self._transposed(self._Wh)
         for block in reversed([*blocks(slice(0, T), N * H)]):
             # Everything that does not wait for a later step: what dc and dh are multiplied by.
             (f, g, i, o), tanh_c, d = gates[:, block], tanh_cs[block], da[:, block]
@@ -527,7 +540,7 @@ class TimeLSTM(_TimeRecurrent):
                 da[:3, t] *= dc
                 da[3, t] *= dh
                 dc *= f[t - block.start]
-                through = times_WhT(da[:, t])
+                through = np.matmul(da[:, t], WhT).sum(axis=0)
                 if self._h_mask is not None:
                     through = through * self._h_mask
                 dh = before_step(dh, through, None if padding is None else padding[t])
@@ -550,7 +563,7 @@ class TimeGRU(_TimeRecurrent):
     def _steps(self, a: Array, states: list[Array], padding: Array) -> None:
         (_, *shape), (hs,) = a.shape, states
         rhs = self._room("rh", *shape)  # r * h, what the candidate sees
-        Wh = np.ascontiguousarray(by_block(self.params[1], 3))
+        Wh = self._copied(by_block(self.params[1], 3))
         for t in range(len(rhs)):
             zr, n = a[:2, t], a[2, t]
             zr += np.matmul(hs[t], Wh[:2])
@@ -585,33 +598,22 @@ class TimeGRU(_TimeRecurrent):
         dr_by_drh = hs[:-1] * r * (1 - r)
 
         da = self._room("da", *a.shape)
-        times_zrT, times_nT = (by_transposed(part, da.shape[2]) for part in (Wh[:2], Wh[2:]))
+        WhT = self._transposed(Wh)
         for t in reversed(range(len(rhs))):
             dh += dhs[t]  # h went up and to the right
             da_z, da_r, da_n = da[:, t]
             np.multiply(dh, dn_by_dh[t], out=da_n)
-            drh = times_nT(da[2:, t])
+            drh = da_n.dot(WhT[2])
             np.multiply(dh, dz_by_dh[t], out=da_z)
             np.multiply(drh, dr_by_drh[t], out=da_r)
             dh *= stays[t]
             dh += drh * r[t]
-            dh += times_zrT(da[:2, t])
+            dh += np.matmul(da[:2, t], WhT[:2]).sum(axis=0)
         return da, [dh]
 
     def _fill_dWh(self, steps: slice, da: Array, dWh: Array) -> None:
         super()._fill_dWh(steps, da[:2], dWh[:2])
         sum_over_time(self._rooms["rh"][steps], da[2:], dWh[2:])  # n saw r * h, not h
-
-
-def by_transposed(Wh: Array, N: int) -> Callable[[Array], Array]:
-    """What turns da (k, N, H) into the sum over k of da @ Wh.T, (N, H), given Wh (k, H, H).
-
-    Where there are few rows, Wh @ da.T is faster; where there are many, a transposed copy pays.
-    """
-    if N < MANY_ROWS:
-        return lambda da: np.ascontiguousarray(np.matmul(Wh, da.swapaxes(1, 2)).sum(axis=0).T)
-    WhT = np.ascontiguousarray(Wh.swapaxes(1, 2))
-    return lambda da: np.matmul(da, WhT).sum(axis=0)
 
 
 def before_step(dh: Array, through: Array, padding: Array) -> Array:

@@ -17,7 +17,6 @@ from common.np import np, to_cpu
 from common.time_layers import (
     GRU,
     LSTM,
-    MANY_ROWS,
     RNN,
     TimeAffine,
     TimeBiLSTM,
@@ -234,15 +233,6 @@ def assert_same_as_twin(r, fast, twin, N=N, T=T, mask=None, through_c=False):
     same(fast.backward(dhs, **({"dc": dc} if through_c else {})), dxs)
     all_same(state_gradients(fast), dstate)
     all_same(fast.grads, twin.grads)
-
-
-@pytest.mark.parametrize("N", [MANY_ROWS - 1, MANY_ROWS, MANY_ROWS + 1])
-@all_recurrent
-def test_large_batches_are_like_small_ones(r, cls, N):
-    mask = numpy.random.default_rng(0).random((N, T)) < 0.7
-    for padding in None, mask:
-        fast = make(r, cls, stateful=True)
-        assert_same_as_twin(r, fast, TWINS[cls](*fast.params), N, T, padding)
 
 
 @all_recurrent
