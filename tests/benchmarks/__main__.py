@@ -18,7 +18,7 @@ from tests.benchmarks.measure import FORCED, SIDES, measure
 from tests.benchmarks.rows import ROWS
 
 HEADS = ("row", "ours ms", "theirs ms", "ratio", "min..max", "ours MB", "theirs MB")
-LINE = "{:<15}{:>10}{:>10}{:>7}{:>14}{:>9}{:>10}"
+LINE = "{:<25}{:>10}{:>10}{:>7}{:>14}{:>9}{:>10}"
 
 
 def main() -> None:
