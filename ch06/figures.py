@@ -81,7 +81,9 @@ def plot_epochs(history: Mapping[str, Any], name: str) -> None:
     rates = [epoch["lr"] for epoch in epochs]
     below.step(numbers, rates, where="mid", color="tab:green")
     below.set_yscale("log")
-    below.set_yticks(sorted(set(rates)), [f"{rate:g}" for rate in sorted(set(rates))])
+    different = sorted(set(rates), reverse=True)
+    named = different[:: 1 + len(different) // 5]
+    below.set_yticks(named, [f"{rate:.3g}" for rate in named])
     below.set_ylim(min(rates) / 2, max(rates) * 2)
     below.minorticks_off()
     below.set_ylabel("learning rate")
