@@ -78,8 +78,9 @@ def test_the_books_pickles_need_their_sizes(folder):
 
 @pytest.mark.ptb
 @pytest.mark.slow
-def test_the_shipped_weights_are_what_the_readme_says(folder, ptb_text):
-    assert eval_script.main() == pytest.approx(137.03, abs=0.05)
+@pytest.mark.parametrize(("model", "perplexity"), [("rnnlm", 137.03), ("better", 76.70)])
+def test_the_shipped_weights_are_what_the_readme_says(folder, ptb_text, model, perplexity):
+    assert eval_script.main(model=model) == pytest.approx(perplexity, abs=0.05)
 
 
 def test_weights_of_another_model_are_refused(folder):
