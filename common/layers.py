@@ -86,7 +86,7 @@ class Affine(Layer):
         dW, db = self.grads
         dy = dy.reshape(-1, W.shape[1])
         np.matmul(self.x.T, dy, out=dW)
-        dy.sum(axis=0, out=db)
+        np.matmul(np.ones(len(dy), dy.dtype), dy, out=db)  # the sum, in half the time
         return dy.dot(W.T).reshape(self.x_shape)
 
 
