@@ -12,6 +12,7 @@ import numpy
 
 from ch07.decoding import Hypothesis, beam_search, greedy
 from common.base_model import BaseModel, Network
+from common.data_parallel import DataParallel
 from common.layers import checked_ids
 from common.np import Array, np, to_cpu
 from common.rng import Seed, generator, randn, recurrent_weights
@@ -287,14 +288,17 @@ class Seq2seq(BaseModel):
 
         Products of many rows are rounded differently from those of one: where two ids are equally
         probable but for the last digit, the answers may differ.
-        batch_size  questions answered side by side
+        batch_size  questions answered side by side; batches are divided between the cores
         Raises ValueError for a batch_size below 1, and what `generate` raises.
         """
         stop_id = self.pad_id if stop_id is None else stop_id
         answers = numpy.empty((len(xs), max(sample_size, 0)), int)
-        for rows in batches(len(xs), batch_size):
-            self.decoder.start(self.encoder.forward(xs[rows]), **self._beside())
-            answers[rows] = greedy(self.decoder, len(xs[rows]), start_id, sample_size, stop_id)
+
+        def answer(model: Seq2seq, rows: slice) -> None:
+            model.decoder.start(model.encoder.forward(xs[rows]), **model._beside())
+            answers[rows] = greedy(model.decoder, len(xs[rows]), start_id, sample_size, stop_id)
+
+        DataParallel(self).for_each(answer, [*batches(len(xs), batch_size)])
         return answers
 
     def beam_search(

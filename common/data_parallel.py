@@ -1,9 +1,10 @@
-"""Data parallelism: the samples of a batch, divided between copies of a model, one for each core.
+"""Data parallelism: samples divided between copies of a model, one for each core.
 
-Everything between the first layer and the gradients then runs side by side, and the threads meet
-only once a step.
+Everything between the first layer and the gradients, or the answers, then runs side by side, and
+the threads meet only once a step.
 """
 
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -12,7 +13,7 @@ from common.parallel import in_parallel, split
 
 
 class DataParallel:
-    """Computes the gradients of a model; if it is `divisible`, with copies that share its weights.
+    """A model at work on many samples; if it is `divisible`, with copies that share its weights.
 
     replicas  the model, and as many copies of it as were needed so far. A copy is made once: what
               changes in the model later, but for the numbers in its `params`, it does not see
@@ -44,6 +45,7 @@ class DataParallel:
             losses[k] = share * replica.forward(x[parts[k]], t[parts[k]])
             replica.backward(share)
 
+        self._replicate(len(parts))
         in_parallel(work, range(len(parts)))
         for replica in self.replicas[1 : len(parts)]:
             pairs = zip(model.grads, replica.grads, strict=True)
@@ -51,13 +53,29 @@ class DataParallel:
                 whole += g
         return sum(losses)
 
+    def for_each(self, work: Callable[[Any, slice], None], batches: Sequence[slice]) -> None:
+        """Call work(replica, rows) for every batch; a replica has one at a time.
+
+        What the model keeps is then that of one of the batches. Raises what `work` raises.
+        """
+        parts = self._parts(batches[0].stop - batches[0].start) if len(batches) > 1 else []
+        count = max(1, min(len(parts), len(batches)))
+        self._replicate(count)
+
+        def turns(k: int) -> None:
+            for rows in batches[k::count]:
+                work(self.replicas[k], rows)
+
+        in_parallel(turns, range(count))
+
     def _parts(self, N: int) -> list[slice]:
-        """The rows of each part, for each of which there is a replica; none if undivided."""
+        """The rows of each part of a batch; none if undivided."""
         model = self.replicas[0]
         if not vars(type(model)).get("divisible"):
             return []
-        widest = max(p.shape[-1] for p in model.params if p.ndim)
-        parts = split(N, widest)
-        while len(self.replicas) < len(parts):
+        return split(N, max(p.shape[-1] for p in model.params if p.ndim))
+
+    def _replicate(self, count: int) -> None:
+        model = self.replicas[0]
+        while len(self.replicas) < count:
             self.replicas.append(deepcopy(model, {id(p): p for p in model.params}))
-        return parts

@@ -1,4 +1,4 @@
-"""Batches divided between copies of a model: losses, gradients and weights of the whole ones."""
+"""Samples divided between copies of a model: losses, gradients, answers of the whole ones."""
 
 import os
 import signal
@@ -131,6 +131,60 @@ def test_what_the_model_keeps_is_that_of_the_first_part():
     found = model.decoder.attention.attention_weights
     undivided(model, xs[:2], ts[:2])
     assert_same(found, model.decoder.attention.attention_weights, 1e-6)
+
+
+# --- Answers -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def answering(monkeypatch):
+    """Every `DataParallel` that answered questions."""
+    found = []
+
+    class Seen(DataParallel):
+        def __init__(self, model):
+            super().__init__(model)
+            found.append(self)
+
+    monkeypatch.setattr("ch07.seq2seq.DataParallel", Seen)
+    return found
+
+
+@pytest.mark.parametrize(("N", "replicas"), [(0, 1), (4, 1), (5, 2), (9, 3), (41, 3)])
+@pytest.mark.parametrize(("model_class", "how"), CASES.values(), ids=CASES)
+def test_divided_questions_get_the_answers_of_each_alone(model_class, how, N, replicas, answering):
+    model = in_float64(model_class(7, 3, 4, rng=0, **how))
+    for p in model.params:
+        p *= 5  # answers differ from question to question
+    xs, _ = translations(N)
+    found = model.generate_batch(xs, 1, 6, batch_size=4)
+    assert [len(copies.replicas) for copies in answering] == [replicas]
+    assert found.tolist() == [model.generate(x[None], 1, 6) for x in xs]
+
+
+def test_weights_that_have_changed_answer_from_now_on():
+    model = in_float64(Seq2seq(7, 3, 4, rng=0))
+    xs, _ = translations(20)
+    model.generate_batch(xs, 1, 6, batch_size=4)
+    for p in model.params:
+        p *= -5
+    assert model.generate_batch(xs, 1, 6, batch_size=4).tolist() == [
+        model.generate(x[None], 1, 6) for x in xs
+    ]
+
+
+def test_a_question_that_a_copy_refuses_is_refused():
+    model, (xs, _) = Seq2seq(7, 3, 4, rng=0), translations(9)
+    xs[8, 0] = 7
+    with pytest.raises(ValueError, match=r"id 7 is not in 0\.\.6"):
+        model.generate_batch(xs, 1, 6, batch_size=4)
+
+
+def test_answers_of_a_model_that_does_not_say_so_are_not_divided(answering):
+    xs, _ = translations(9)
+    found = WithAnother(7, 3, 4, rng=0).generate_batch(xs, 1, 6, batch_size=4)
+    assert [len(copies.replicas) for copies in answering] == [1]
+    assert found.tolist() == Seq2seq(7, 3, 4, rng=0).generate_batch(xs, 1, 6).tolist()
 
 
 # --- What is not divided -------------------------------------------------------------------------
