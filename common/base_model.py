@@ -72,11 +72,12 @@ class BaseModel(Network):
     weights_of  the class in whose name this one writes weight files, if it is not itself: that of a
                 model to which it adds no weights. Files of all classes it inherits from are read
     options     settings that a weight file keeps, since with others its weights mean another model
-    divisible   whether copies may share the work (`DataParallel`): `Trainer` divides a batch, if the
+    divisible   whether copies may share the work (`DataParallel`), as of a batch of `Trainer`: the
                 loss is a mean over samples (`loss_terms`) that have nothing to do with each other,
-                nor with the batch before, `backward` takes a factor dout, weights are used as they stand in `params`,
-                and nothing is drawn. A class says so of itself, not of those derived from it, which
-                may add dropout, whose masks must not be the same for each part
+                nor with the batch before, `backward` takes a factor dout, weights are used as they
+                stand in `params`, and nothing is drawn. A class says so of itself, not of those
+                derived from it, which may add dropout, whose masks must not be the same for each
+                part
     Source: book 6.4, 7.3.
     """
 
