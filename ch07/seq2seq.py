@@ -282,7 +282,7 @@ class Seq2seq(BaseModel):
         sample_size: int,
         *,
         stop_id: int | None = None,
-        batch_size: int = 250,
+        batch_size: int = 125,
     ) -> Array:
         """What `generate` gives for each question (N, T) alone, as (N, sample_size) on the host.
 

@@ -95,7 +95,7 @@ class Translation:
 
 @dataclass
 class Answering(Translation):
-    """Greedy answers to `questions` questions, in batches of 250."""
+    """Greedy answers to `questions` questions, in batches of 125."""
 
     questions: int = 1000
 
@@ -114,7 +114,7 @@ class Answering(Translation):
 
         def step() -> None:
             with torch.no_grad():
-                for part in xs.split(250):
+                for part in xs.split(125):
                     hs_enc, state = net.encode(part)
                     ids = torch.zeros(1, len(part), dtype=torch.long)
                     for _ in range(self.L - 1):
