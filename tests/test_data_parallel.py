@@ -94,9 +94,8 @@ def trained(model, threads, epochs=3, **options):
     return [*model.params, trainer.loss_list]
 
 
-@pytest.fixture
-def made(monkeypatch):
-    """Every `DataParallel` that a trainer made."""
+def seen(monkeypatch, where):
+    """Every `DataParallel` that is made by this name."""
     found = []
 
     class Seen(DataParallel):
@@ -104,8 +103,14 @@ def made(monkeypatch):
             super().__init__(model)
             found.append(self)
 
-    monkeypatch.setattr("common.trainer.DataParallel", Seen)
+    monkeypatch.setattr(where, Seen)
     return found
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """What trainers made."""
+    return seen(monkeypatch, "common.trainer.DataParallel")
 
 
 @all_models
@@ -138,16 +143,8 @@ def test_what_the_model_keeps_is_that_of_the_first_part():
 
 @pytest.fixture
 def answering(monkeypatch):
-    """Every `DataParallel` that answered questions."""
-    found = []
-
-    class Seen(DataParallel):
-        def __init__(self, model):
-            super().__init__(model)
-            found.append(self)
-
-    monkeypatch.setattr("ch07.seq2seq.DataParallel", Seen)
-    return found
+    """What answered questions."""
+    return seen(monkeypatch, "ch07.seq2seq.DataParallel")
 
 
 @pytest.mark.parametrize(("N", "replicas"), [(0, 1), (4, 1), (5, 2), (9, 3), (41, 3)])
