@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import signal
 
 import hypothesis
 import matplotlib
@@ -109,3 +110,5 @@ def missing_ptb() -> list[str]:
 def pytest_configure(config) -> None:
     if REAL_GPU and importlib.util.find_spec("cupy") is None:
         raise pytest.UsageError("DLFS2_GPU=1, but CuPy is not installed")
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell began this in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
