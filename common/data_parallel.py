@@ -54,9 +54,12 @@ class DataParallel:
         return sum(losses)
 
     def for_each(self, work: Callable[[Any, slice], None], batches: Sequence[slice]) -> None:
-        """Call work(replica, rows) for every batch; a replica has one at a time.
+        """Call work(replica, rows) for every batch, which is the slice of its samples.
 
-        What the model keeps is then that of one of the batches. Raises what `work` raises.
+        There are as many replicas, each in a thread of its own, as one batch is large enough for
+        (`parallel.split`); a replica works on one batch after the other. What the model keeps is
+        then that of one of the batches.
+        Raises what `work` raises, after all threads have ended.
         """
         parts = self._parts(batches[0].stop - batches[0].start) if len(batches) > 1 else []
         count = max(1, min(len(parts), len(batches)))
@@ -69,13 +72,14 @@ class DataParallel:
         in_parallel(turns, range(count))
 
     def _parts(self, N: int) -> list[slice]:
-        """The rows of each part of a batch; none if undivided."""
+        """The rows of each part of N samples; none if the model is not divisible."""
         model = self.replicas[0]
         if not vars(type(model)).get("divisible"):
             return []
         return split(N, max(p.shape[-1] for p in model.params if p.ndim))
 
     def _replicate(self, count: int) -> None:
+        """Make copies until there are at least `count` replicas."""
         model = self.replicas[0]
         while len(self.replicas) < count:
             self.replicas.append(deepcopy(model, {id(p): p for p in model.params}))
