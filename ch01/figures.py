@@ -10,9 +10,9 @@ Source: book 1.2.1, 1.3.2, 1.4.
 import numpy
 
 from ch01 import show_spiral_dataset, train_custom_loop
+from ch01.graph_nodes import Branch, Multiply
 from common.cli import run
 from common.functions import sigmoid
-from common.graph_nodes import Branch, Multiply
 from common.np import Array, np, to_cpu
 from common.plots import into, show
 

@@ -21,7 +21,7 @@ if "google.colab" in sys.modules:
 # lead from words to numbers and back. (Book 2.3.1.)
 
 # %%
-from common.text import preprocess
+from common.words.text import preprocess
 
 corpus, word_to_id, id_to_word = preprocess("You say goodbye and I say hello.")
 print(corpus)
@@ -36,7 +36,7 @@ print(word_to_id)
 
 # %%
 from ch02.figures import table
-from common.text import create_co_matrix
+from common.words.text import create_co_matrix
 
 words = list(word_to_id)
 C = create_co_matrix(corpus, len(words), window_size=1)
@@ -52,7 +52,7 @@ print(table(C, words, words))
 # way, and 0 where they have nothing in common. (Book 2.3.5.)
 
 # %%
-from common.similarity import cos_similarity
+from common.words.similarity import cos_similarity
 
 for other in ("i", "goodbye", "say"):
     print("you,", other, cos_similarity(C[word_to_id["you"]], C[word_to_id[other]]).round(3))
@@ -65,7 +65,7 @@ for other in ("i", "goodbye", "say"):
 # The same with every word, the highest first. (Book 2.3.6.)
 
 # %%
-from common.similarity import most_similar
+from common.words.similarity import most_similar
 
 ranking = most_similar("you", word_to_id, id_to_word, C)
 
@@ -79,7 +79,7 @@ ranking = most_similar("you", word_to_id, id_to_word, C)
 # than they would by chance, in powers of two, and takes less than chance as 0. (Book 2.4.1.)
 
 # %%
-from common.text import ppmi
+from common.words.text import ppmi
 
 W = ppmi(C)
 print(table(W.astype("float64").round(2), words, words))
@@ -126,7 +126,7 @@ plot_words(word_to_id, U)
 # a matter for the command at the end of this notebook. (Book 2.4.4.)
 
 # %%
-from dataset import corpus as texts
+from dataset import texts
 
 text, word_to_id, id_to_word = texts.load_data("grammar")
 print(len(text), "words,", len(word_to_id), "of them different")

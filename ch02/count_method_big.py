@@ -8,12 +8,12 @@ python -m ch02.count_method_big --dense              the book's way: whole matri
 Source: book 2.4.4.
 """
 
+from ch02.svd import truncated_svd
 from common.cli import run
 from common.np import Array
-from common.similarity import most_similar
-from common.svd import truncated_svd
-from common.text import create_co_matrix, ppmi
-from dataset import corpus as texts
+from common.words.similarity import most_similar
+from common.words.text import create_co_matrix, ppmi
+from dataset import texts
 
 
 def main(

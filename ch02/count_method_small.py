@@ -11,7 +11,7 @@ import numpy
 from common.cli import run
 from common.np import Array
 from common.plots import show
-from common.text import create_co_matrix, ppmi, preprocess
+from common.words.text import create_co_matrix, ppmi, preprocess
 
 
 def main(

@@ -17,8 +17,8 @@ from common.cli import run
 from common.np import Array, to_cpu
 from common.plots import into, show
 from common.rng import generator
-from common.similarity import normalize
-from common.text import create_co_matrix, preprocess, words_to_ids
+from common.words.similarity import normalize
+from common.words.text import create_co_matrix, preprocess, words_to_ids
 
 
 def main(

@@ -7,8 +7,8 @@ Source: book 2.3.6.
 """
 
 from common.cli import run
-from common.similarity import Ranking, most_similar
-from common.text import create_co_matrix, preprocess
+from common.words.similarity import Ranking, most_similar
+from common.words.text import create_co_matrix, preprocess
 
 
 def main(

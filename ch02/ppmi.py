@@ -10,7 +10,7 @@ import numpy
 
 from common.cli import run
 from common.np import Array
-from common.text import create_co_matrix, ppmi, preprocess
+from common.words.text import create_co_matrix, ppmi, preprocess
 
 
 def main(

@@ -7,7 +7,7 @@ Source: book 2.4.4.
 """
 
 from common.cli import run
-from dataset import corpus as texts
+from dataset import texts
 
 LINES = 6  # to print as text
 

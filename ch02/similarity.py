@@ -7,8 +7,8 @@ Source: book 2.3.5.
 """
 
 from common.cli import run
-from common.similarity import cos_similarity
-from common.text import create_co_matrix, preprocess, words_to_ids
+from common.words.similarity import cos_similarity
+from common.words.text import create_co_matrix, preprocess, words_to_ids
 
 
 def main(text: str = "You say goodbye and I say hello.", window_size: int = 1) -> float:

@@ -12,7 +12,7 @@ from common.cli import run
 from common.layers import MatMul
 from common.np import Array, np, to_cpu
 from common.rng import generator, randn
-from common.text import convert_one_hot
+from common.words.text import convert_one_hot
 
 
 def main(seed: int = 0) -> Array:

@@ -22,7 +22,7 @@ if "google.colab" in sys.modules:
 
 # %%
 from ch03.figures import print_pairs
-from common.text import create_contexts_target, preprocess
+from common.words.text import create_contexts_target, preprocess
 
 corpus, word_to_id, id_to_word = preprocess("You say goodbye and I say hello.")
 contexts, target = create_contexts_target(corpus, window_size=1)
@@ -92,8 +92,8 @@ errors = check_gradients(SoftmaxWithLoss(), scores, say)
 from ch03.simple_cbow import SimpleCBOW
 from ch03.train import plot_loss
 from common.optimizer import Adam
-from common.text import convert_one_hot
 from common.trainer import Trainer
+from common.words.text import convert_one_hot
 
 V = len(word_to_id)
 x, t = convert_one_hot(contexts, V), convert_one_hot(target, V)
@@ -140,7 +140,7 @@ print("loss", cbow.forward(x, t), "and (2 ln 2) / 6", 2 * numpy.log(2) / 6)
 # The rows of the first matrix are the word vectors. (Book 3.4.)
 
 # %%
-from common.similarity import most_similar
+from common.words.similarity import most_similar
 
 for query in ("goodbye", "you"):
     most_similar(query, word_to_id, id_to_word, cbow.word_vecs, top=3)
@@ -180,7 +180,7 @@ plt.show()
 # Both models from three different beginnings.
 
 # %%
-from common.similarity import cos_similarity
+from common.words.similarity import cos_similarity
 
 print("cosines                  you, hello   goodbye, i")
 for kind in (SimpleCBOW, SimpleSkipGram):
@@ -202,7 +202,7 @@ for kind in (SimpleCBOW, SimpleSkipGram):
 # counts, PPMI and SVD, as in chapter 2. Ten numbers a word. (Book 3.5.3.)
 
 # %%
-from common.text import create_co_matrix, ppmi
+from common.words.text import create_co_matrix, ppmi
 from dataset import grammar
 
 text, word_to_id, id_to_word = grammar.load_data(tokens=50_000)

@@ -20,7 +20,7 @@ from common.layers import MatMul
 from common.np import Array, np, to_cpu
 from common.plots import into, show
 from common.rng import generator, randn
-from common.text import convert_one_hot, create_contexts_target, preprocess
+from common.words.text import convert_one_hot, create_contexts_target, preprocess
 
 
 def print_words(words: list[str], word_to_id: dict[str, int]) -> None:

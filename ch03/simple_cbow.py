@@ -1,7 +1,8 @@
 """SimpleCBOW guesses a word from its two neighbours.  N samples, V words, H hidden size."""
 
 from common.base_model import BaseModel
-from common.layers import MatMul, SoftmaxWithLoss, checked_ids
+from common.checks import checked_ids
+from common.layers import MatMul, SoftmaxWithLoss
 from common.np import Array, np
 from common.rng import Seed, generator, randn
 

@@ -8,7 +8,7 @@ from common.base_model import BaseModel
 from common.layers import MatMul, SoftmaxWithLoss
 from common.np import Array, np
 from common.rng import Seed, generator, randn
-from common.text import convert_one_hot
+from common.words.text import convert_one_hot
 
 
 class SimpleSkipGram(BaseModel):

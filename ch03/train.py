@@ -13,8 +13,8 @@ from common.np import to_cpu
 from common.optimizer import Adam
 from common.plots import show
 from common.rng import generator
-from common.text import convert_one_hot, create_contexts_target, preprocess
 from common.trainer import Trainer
+from common.words.text import convert_one_hot, create_contexts_target, preprocess
 
 SENTENCE = "You say goodbye and I say hello."
 MODELS: dict[str, type[SimpleCBOW] | type[SimpleSkipGram]] = {

@@ -28,7 +28,7 @@ import numpy
 
 from ch03.simple_cbow import SimpleCBOW
 from ch04.cbow import CBOW
-from common.text import convert_one_hot, create_contexts_target
+from common.words.text import convert_one_hot, create_contexts_target
 
 sizes = [500, 1000, 2000, 4000]
 steps = {
@@ -170,9 +170,9 @@ errors = check_gradients(loss, h, target, before=same_draws)
 # %%
 from common.optimizer import Adam
 from common.trainer import Trainer
-from dataset import corpus
+from dataset import texts
 
-text, word_to_id, id_to_word = corpus.load_data("grammar")
+text, word_to_id, id_to_word = texts.load_data("grammar")
 text = text[:50_000]
 print(" ".join(id_to_word[i] for i in text[:28].tolist()))
 
@@ -191,7 +191,7 @@ trainer.plot()
 # Nobody told it what a noun is, or a plural.
 
 # %%
-from common.similarity import analogy, most_similar
+from common.words.similarity import analogy, most_similar
 
 vocabulary = word_to_id, id_to_word, model.word_vecs
 for word in ("dog", "dogs", "sees", "near"):
@@ -200,7 +200,7 @@ answers = analogy("dog", "dogs", "bird", *vocabulary, top=3)
 
 # %%
 from ch04.show_vectors import pca, plot_words
-from common.evaluate_vectors import unit
+from common.words.evaluation import unit
 
 chosen = (
     "dog cat man woman bird dogs cats men women birds sees likes chases see like chase sleeps runs "

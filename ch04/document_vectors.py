@@ -13,8 +13,8 @@ import numpy
 from ch04.eval import SHIPPED
 from common.cli import at_least_one, run
 from common.np import Array, to_cpu
-from common.similarity import cos_similarity
-from common.word_vectors import load_vectors
+from common.words.similarity import cos_similarity
+from common.words.vector_files import load_vectors
 
 EMAILS = Path(__file__).parent / "emails.tsv"
 

@@ -9,8 +9,8 @@ Source: book 4.3.3.
 from pathlib import Path
 
 from common.cli import run
-from common.similarity import analogy, most_similar
-from common.word_vectors import load_vectors
+from common.words.similarity import analogy, most_similar
+from common.words.vector_files import load_vectors
 
 SHIPPED = Path(__file__).parent / "vectors" / "cbow.npz"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ch04.eval import SHIPPED
 from common.cli import run
-from common.evaluate_vectors import (
+from common.words.evaluation import (
     Accuracy,
     Correlation,
     analogy_accuracy,
@@ -23,7 +23,7 @@ from common.evaluate_vectors import (
     similarity_correlation,
     total,
 )
-from common.word_vectors import load_vectors
+from common.words.vector_files import load_vectors
 
 HERE = Path(__file__).parent
 

@@ -20,7 +20,7 @@ from common.cli import at_least_one, run
 from common.negative_sampling import EmbeddingDot, UnigramSampler
 from common.np import np, to_cpu
 from common.plots import into, show
-from common.text import create_contexts_target, preprocess
+from common.words.text import create_contexts_target, preprocess
 from dataset import grammar
 
 RANKS = (1, 2, 4, 8, 16, 32, 64, 128)

@@ -14,7 +14,7 @@ from ch04.document_vectors import EMAILS, document_vectors, read_documents
 from ch04.eval import SHIPPED
 from common.cli import run
 from common.np import Array
-from common.word_vectors import load_vectors
+from common.words.vector_files import load_vectors
 
 
 def predict_held_out(x: Array, labels: list[str], folds: int = 5, seed: int = 0) -> list[str]:

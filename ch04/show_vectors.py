@@ -12,10 +12,10 @@ import numpy
 
 from ch04.eval import SHIPPED
 from common.cli import run
-from common.evaluate_vectors import unit
 from common.np import Array
 from common.plots import show
-from common.word_vectors import load_vectors
+from common.words.evaluation import unit
+from common.words.vector_files import load_vectors
 
 WORDS = (
     "he she we they you car truck toyota ford honda bank loan credit savings monday tuesday friday "

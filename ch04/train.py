@@ -17,10 +17,10 @@ from common.cli import at_least_one, check_writable, early_stop, run
 from common.np import to_cpu
 from common.optimizer import Adam
 from common.rng import generator
-from common.text import create_contexts_target
 from common.trainer import Trainer
-from common.word_vectors import save_vectors
-from dataset import corpus as texts
+from common.words.text import create_contexts_target
+from common.words.vector_files import save_vectors
+from dataset import texts
 
 MODELS = {"cbow": CBOW, "skipgram": SkipGram}
 

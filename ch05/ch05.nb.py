@@ -183,10 +183,10 @@ plot_steps(max_epoch=40, seed=0)
 from ch05.figures import plot_first_weights
 from ch05.simple_rnnlm import SimpleRnnlm
 from common.functions import perplexity
-from dataset import corpus
+from dataset import texts
 
-text, word_to_id, id_to_word = corpus.load_data("grammar")
-unseen, _, _ = corpus.load_data("grammar", "test")
+text, word_to_id, id_to_word = texts.load_data("grammar")
+unseen, _, _ = texts.load_data("grammar", "test")
 V = len(word_to_id)
 model = SimpleRnnlm(V, 100, 100, rng=0)
 print(model)
@@ -289,7 +289,7 @@ print(f"on other words: {eval_perplexity(model, unseen, progress=False):.1f}, at
 
 # %%
 from common.functions import softmax
-from common.text import words_to_ids
+from common.words.text import words_to_ids
 
 for start in (
     "the dog",

@@ -21,7 +21,7 @@ from common.functions import perplexity, softmax
 from common.np import Array, to_cpu
 from common.optimizer import SGD
 from common.plots import into, show
-from common.text import preprocess
+from common.words.text import preprocess
 
 WORDS = list(preprocess(SENTENCE)[1])  # you say goodbye and i hello .
 GOOD = numpy.array([0.02, 0.8, 0.04, 0.04, 0.02, 0.06, 0.02])  # of "say" after "you"; made up

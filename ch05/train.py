@@ -13,7 +13,7 @@ from ch05.simple_rnnlm import SimpleRnnlm
 from common.cli import at_least_one, check_writable, early_stop, run
 from common.optimizer import SGD
 from common.trainer import RnnlmTrainer
-from dataset import corpus as texts
+from dataset import texts
 
 
 def main(

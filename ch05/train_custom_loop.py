@@ -13,7 +13,7 @@ from common.cli import at_least_one, run
 from common.functions import perplexity
 from common.optimizer import SGD
 from common.plots import show
-from dataset import corpus as texts
+from dataset import texts
 
 
 def main(

@@ -144,10 +144,10 @@ from ch06.rnnlm import Rnnlm
 from common.evaluate import eval_perplexity
 from common.optimizer import SGD
 from common.trainer import RnnlmTrainer
-from dataset import corpus, grammar
+from dataset import grammar, texts
 
-text, word_to_id, id_to_word = corpus.load_data("grammar")
-unseen, _, _ = corpus.load_data("grammar", "test")
+text, word_to_id, id_to_word = texts.load_data("grammar")
+unseen, _, _ = texts.load_data("grammar", "test")
 best = grammar.true_perplexity("test")
 V = len(word_to_id)
 models = {}
@@ -175,7 +175,7 @@ print(models["LSTM"])
 
 # %%
 from common.functions import softmax
-from common.text import words_to_ids
+from common.words.text import words_to_ids
 
 print(*(f"{label:>5}" for label in models))
 for start, right, wrong in (

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from ch06.better_rnnlm import BetterRnnlm
+from ch06.cache_pointer import eval_perplexity_with_cache, tune_cache
 from ch06.gru_rnnlm import GruRnnlm
 from ch06.rnnlm import Rnnlm
 from common.base_model import find_weights, read_weights
-from common.cache_pointer import eval_perplexity_with_cache, tune_cache
 from common.cli import at_least_one, run
 from common.evaluate import eval_perplexity
 from common.np import Array
-from common.text import words_to_ids
-from dataset import corpus as texts
+from common.words.text import words_to_ids
+from dataset import texts
 
 MODELS: dict[str, tuple[Any, int]] = {  # class; the book's word-vector size, and hidden size
     "rnnlm": (Rnnlm, 100),
@@ -58,7 +58,7 @@ def vocabulary(header: Mapping[str, Any]) -> tuple[dict[str, int], dict[int, str
     """word_to_id and id_to_word, as the header of a weight file tells them.
 
     Where it does not, as with the book's files, the weights are taken to be for Penn Treebank.
-    Raises what `corpus.load_data` raises.
+    Raises what `texts.load_data` raises.
     """
     words = header.get("vocab")
     if words is None:

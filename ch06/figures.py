@@ -16,10 +16,10 @@ from typing import Any
 from ch06 import rnn_gradient_graph
 from ch06.eval import SHIPPED
 from common.cli import run
-from common.files import read_npz
 from common.layers import Tanh
 from common.np import np, to_cpu
 from common.plots import into, show
+from common.storage.files import read_npz
 
 
 def plot_tanh() -> None:

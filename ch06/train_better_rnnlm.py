@@ -12,7 +12,7 @@ from pathlib import Path
 from ch06.better_rnnlm import BetterRnnlm
 from ch06.training import train
 from common.cli import at_least_one, run
-from dataset import corpus as texts
+from dataset import texts
 
 
 def main(

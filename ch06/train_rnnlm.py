@@ -14,7 +14,7 @@ from ch06.gru_rnnlm import GruRnnlm
 from ch06.rnnlm import Rnnlm
 from ch06.training import train
 from common.cli import at_least_one, run
-from dataset import corpus as texts
+from dataset import texts
 
 MODELS = {"rnnlm": Rnnlm, "gru": GruRnnlm}
 

@@ -7,12 +7,11 @@ from typing import Any
 
 from common.cli import check_writable, early_stop
 from common.evaluate import eval_perplexity
-from common.files import write_whole
 from common.language_model import LanguageModel
 from common.optimizer import SGD
+from common.storage.files import write_whole
 from common.trainer import RnnlmTrainer
-from dataset import corpus as texts
-from dataset import grammar
+from dataset import grammar, texts
 
 
 def improves(perplexity: float, earlier: list[float]) -> bool:

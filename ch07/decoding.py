@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from common.layers import checked_ids
+from common.checks import checked_ids
 from common.np import Array, np, to_cpu
 
 

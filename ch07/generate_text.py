@@ -18,8 +18,8 @@ from ch07.rnnlm_gen import BetterRnnlmGen, GruRnnlmGen, RnnlmGen
 from common.base_model import find_weights, read_weights
 from common.cli import run
 from common.rng import generator
-from common.text import words_to_ids
-from dataset import corpus as texts
+from common.words.text import words_to_ids
+from dataset import texts
 
 MODELS: dict[str, Any] = {"rnnlm": RnnlmGen, "better": BetterRnnlmGen, "gru": GruRnnlmGen}
 SKIP = "N <unk> $"

@@ -15,8 +15,8 @@ from common.functions import softmax
 from common.np import Array, to_cpu
 from common.optimizer import SGD
 from common.plots import show
-from common.text import preprocess
 from common.trainer import RnnlmTrainer
+from common.words.text import preprocess
 
 WORDS = list(preprocess(SENTENCE)[1])  # you say goodbye and i hello .
 REPEATS = 200

@@ -11,8 +11,8 @@ import numpy
 from ch06.better_rnnlm import BetterRnnlm
 from ch06.gru_rnnlm import GruRnnlm
 from ch06.rnnlm import Rnnlm
+from common.checks import checked_ids
 from common.language_model import LanguageModel
-from common.layers import checked_ids
 from common.np import Array, np, to_cpu
 from common.rng import Seed, generator
 from common.time_layers import own

@@ -12,8 +12,8 @@ import numpy
 
 from ch07.decoding import Hypothesis, beam_search, greedy
 from common.base_model import BaseModel, Network
-from common.data_parallel import DataParallel
-from common.layers import checked_ids
+from common.checks import checked_ids
+from common.cores.data_parallel import DataParallel
 from common.np import Array, np, to_cpu
 from common.rng import Seed, generator, randn, recurrent_weights
 from common.time_layers import (

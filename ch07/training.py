@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import numpy
 
 from common import plots
-from common.checkpoint import digest
 from common.cli import check_writable, early_stop
 from common.evaluate import print_answer, seq2seq_accuracy
-from common.files import write_whole
 from common.np import Array
 from common.optimizer import Adam
+from common.storage.checkpoint import digest
+from common.storage.files import write_whole
 from common.trainer import Trainer
 from dataset import sequence
 

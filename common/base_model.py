@@ -16,11 +16,11 @@ import numpy
 from numpy.typing import DTypeLike
 
 from common import __version__
-from common.files import read_npz, write_npz
 from common.gradients import distinct, owner
 from common.layers import Layer, describe, listed
 from common.np import Array, np, to_cpu
-from common.safe_pickle import read_pickle
+from common.storage.files import read_npz, write_npz
+from common.storage.safe_pickle import read_pickle
 
 
 class Network:

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 import numpy
 
+from common.checks import checked_ids, checked_ratio
 from common.functions import relu, sigmoid, softmax
 from common.gradients import RowSparse, add_rows, sum_by_id
 from common.np import Array, np, to_cpu
@@ -364,27 +365,6 @@ def kept(rng: Any, ratio: float, x: Array) -> Array:
     return (rng.random(x.shape, dtype=np.float32) >= ratio).astype(x.dtype)
 
 
-def checked_ratio(name: str, ratio: float) -> float:
-    """`ratio` if it is in 0 <= ratio < 1, else ValueError that begins with `name`."""
-    if not 0 <= ratio < 1:
-        raise ValueError(f"{name} is at least 0 and below 1, not {ratio}")
-    return float(ratio)
-
-
 def floats(x: Array, dtype: Any) -> Array:
     """x, of any shape, if it holds floats; integers, even on the host, as `dtype` on the device."""
     return x if x.dtype.kind == "f" else np.asarray(x, dtype)
-
-
-def checked_ids(who: str, ids: Array, size: int) -> Array:
-    """ids of any shape, as int64 on the host; ValueError in the name of `who` beyond 0..size-1.
-
-    Checked here because a negative id would pick from the end, and a GPU wraps any id silently.
-    """
-    ids = to_cpu(ids)
-    if ids.dtype.kind not in "iu":
-        raise ValueError(f"{who}: ids must be integers, not {ids.dtype}")
-    if ids.size and (ids.min() < 0 or ids.max() >= size):
-        bad = ids[(ids < 0) | (ids >= size)][0]
-        raise ValueError(f"{who}: id {bad} is not in 0..{size - 1}")
-    return ids.astype(numpy.int64, copy=False)  # because products of small integers wrap around

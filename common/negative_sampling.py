@@ -9,8 +9,9 @@ Source: book 4.2; Mikolov et al. 2013, https://arxiv.org/abs/1310.4546.
 
 import numpy
 
+from common.checks import checked_ids
 from common.functions import sigmoid
-from common.layers import Embedding, Layer, checked_ids
+from common.layers import Embedding, Layer
 from common.np import Array, np, to_cpu
 from common.rng import Seed, generator
 

@@ -17,9 +17,9 @@ from itertools import repeat
 from numbers import Number
 from typing import Any
 
+from common.cores.parallel import BLOCK, blocks, in_parallel, split
 from common.gradients import RowSparse
 from common.np import Array, np
-from common.parallel import BLOCK, blocks, in_parallel, split
 
 
 class Optimizer:

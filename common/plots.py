@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from common.files import write_whole
+from common.storage.files import write_whole
 
 FILE_BACKENDS = ("agg", "cairo", "pdf", "pgf", "ps", "svg", "template")  # plt.show() would warn
 _folder: Path | None = None  # where figures go within `into`

@@ -11,19 +11,11 @@ afterwards.  Source: book chapters 5 and 6, appendix C.
 
 from typing import Any
 
+from common.checks import checked_ratio
+from common.cores.parallel import blocks
 from common.functions import sigmoid
-from common.layers import (
-    Affine,
-    Dropout,
-    Embedding,
-    Layer,
-    SigmoidWithLoss,
-    SoftmaxWithLoss,
-    checked_ratio,
-    kept,
-)
+from common.layers import Affine, Dropout, Embedding, Layer, SigmoidWithLoss, SoftmaxWithLoss, kept
 from common.np import Array, np
-from common.parallel import blocks
 from common.rng import Seed, device_generator
 
 __all__ = [

@@ -9,14 +9,14 @@ from typing import Any
 import numpy
 from tqdm import tqdm
 
-from common.checkpoint import Checkpoint
-from common.data_parallel import DataParallel
+from common.cores.data_parallel import DataParallel
 from common.functions import perplexity
 from common.gradients import clip_grads, distinct, remove_duplicate
 from common.interrupts import DeferredInterrupts
 from common.np import Array, np, to_cpu
 from common.plots import show
 from common.rng import Seed, generator
+from common.storage.checkpoint import Checkpoint
 
 __all__ = ["RnnlmTrainer", "Trainer", "remove_duplicate"]
 

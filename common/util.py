@@ -3,8 +3,8 @@
 from common.evaluate import eval_perplexity, eval_seq2seq
 from common.gradients import clip_grads
 from common.np import to_cpu, to_gpu
-from common.similarity import analogy, cos_similarity, most_similar, normalize
-from common.text import (
+from common.words.similarity import analogy, cos_similarity, most_similar, normalize
+from common.words.text import (
     convert_one_hot,
     create_co_matrix,
     create_contexts_target,

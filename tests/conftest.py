@@ -10,7 +10,7 @@ import numpy
 import pytest
 import threadpoolctl
 
-from common import parallel
+from common.cores import parallel
 from common.np import np, use
 from dataset import ptb
 from dataset.fetch import folders

@@ -11,10 +11,10 @@ import numpy
 
 from ch04.cbow import CBOW
 from ch06.better_rnnlm import BetterRnnlm
-from common.checkpoint import digest
 from common.optimizer import SGD, Adam
-from common.text import create_contexts_target
+from common.storage.checkpoint import digest
 from common.trainer import RnnlmTrainer, Trainer
+from common.words.text import create_contexts_target
 
 TEXT = numpy.random.default_rng(0).integers(30, size=1500)
 

@@ -9,8 +9,8 @@ import pytest
 
 from ch06.rnnlm import Rnnlm
 from common.base_model import BaseModel
-from common.files import write_whole
 from common.np import np, to_cpu
+from common.storage.files import write_whole
 
 SIZES = 11, 3, 4  # V, D, H
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ch06.better_rnnlm import BetterRnnlm
+from ch06.cache_pointer import eval_perplexity_with_cache, log_probabilities, tune_cache
 from ch06.rnnlm import Rnnlm
-from common.cache_pointer import eval_perplexity_with_cache, log_probabilities, tune_cache
 from common.evaluate import eval_perplexity
 from common.language_model import LanguageModel
 from common.np import np, to_cpu

@@ -11,11 +11,11 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from ch01 import figures, forward_net, show_spiral_dataset, train, train_custom_loop
+from ch01.graph_nodes import Add, Multiply, Repeat
 from ch01.two_layer_net import TwoLayerNet, accuracy
 from common import plots
 from common.functions import cross_entropy_error, sigmoid, softmax
 from common.gradient_check import check_gradients
-from common.graph_nodes import Add, Multiply, Repeat
 from common.layers import Affine, MatMul, Sigmoid, Softmax, SoftmaxWithLoss
 from common.np import np, to_cpu
 from common.optimizer import SGD

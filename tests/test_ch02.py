@@ -13,9 +13,9 @@ from numpy.testing import assert_allclose
 
 from ch02 import count_method_big, count_method_small, figures, most_similar, show_ptb, similarity
 from ch02 import ppmi as ppmi_script
-from common.similarity import most_similar as neighbours
-from common.svd import truncated_svd
-from common.text import create_co_matrix, ppmi, preprocess
+from ch02.svd import truncated_svd
+from common.words.similarity import most_similar as neighbours
+from common.words.text import create_co_matrix, ppmi, preprocess
 from dataset import grammar
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -14,10 +14,10 @@ from ch04.skip_gram import SkipGram
 from common.gradient_check import check_gradients
 from common.np import np, use
 from common.optimizer import SGD, Adam
-from common.similarity import cos_similarity
-from common.text import create_contexts_target, preprocess
 from common.trainer import Trainer
-from common.word_vectors import load_vectors
+from common.words.similarity import cos_similarity
+from common.words.text import create_contexts_target, preprocess
+from common.words.vector_files import load_vectors
 from tests import cupy_stand_in
 
 BOTH = pytest.mark.parametrize("cls", [CBOW, SkipGram])

@@ -20,7 +20,7 @@ from common.gradient_check import check_gradients
 from common.np import np, to_cpu
 from common.optimizer import SGD
 from common.trainer import RnnlmTrainer
-from dataset import corpus as texts
+from dataset import texts
 from tests.reference import enlarge
 from tests.scripts import ROOT, assert_not_blank, copy_packages, run
 

@@ -18,8 +18,7 @@ from common.gradient_check import check_gradients
 from common.np import np, to_cpu, use
 from common.optimizer import SGD
 from common.trainer import RnnlmTrainer
-from dataset import corpus as texts
-from dataset import grammar
+from dataset import grammar, texts
 from tests import cupy_stand_in
 from tests.reference import enlarge
 

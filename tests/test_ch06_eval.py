@@ -8,12 +8,12 @@ import pytest
 
 from ch06 import eval as eval_script
 from ch06.better_rnnlm import BetterRnnlm
+from ch06.cache_pointer import eval_perplexity_with_cache
 from ch06.gru_rnnlm import GruRnnlm
 from ch06.rnnlm import Rnnlm
-from common.cache_pointer import eval_perplexity_with_cache
 from common.evaluate import eval_perplexity
 from common.np import to_cpu
-from dataset import corpus as texts
+from dataset import texts
 from tests.scripts import ROOT, run
 
 CLASSES = {"rnnlm": Rnnlm, "better": BetterRnnlm, "gru": GruRnnlm}

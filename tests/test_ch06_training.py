@@ -16,7 +16,7 @@ from ch06 import train_better_rnnlm, train_rnnlm, training
 from ch06.better_rnnlm import BetterRnnlm
 from ch06.gru_rnnlm import GruRnnlm
 from common.evaluate import eval_perplexity
-from dataset import corpus as texts
+from dataset import texts
 from tests.scripts import ROOT, assert_not_blank, copy_packages, run
 
 TINY: dict[str, Any] = {"wordvec_size": 6, "hidden_size": 6, "batch_size": 4, "time_size": 5}

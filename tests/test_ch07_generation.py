@@ -19,7 +19,7 @@ from ch07 import generate_better_text, generate_text, next_word_figure, rnnlm_ge
 from ch07.rnnlm_gen import BetterRnnlmGen, GruRnnlmGen, RnnlmGen
 from common.base_model import read_weights
 from common.np import np, to_cpu
-from dataset import corpus as texts
+from dataset import texts
 from tests.scripts import ROOT, assert_not_blank, copy_packages, run
 
 CLASSES = {RnnlmGen: Rnnlm, BetterRnnlmGen: BetterRnnlm, GruRnnlmGen: GruRnnlm}

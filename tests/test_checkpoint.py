@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.checkpoint import Checkpoint, moving_parts
-from common.files import read_npz, write_npz
 from common.interrupts import DeferredInterrupts
 from common.layers import Affine, Dropout
 from common.np import np
 from common.optimizer import SGD, Momentum
+from common.storage.checkpoint import Checkpoint, moving_parts
+from common.storage.files import read_npz, write_npz
 from common.time_layers import TimeLSTM
 from common.trainer import RnnlmTrainer, Trainer
 from tests.interrupted_run import RUNS, outcome

@@ -24,8 +24,8 @@ from ch07 import train_seq2seq, training
 from ch08 import train as ch08_train
 from common import cli
 from common.cli import arguments, at_least_one, check_writable
-from common.text import preprocess, words_to_ids
 from common.trainer import RnnlmTrainer, Trainer
+from common.words.text import preprocess, words_to_ids
 from dataset import addition, dates
 from tests.scripts import ROOT, run
 

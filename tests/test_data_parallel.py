@@ -12,9 +12,9 @@ from ch07.peeky_seq2seq import PeekySeq2seq
 from ch07.seq2seq import Seq2seq
 from ch08.attention_seq2seq import AttentionSeq2seq
 from ch08.bi_attention_seq2seq import BiAttentionSeq2seq
-from common import data_parallel
 from common.base_model import BaseModel, Chain
-from common.data_parallel import DataParallel
+from common.cores import data_parallel
+from common.cores.data_parallel import DataParallel
 from common.np import use
 from common.optimizer import SGD, Adam
 from common.time_layers import TimeAffine, TimeEmbedding, TimeSoftmaxWithLoss

@@ -1,11 +1,11 @@
-"""common/graph_nodes.py: the backward rules of book 1.3.4, alone and composed."""
+"""ch01/graph_nodes.py: the backward rules of book 1.3.4, alone and composed."""
 
 import numpy
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from ch01.graph_nodes import Add, Branch, Multiply, Repeat, Sum
 from common.gradient_check import check_gradients
-from common.graph_nodes import Add, Branch, Multiply, Repeat, Sum
 from common.layers import Affine, MatMul
 from common.np import np, to_cpu
 

@@ -9,19 +9,21 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ["common", "dataset", *sorted(p.name for p in ROOT.glob("ch0[1-8]"))]
-PYTHON = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.py"))]
+PYTHON = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 FILES = [path for path in PYTHON if not path.name.endswith(".nb.py")]  # the text of a notebook
 
 # What each file of `common` may import of its own folder; the order is from the ground up.
-LAYERS = [
+ORDER = [
     "np",
     "config",
     "rng",
-    "files",
+    "checks",
     "functions",
     "gradients",
+    "network",
     "layers",
-    "parallel",
+    "cores.parallel",
+    "recurrent",
     "time_layers",
 ]
 
@@ -41,9 +43,9 @@ def ours(path):
     return {name for name in imports(path) if name.split(".")[0] in FOLDERS}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}/{p.name}")
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_arrows_point_one_way(path):
-    here = path.parent.name
+    here = path.relative_to(ROOT).parts[0]
     for name in ours(path):
         there = name.split(".")[0]
         if here == "common":
@@ -55,9 +57,9 @@ def test_arrows_point_one_way(path):
 
 
 def test_common_is_built_from_the_ground_up():
-    for k, name in enumerate(LAYERS):
-        below = {f"common.{lower}" for lower in LAYERS[:k]}
-        modules = {m for m in ours(ROOT / "common" / f"{name}.py") if (ROOT / path_of(m)).exists()}
+    for k, name in enumerate(ORDER):
+        below = {f"common.{lower}" for lower in ORDER[:k]}
+        modules = {m for m in ours(ROOT / path_of(f"common.{name}")) if (ROOT / path_of(m)).exists()}
         assert modules <= below, name
 
 
@@ -65,13 +67,13 @@ def path_of(module):
     return module.replace(".", "/") + ".py"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}/{p.name}")
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_only_np_names_cupy(path):
     if path.name != "np.py":
         assert not any(name.split(".")[0] in ("cupy", "cupyx") for name in imports(path))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}/{p.name}")
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_nothing_heavy_is_imported_at_the_top(path):
     heavy = {"matplotlib", "sklearn", "scipy", "torch", "cupy"}
     assert not heavy & {name.split(".")[0] for name in imports(path, top_level_only=True)}
@@ -96,6 +98,6 @@ def test_an_old_python_is_told_which_one_is_needed(module):
     assert last == "ImportError: dlfs2 needs Python 3.11 or newer; this is Python 3.8"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}/{p.name}")
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_an_old_python_gets_as_far_as_that_message(path):
     ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 8))

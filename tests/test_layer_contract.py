@@ -8,10 +8,10 @@ from typing import Any
 import numpy
 import pytest
 
+from ch01.graph_nodes import Add, Branch, Multiply, Repeat, Sum
 from common.attention import Attention, AttentionWeight, TimeAttention, WeightSum
 from common.gradient_check import check_gradients
 from common.gradients import to_dense
-from common.graph_nodes import Add, Branch, Multiply, Repeat, Sum
 from common.layers import (
     Affine,
     Dropout,

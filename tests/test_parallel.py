@@ -12,10 +12,10 @@ import threadpoolctl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common import parallel
+from common.cores import parallel
+from common.cores.parallel import BLOCK, blocks, in_parallel, split
 from common.np import np, use
 from common.optimizer import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop
-from common.parallel import BLOCK, blocks, in_parallel, split
 from tests import cupy_stand_in
 from tests.conftest import THREADS, blas_threads
 

@@ -13,7 +13,7 @@ from ch04 import document_vectors as documents
 from ch04 import sentiment
 from ch04.document_vectors import document_vectors, read_documents, split_words
 from common.np import np
-from common.word_vectors import save_vectors
+from common.words.vector_files import save_vectors
 
 ROOT = Path(__file__).parent.parent
 LABELS = ["positive", "neutral", "negative"]

@@ -8,8 +8,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 
 from common.np import np, to_cpu
-from common.similarity import analogy, cos_similarity, most_similar, normalize
-from common.text import create_co_matrix, preprocess
+from common.words.similarity import analogy, cos_similarity, most_similar, normalize
+from common.words.text import create_co_matrix, preprocess
 
 both = pytest.mark.usefixtures("backend")
 numbers = st.floats(-100, 100, width=32)

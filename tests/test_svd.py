@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.utils.extmath import randomized_svd
 
+from ch02.svd import truncated_svd
 from common.np import np
-from common.svd import truncated_svd
-from common.text import create_co_matrix, ppmi, preprocess
+from common.words.text import create_co_matrix, ppmi, preprocess
 from dataset import grammar
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.np import np
-from common.text import (
+from common.words.text import (
     convert_one_hot,
     create_co_matrix,
     create_contexts_target,

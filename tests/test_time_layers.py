@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from common import parallel
+from common.cores import parallel
 from common.functions import sigmoid
 from common.gradient_check import numeric_gradient
 from common.layers import SigmoidWithLoss

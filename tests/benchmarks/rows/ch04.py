@@ -60,7 +60,7 @@ class WordVectors:
 
     def batches(self):
         """A hundred pairs of contexts (N, 2 W) and targets (N,), from all over the text."""
-        from common.text import create_contexts_target
+        from common.words.text import create_contexts_target
 
         contexts, target = create_contexts_target(self.corpus()[: 200 * self.N], self.W)
         order = numpy.random.default_rng(0).permutation(len(target))[: 100 * self.N]
@@ -83,8 +83,8 @@ class Throughput(WordVectors):
     def ours(self) -> Step:
         from ch04.train import MODELS
         from common.optimizer import Adam
-        from common.text import create_contexts_target
         from common.trainer import Trainer
+        from common.words.text import create_contexts_target
 
         corpus = self.corpus()
         net = MODELS[self.model](self.V, self.H, self.W, corpus, sample_size=self.k, rng=0)

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy
 
-from common.files import read_npz, write_npz
 from common.gradients import distinct
 from common.np import Array, np, to_cpu
+from common.storage.files import read_npz, write_npz
 
 STATE = ("h", "c")  # what recurrent layers keep from call to call
 MARKS = ({"array"}, {"pairs"})  # keys by which the header tells what JSON does not know

@@ -2,7 +2,7 @@
 
 import numpy
 
-from common.layers import checked_ids
+from common.checks import checked_ids
 from common.np import Array, to_cpu
 
 

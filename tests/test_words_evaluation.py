@@ -12,8 +12,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from ch04 import evaluate, show_vectors
-from common import evaluate_vectors
-from common.evaluate_vectors import (
+from common.np import np
+from common.words.evaluation import (
     Accuracy,
     Correlation,
     analogy_accuracy,
@@ -24,9 +24,8 @@ from common.evaluate_vectors import (
     total,
     unit,
 )
-from common.np import np
-from common.similarity import analogy, cos_similarity
-from common.word_vectors import save_vectors, write_word2vec
+from common.words.similarity import analogy, cos_similarity
+from common.words.vector_files import save_vectors, write_word2vec
 
 ROOT = Path(__file__).parent.parent
 CH04 = ROOT / "ch04"
@@ -140,7 +139,7 @@ def random_case(V=60, D=8, Q=300, seed=0):
 @pytest.mark.parametrize("cosine", [False, True])
 def test_all_questions_at_once_agree_with_the_analogy_function(cosine, monkeypatch, capsys):
     questions, vecs, word_to_id = random_case()
-    monkeypatch.setattr(evaluate_vectors, "SCORES_AT_ONCE", 7 * len(vecs))  # 300 = 42 * 7 + 6
+    monkeypatch.setattr(evaluation, "SCORES_AT_ONCE", 7 * len(vecs))  # 300 = 42 * 7 + 6
     id_to_word = dict(enumerate(word_to_id))
     one_by_one = [
         analogy(a, b, c, word_to_id, id_to_word, vecs, top=1, cosine=cosine)[0][0] == d

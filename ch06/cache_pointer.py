@@ -20,8 +20,9 @@ from typing import Any
 import numpy
 from tqdm import tqdm
 
+from common.checks import checked_ids
 from common.functions import perplexity
-from common.layers import Affine, checked_ids
+from common.layers import Affine
 from common.np import Array, np, to_cpu
 
 

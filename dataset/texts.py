@@ -1,6 +1,6 @@
 """One name for every text a language model can read: "ptb", "grammar", or a file.
 
-corpus, word_to_id, id_to_word = corpus.load_data("grammar", "test")
+corpus, word_to_id, id_to_word = texts.load_data("grammar", "test")
 """
 
 from pathlib import Path

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from common import word_vectors
 from common.np import np
-from common.word_vectors import (
+from common.words import vector_files
+from common.words.vector_files import (
     load_vectors,
     read_word2vec,
     save_vectors,
@@ -267,7 +267,7 @@ def test_every_writer_goes_through_write_whole(tmp_path, monkeypatch, vecs):
     def fail(path, write):
         raise OSError("disk full")
 
-    monkeypatch.setattr(word_vectors, "write_whole", fail)
+    monkeypatch.setattr(vector_files, "write_whole", fail)
     for write in WRITERS.values():
         with pytest.raises(OSError, match="disk full"):
             write(tmp_path / "a", vecs, ID_TO_WORD)

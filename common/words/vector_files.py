@@ -17,9 +17,9 @@ from typing import Any, BinaryIO, TypeAlias
 import numpy
 from numpy.typing import DTypeLike
 
-from common.files import write_whole
 from common.np import Array, to_cpu
-from common.safe_pickle import read_pickle
+from common.storage.files import write_whole
+from common.storage.safe_pickle import read_pickle
 
 Vectors: TypeAlias = tuple[Array, dict[str, int], dict[int, str]]
 """word_vecs (V, D) float32 on the host, word_to_id, id_to_word."""

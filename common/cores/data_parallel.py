@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
+from common.cores.parallel import in_parallel, split
 from common.np import Array
-from common.parallel import in_parallel, split
 
 
 class DataParallel:

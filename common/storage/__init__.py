@@ -1,0 +1,1 @@
+"""What leaves memory: whole files, weights, checkpoints; pickles that are read, never executed."""
