@@ -59,7 +59,9 @@ def test_arrows_point_one_way(path):
 def test_common_is_built_from_the_ground_up():
     for k, name in enumerate(ORDER):
         below = {f"common.{lower}" for lower in ORDER[:k]}
-        modules = {m for m in ours(ROOT / path_of(f"common.{name}")) if (ROOT / path_of(m)).exists()}
+        modules = {
+            m for m in ours(ROOT / path_of(f"common.{name}")) if (ROOT / path_of(m)).exists()
+        }
         assert modules <= below, name
 
 

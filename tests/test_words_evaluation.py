@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose
 
 from ch04 import evaluate, show_vectors
 from common.np import np
+from common.words import evaluation
 from common.words.evaluation import (
     Accuracy,
     Correlation,
