@@ -28,6 +28,7 @@ class TwoLayerNet(Chain):
         super().__init__(
             [Affine(W1, np.zeros(H)), Sigmoid(), Affine(W2, np.zeros(O))], SoftmaxWithLoss()
         )
+        self.settings = {"input_size": I, "hidden_size": H, "output_size": O}
 
 
 def accuracy(model: Any, x: Array, t: Array) -> float:

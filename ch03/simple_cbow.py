@@ -30,8 +30,18 @@ class SimpleCBOW(BaseModel):
         self.out_layer = MatMul(W_out)
         self.loss_layer = SoftmaxWithLoss()
 
-        super().__init__([self.in_layer0, self.in_layer1, self.out_layer])
-        self.word_vecs = W_in
+        super().__init__(
+            in_layer0=self.in_layer0,
+            in_layer1=self.in_layer1,
+            out_layer=self.out_layer,
+            loss_layer=self.loss_layer,
+        )
+        self.settings = {"vocab_size": V, "hidden_size": H}
+
+    @property
+    def word_vecs(self) -> Array:
+        """W_in (V, H) itself."""
+        return self.in_layer0.params[0]
 
     def predict(self, contexts: Array) -> Array:
         """The scores (N, V) of every word to stand between the two words of contexts (N, 2, V).

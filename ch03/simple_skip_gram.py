@@ -35,8 +35,18 @@ class SimpleSkipGram(BaseModel):
         self.loss_layer1 = SoftmaxWithLoss()
         self.loss_layer2 = SoftmaxWithLoss()
 
-        super().__init__([self.in_layer, self.out_layer])
-        self.word_vecs = W_in
+        super().__init__(
+            in_layer=self.in_layer,
+            out_layer=self.out_layer,
+            loss_layer1=self.loss_layer1,
+            loss_layer2=self.loss_layer2,
+        )
+        self.settings = {"vocab_size": V, "hidden_size": H}
+
+    @property
+    def word_vecs(self) -> Array:
+        """W_in (V, H) itself."""
+        return self.in_layer.params[0]
 
     def predict(self, target: Array) -> Array:
         """The scores (N, V) of every word to stand beside the word of target, (N, V) one-hot.

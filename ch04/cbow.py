@@ -42,9 +42,20 @@ class CBOW(BaseModel):
         self.ns_loss = NegativeSamplingLoss(
             W_out, corpus, power, sample_size, sparse=sparse, rng=rng
         )
-        self.params = self.in_layer.params + self.ns_loss.params
-        self.grads = self.in_layer.grads + self.ns_loss.grads
-        self.word_vecs = W_in
+        super().__init__(in_layer=self.in_layer, ns_loss=self.ns_loss)
+        self.settings = {  # and the corpus, which `load_model` must be given
+            "vocab_size": V,
+            "hidden_size": H,
+            "window_size": window_size,
+            "power": power,
+            "sample_size": sample_size,
+            "sparse": sparse,
+        }
+
+    @property
+    def word_vecs(self) -> Array:
+        """W_in (V, H) itself."""
+        return self.in_layer.params[0]
 
     def forward(self, contexts: Array, target: Array) -> Array:
         check_pairs(self, contexts, target)

@@ -46,3 +46,4 @@ class SimpleRnnlm(LanguageModel):
             TimeAffine(affine_W, affine_b),
         ]
         super().__init__(layers, TimeSoftmaxWithLoss())
+        self.settings = {"vocab_size": V, "wordvec_size": D, "hidden_size": H, "sparse": sparse}

@@ -67,12 +67,20 @@ class BetterRnnlm(LanguageModel):
         layers += [drop(), TimeAffine(embed_W.T, np.zeros(V, dtype="f"))]
         super().__init__(layers, TimeSoftmaxWithLoss())
         self.lstm_layers = self.recurrent_layers
-        self.drop_layers = [layer for layer in layers if isinstance(layer, TimeDropout)]
+        self.settings = {
+            "vocab_size": V,
+            "wordvec_size": D,
+            "hidden_size": H,
+            "dropout_ratio": dropout_ratio,
+            "num_layers": num_layers,
+            "variational": variational,
+            "dropconnect_ratio": dropconnect_ratio,
+            "recurrent_dropout_ratio": recurrent_dropout_ratio,
+        }
 
     def predict(self, xs: Array, train_flg: bool = False) -> Array:
         """Scores (N, T, V) for ids (N, T); with train_flg, under dropout."""
-        for layer in self.drop_layers + self.lstm_layers:
-            layer.train_flg = train_flg
+        self.train(train_flg)
         return super().predict(xs)
 
     def forward(  # type: ignore[override]

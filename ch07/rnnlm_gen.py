@@ -14,8 +14,8 @@ from ch06.rnnlm import Rnnlm
 from common.checks import checked_ids
 from common.language_model import LanguageModel
 from common.np import Array, np, to_cpu
+from common.recurrent import own
 from common.rng import Seed, generator
-from common.time_layers import own
 
 
 class TextGenerator(LanguageModel):
@@ -70,7 +70,7 @@ class TextGenerator(LanguageModel):
                 f"generate: temperature must be above 0 and finite, not {temperature}; "
                 "for the most probable words, greedy=True"
             )
-        V, N = len(self.params[0]), batch_size or 1
+        V, N = self.vocab_size, batch_size or 1
         start = checked_ids("generate: start_id", start_id, V)
         if start.shape not in ((), (batch_size,)):
             raise ValueError(
@@ -81,11 +81,11 @@ class TextGenerator(LanguageModel):
         skip = [] if skip_ids is None else sorted(set(skip_ids))
         if skip and len(checked_ids("generate: skip_ids", skip, V)) == V:
             raise ValueError(f"generate: skip_ids leave none of the {V} words")
-        for layer in self.recurrent_layers:
-            if layer.h is not None and len(layer.h) != N:
+        for a in chain(*(layer.state.values() for layer in self.recurrent_layers)):
+            if a is not None and len(a) != N:
                 raise ValueError(
-                    f"generate: the kept state is of batch size {len(layer.h)}, this call needs "
-                    f"{N}; reset_state() drops it"
+                    f"generate: the kept state is of batch size {len(a)}, this call needs {N}; "
+                    "reset_state() drops it"
                 )
 
         rng = None if greedy else generator(rng)
@@ -110,7 +110,7 @@ class TextGenerator(LanguageModel):
         Of several layers a list of these, the first layer first; None for h and c where nothing
         has been read.
         """
-        states = [tuple(own(a) for a in layer.state) for layer in self.recurrent_layers]
+        states = [tuple(own(a) for a in layer.state.values()) for layer in self.recurrent_layers]
         return states if len(states) > 1 else states[0]
 
     def set_state(self, state: Any) -> None:
@@ -126,7 +126,7 @@ class TextGenerator(LanguageModel):
         ]
         shapes = [[None if a is None else a.shape for a in arrays] for arrays in states]
         N = next((shape[0] for shape in chain(*shapes) if shape), 1)
-        needed = [[(N, len(layer.params[1]))] * len(layer.state) for layer in layers]
+        needed = [[(N, layer.output_size(None))] * len(layer.state) for layer in layers]
         if [*map(len, shapes)] != [*map(len, needed)] or any(
             found not in (None, right)
             for found, right in zip(chain(*shapes), chain(*needed), strict=True)
@@ -135,7 +135,7 @@ class TextGenerator(LanguageModel):
                 f"set_state: the arrays are {shapes}, and must be {needed}, N the same for all"
             )
         for layer, arrays in zip(layers, states, strict=True):
-            layer.set_state(*arrays)
+            layer.set_state(**dict(zip(layer.state, arrays, strict=True)))
 
 
 class RnnlmGen(TextGenerator, Rnnlm):

@@ -3,7 +3,7 @@
 import os
 import sys
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if sys.version_info < (3, 11):  # noqa: UP036 - run from a folder, nothing else has looked yet
     version = ".".join(str(part) for part in sys.version_info[:2])

@@ -50,8 +50,8 @@ class AttentionWeight(Layer):
     """
 
     def __init__(self) -> None:
-        super().__init__()
         self.softmax = Softmax()
+        self.hold(softmax=self.softmax)
 
     def forward(self, hs: Array, h: Array, mask: Array = None) -> Array:
         if hs.ndim != 3 or h.shape != (len(hs), hs.shape[2]):
@@ -75,9 +75,9 @@ class Attention(Layer):
     """
 
     def __init__(self) -> None:
-        super().__init__()
         self.attention_weight_layer = AttentionWeight()
         self.weight_sum_layer = WeightSum()
+        self.hold(attention_weight=self.attention_weight_layer, weight_sum=self.weight_sum_layer)
         self.attention_weight: Array = None
 
     def forward(self, hs: Array, h: Array, mask: Array = None) -> Array:
@@ -109,9 +109,8 @@ class TimeAttention(Layer):
             raise self._refuse(
                 f"states are (N, T, H) and (N, S, H), not {hs_enc.shape} and {hs_dec.shape}"
             )
-        (N, S, _), T = hs_dec.shape, hs_enc.shape[1]
         s = masked(type(self).__name__, hs_dec @ hs_enc.swapaxes(1, 2), mask)
-        a = softmax(s.reshape(N * S, T)).reshape(N, S, T)
+        a = softmax(s)
         self.cache = hs_enc, hs_dec, a
         return a @ hs_enc
 

@@ -1,89 +1,56 @@
-"""What models share: saving and loading of weights, and layers in a row.
+"""Models: networks with a loss, whose weights go into files and come back.
 
-A weight file is `.npz`: one array per parameter under a name of its own, and a JSON header with
-the class, the shapes and the library's version. The book's old files, a pickled list of float16
-arrays, are read as well, by an unpickler that can build NumPy arrays and nothing else.
+model.save_params("w.npz"); model.load_params("w.npz")
+model = load_model("w.npz")       a new model of the class and the sizes in the file
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
-from reprlib import recursive_repr
-from textwrap import indent
-from types import MappingProxyType
 from typing import Any, ClassVar
 
-import numpy
 from numpy.typing import DTypeLike
 
-from common import __version__
-from common.gradients import distinct, owner
-from common.layers import Layer, describe, listed
-from common.np import Array, np, to_cpu
-from common.storage.files import read_npz, write_npz
-from common.storage.safe_pickle import read_pickle
+from common.network import Network
+from common.np import Array
+from common.storage import weights
 
-
-class Network:
-    """What is made of layers: a model, or a part of one such as an encoder.
-
-    layers         whose parameters and gradients, in their order, become those of the network
-    params, grads  lists of arrays of any shape, which go together by position
-
-    Its repr shows the number of parameters, shared ones once, and a line for each layer:
-
-        Rnnlm: 2,090,400 parameters, float32
-          TimeEmbedding(W (10000, 100))
-          TimeLSTM(Wx (100, 400), Wh (100, 400), b (400,))
-          TimeAffine(W (100, 10000), b (10000,))
-
-    The lines are those of `layers`; without such a list, or where a part is a Network itself, those
-    of the attributes that have parameters. Nothing is read from an array but its shape and dtype.
-    """
-
-    def __init__(self, layers: Sequence[Any] = ()) -> None:
-        self.layers = list(layers)
-        self.params: list[Array] = [p for layer in self.layers for p in layer.params]
-        self.grads: list[Any] = [g for layer in self.layers for g in layer.grads]
-
-    @recursive_repr()
-    def __repr__(self) -> str:
-        arrays = distinct([p for p in listed(self, "params") if hasattr(p, "base")])
-        dtypes = sorted({str(p.dtype) for p in arrays})
-        title = ", ".join([f"{sum(p.size for p in arrays):,} parameters", *dtypes])
-        lines = [f"{type(self).__name__}: {title}"]
-        for part in self._parts():
-            ours = isinstance(part, Layer | Network)  # else a repr that might show whole arrays
-            lines.append(indent(repr(part) if ours else describe(part), "  "))
-        return "\n".join(lines)
-
-    def _parts(self) -> list[Any]:
-        layers, held = listed(self, "layers"), dict[int, Any]()
-        for value in vars(self).values():
-            parts = value if isinstance(value, list) else [value]
-            if parts is not layers:
-                held |= {id(part): part for part in parts if listed(part, "params")}
-        nested = any(isinstance(part, Network) for part in held.values())
-        return list(held.values()) if nested or not layers else layers
+CHAPTERS = {  # the classes whose files `load_model` knows before they are imported
+    "TwoLayerNet": "ch01.two_layer_net",
+    "SimpleCBOW": "ch03.simple_cbow",
+    "SimpleSkipGram": "ch03.simple_skip_gram",
+    "CBOW": "ch04.cbow",
+    "SkipGram": "ch04.skip_gram",
+    "SimpleRnnlm": "ch05.simple_rnnlm",
+    "Rnnlm": "ch06.rnnlm",
+    "GruRnnlm": "ch06.gru_rnnlm",
+    "BetterRnnlm": "ch06.better_rnnlm",
+    "Seq2seq": "ch07.seq2seq",
+    "PeekySeq2seq": "ch07.peeky_seq2seq",
+    "AttentionSeq2seq": "ch08.attention_seq2seq",
+    "BiAttentionSeq2seq": "ch08.bi_attention_seq2seq",
+}
 
 
 class BaseModel(Network):
-    """A model: lists `params` and `grads`, and the methods that every model answers to.
+    """A model: a network whose forward is a loss, and the methods that every model answers to.
 
+    settings    what builds the model again, as keywords of its class; a weight file keeps them
+    fixed       the names of those settings with which the same weights mean another model
+    vocab       word or character: id, which a weight file keeps; None if the model has none
     weights_of  the class in whose name this one writes weight files, if it is not itself: that of a
                 model to which it adds no weights. Files of all classes it inherits from are read
-    options     settings that a weight file keeps, since with others its weights mean another model
     divisible   whether copies may share the work (`DataParallel`), as of a batch of `Trainer`: the
                 loss is a mean over samples (`loss_terms`) that have nothing to do with each other,
-                nor with the batch before, `backward` takes a factor dout, weights are used as they
-                stand in `params`, and nothing is drawn. A class says so of itself, not of those
-                derived from it, which may add dropout, whose masks must not be the same for each
-                part
+                nor with the batch before, `backward` takes a factor dout, and weights are used as
+                they stand in `params`. All its layers must be divisible, too
     Source: book 6.4, 7.3.
     """
 
+    fixed: ClassVar[tuple[str, ...]] = ()
+    vocab: Mapping[str, int] | None = None
     weights_of: ClassVar[str | None] = None
-    options: Mapping[str, Any] = MappingProxyType({})
-    divisible: ClassVar[bool] = False
+    divisible: bool = False
 
     def forward(self, *args: Any) -> Array:
         """The loss, a scalar in nats, of one batch; a model says of which arrays."""
@@ -110,29 +77,13 @@ class BaseModel(Network):
         """Write all parameters to `file_name` (default: <class name>.npz in the current folder).
 
         dtype  float32, or float16 for half the size and three digits, or float64
-        vocab  the ids of words or characters, kept in the file for `load_params` to compare
+        vocab  the ids of words or characters, kept in the file; default: those of the model
         The file appears whole or not at all: it is written under another name and renamed.
         Raises ValueError for another dtype, or weights that are not finite in it, and OSError if
         the file cannot be written.
         """
-        path = Path(file_name or self._default_file())
-        if numpy.dtype(dtype).name not in ("float16", "float32", "float64"):
-            raise ValueError(f"{type(self).__name__}.save_params: dtype must be float, not {dtype}")
-        with numpy.errstate(over="ignore"):  # told below
-            arrays = {name: to_cpu(p).astype(dtype) for name, p in self._weights().items()}
-        for name, a in arrays.items():
-            if not numpy.isfinite(a).all():
-                raise ValueError(
-                    f"{type(self).__name__}.save_params: {name} is not finite as {a.dtype}"
-                )
-        header = {
-            "class": self._weights_class(),
-            "shapes": {name: a.shape for name, a in arrays.items()},
-            "options": dict(self.options),
-            "vocab": None if vocab is None else _by_id(vocab),
-            "dlfs2": __version__,
-        }
-        write_npz(path, header, arrays)
+        file = Path(file_name or f"{self.weights_class()}.npz")
+        weights.save(self, file, dtype=dtype, vocab=self.vocab if vocab is None else vocab)
 
     def load_params(
         self, file_name: str | Path | None = None, *, vocab: Mapping[str, int] | None = None
@@ -146,69 +97,15 @@ class BaseModel(Network):
         Raises FileNotFoundError, or ValueError if the file is damaged, of another model, or for
         another vocabulary.
         """
-        path = _existing(Path(file_name or self._default_file()))
-        zipped = _is_zip(path)
+        path = Path(file_name or f"{self.weights_class()}.npz")
         try:
-            arrays = self._read_npz(path, vocab) if zipped else _read_pickle(path)
-            params = [*self._weights().values()] if zipped else self.params
-            self._check(arrays, params)
+            weights.fill(self, *weights.read(path), vocab)
         except ValueError as error:
             raise ValueError(f"{type(self).__name__}.load_params: {path}: {error}") from error
-        for p, a in zip(params, arrays, strict=True):
-            p[...] = np.asarray(a.astype(p.dtype))
 
-    def param_names(self) -> list[str]:
-        """A name for each entry of `params`: number and class of its layer, number in the layer."""
-        names = [
-            f"{i}.{type(layer).__name__}.{k}"
-            for i, layer in enumerate(getattr(self, "layers", []))
-            for k in range(len(layer.params))
-        ]
-        if len(names) != len(self.params):
-            return [f"params.{k}" for k in range(len(self.params))]
-        return names
-
-    def _weights(self) -> dict[str, Array]:
-        """Every weight once, by name; of shared ones the first."""
-        once: dict[int, tuple[str, Array]] = {}
-        for name, p in zip(self.param_names(), self.params, strict=True):
-            once.setdefault(id(owner(p)), (name, p))
-        return dict(once.values())
-
-    def _default_file(self) -> str:
-        return f"{self._weights_class()}.npz"
-
-    def _weights_class(self) -> str:
+    def weights_class(self) -> str:
+        """The class in whose name weight files are written."""
         return self.weights_of or type(self).__name__
-
-    def _read_npz(self, path: Path, vocab: Mapping[str, int] | None) -> list[Array]:
-        header, content = read_npz(path, "weight file")
-        if header.get("class") not in [c.__name__ for c in type(self).__mro__]:
-            raise ValueError(f"holds the weights of {header.get('class')}")
-        options = header.get("options", {})
-        if options and options != dict(self.options):
-            raise ValueError(f"belongs to a model with {options}, not {dict(self.options)}")
-        names = list(self._weights())
-        if list(content) != names:
-            raise ValueError(f"holds the arrays {list(content)}, the model needs {names}")
-        if vocab is not None and header.get("vocab") is not None:
-            known = header["vocab"]
-            for i, name in enumerate(known):
-                if vocab.get(name) != i:
-                    here = vocab.get(name)
-                    raise ValueError(f"is for a vocabulary where {name!r} is {i}, not {here}")
-            if len(vocab) != len(known):
-                raise ValueError(f"is for a vocabulary of {len(known)}, not of {len(vocab)}")
-        return list(content.values())
-
-    def _check(self, arrays: list[Array], params: list[Array]) -> None:
-        for a in arrays:
-            if not isinstance(a, numpy.ndarray) or a.dtype.kind != "f":
-                kind = a.dtype if isinstance(a, numpy.ndarray) else type(a).__name__
-                raise ValueError(f"holds {kind} where an array of floats is needed")
-        shapes, needed = [a.shape for a in arrays], [p.shape for p in params]
-        if shapes != needed:
-            raise ValueError(f"holds arrays of shapes {shapes}, the model needs {needed}")
 
 
 class Chain(BaseModel):
@@ -219,8 +116,8 @@ class Chain(BaseModel):
     """
 
     def __init__(self, layers: list[Any], loss_layer: Any) -> None:
-        super().__init__(layers)
         self.loss_layer = loss_layer
+        super().__init__(layers, loss_layer=loss_layer)
 
     def predict(self, x: Array) -> Array:
         """The scores (N, ..., C) that the last layer gives for the inputs x (N, ...)."""
@@ -240,62 +137,59 @@ class Chain(BaseModel):
         return dout
 
 
-def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Header and arrays, of any shape, of a file that `save_params` wrote; of another file, none.
+def load_model(
+    file_name: str | Path, model_class: type[BaseModel] | None = None, **settings: Any
+) -> Any:
+    """A new model with the weights of a file, of the class and the settings that the file tells.
 
-    What they tell is enough to build the model that `load_params` then fills.
-    Raises FileNotFoundError, or ValueError if the file is damaged.
+    model_class  another class to build: one that inherits from that in the file. Needed for the
+                 book's pickles, which tell nothing
+    settings     keywords of the class, instead of those in the file, or beside them
+    The model's `vocab` is that of the file, None if it has none.
+    Raises FileNotFoundError; ValueError if the file is damaged, if its class is not known here, and
+    if settings or arrays do not fit the class.
     """
-    path = _existing(path)
-    if not _is_zip(path):
-        return {}, {}
+    path = Path(file_name)
     try:
-        return read_npz(path, "weight file")
+        header, content = weights.read(path)
+        model_class = model_class or known_class(header.get("class"))
+        weights.check_class(model_class, header)
+        model = built(model_class, header.get("settings", {}) | settings)
+        weights.fill(model, header, content)
     except ValueError as error:
-        raise ValueError(f"read_weights: {path}: {error}") from error
+        raise ValueError(f"load_model: {path}: {error}") from error
+    words = header.get("vocab")
+    model.vocab = None if words is None else {word: k for k, word in enumerate(words)}
+    return model
 
 
-def find_weights(name: str, shipped: Path | None, trained_by: str) -> Path:
-    """The weight file of a class: in the current folder (.npz or .pkl), else in the shipped one.
+def known_class(name: Any) -> type[BaseModel]:
+    """The model class of this name: one of the chapters', or one that has been imported.
 
-    Raises FileNotFoundError, which says what trains it, if it is in neither.
+    A file never decides what is imported: the chapters' modules are listed above.
+    Raises ValueError for another name, with those that are known.
     """
-    places = [
-        Path(f"{name}.npz"),
-        Path(f"{name}.pkl"),
-        *([shipped / f"{name}.npz"] if shipped else []),
-    ]
-    for path in places:
-        if path.exists():
-            return path
-    raise FileNotFoundError(f"there is no {name}.npz here; python -m {trained_by} trains one")
+    if name in CHAPTERS:
+        import_module(CHAPTERS[name])
+    found = {cls.__name__: cls for cls in subclasses(BaseModel)}
+    if name not in found:
+        told = f"is of the class {name}, which is not known here" if name else "tells no class"
+        raise ValueError(
+            f"the file {told}; give model_class, or import the module of the class first. Known: "
+            + ", ".join(sorted(CHAPTERS.keys() | found.keys()))
+        )
+    return found[name]
 
 
-def _by_id(vocab: Mapping[str, int]) -> list[str]:
-    """The words of a vocabulary in the order of their ids; ValueError unless those are 0..V-1."""
-    words = sorted(vocab, key=vocab.__getitem__)
-    if [vocab[word] for word in words] != [*range(len(words))]:
-        raise ValueError(f"save_params: the ids of a vocabulary are 0..{len(words) - 1}, each once")
-    return words
+def built(model_class: type[BaseModel], settings: Mapping[str, Any]) -> BaseModel:
+    """model_class(**settings), with ValueError for whatever settings may be wrong."""
+    name = model_class.__name__
+    try:
+        return model_class(**settings)
+    except (TypeError, ValueError, ArithmeticError, MemoryError) as error:
+        raise ValueError(f"{name} cannot be built of {settings}: {error}") from error
 
 
-def _is_zip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(2) == b"PK"
-
-
-def _existing(path: Path) -> Path:
-    """`path`, or its twin with the other ending where only that one exists."""
-    other = {".npz": ".pkl", ".pkl": ".npz"}.get(path.suffix)
-    if not path.exists() and other and path.with_suffix(other).exists():
-        return path.with_suffix(other)
-    if not path.exists():
-        raise FileNotFoundError(f"load_params: there is no weight file {path}")
-    return path
-
-
-def _read_pickle(path: Path) -> list[Array]:
-    arrays = read_pickle(path)
-    if not isinstance(arrays, list):
-        raise ValueError(f"holds a {type(arrays).__name__}, not the list of arrays of a model")
-    return arrays
+def subclasses(cls: type) -> list[type]:
+    """All classes that inherit from this one, at any depth."""
+    return [c for sub in cls.__subclasses__() for c in (sub, *subclasses(sub))]

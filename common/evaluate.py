@@ -1,6 +1,5 @@
 """How good a trained model is.  N batch size, T time steps of a block."""
 
-import inspect
 import math
 import os
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ import numpy
 from tqdm import tqdm
 
 from common.functions import perplexity
+from common.network import evaluating, evaluation_options
 from common.np import Array, to_cpu
 
 
@@ -21,8 +21,7 @@ def eval_perplexity(
     corpus (L,)  ids. Row n of the N reads the n-th of N equal parts, block after block, without
                  wrapping; words left over after the last full block are not counted
     batch_size   N; fewer where the text is too short to give each of N rows a block
-    The model's state is reset before and after, and its dropout is off (where its `forward` has a
-    `train_flg`).
+    The model's state is reset before and after, and its dropout is off.
     Raises ValueError for a text too short for one row.  Source: book 5.5.2, 6.5.4.
     """
     corpus = to_cpu(corpus)
@@ -34,18 +33,17 @@ def eval_perplexity(
             f"{time_size} and the word after it"
         )
     max_iters = length // (batch_size * time_size)
-    options = {}
-    if "train_flg" in inspect.signature(model.forward).parameters:
-        options["train_flg"] = False
+    options = evaluation_options(model)
     starts = numpy.arange(batch_size)[:, None] * (length // batch_size)
     blocks = range(0, max_iters * time_size, time_size)
     if progress:
         print("evaluating perplexity ...")
     model.reset_state()
     losses = []
-    for start in tqdm(blocks, leave=False, disable=None if progress else True):
-        where = starts + start + numpy.arange(time_size)
-        losses.append(model.forward(corpus[where], corpus[where + 1], **options))
+    with evaluating(model):
+        for start in tqdm(blocks, leave=False, disable=None if progress else True):
+            where = starts + start + numpy.arange(time_size)
+            losses.append(model.forward(corpus[where], corpus[where + 1], **options))
     model.reset_state()
     return perplexity(math.fsum(float(loss) for loss in losses) / max_iters)
 

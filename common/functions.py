@@ -27,11 +27,11 @@ def relu(x: Array) -> Array:
 def softmax(x: Array) -> Array:
     """exp(x) / sum(exp(x)) over the last axis: rows of positive numbers that sum to one.
 
-    x (N, C) or (C,) -> the same shape. Scores are shifted by their maximum, so none overflows.
-    Raises ValueError for other numbers of dimensions.  Source: book 1.3.1, (1.6).
+    x (..., C) -> the same shape. Scores are shifted by their maximum, so none overflows.
+    Raises ValueError for a scalar.  Source: book 1.3.1, (1.6).
     """
-    if x.ndim not in (1, 2):
-        raise ValueError(f"softmax: scores are (C,) or (N, C), not {x.shape}")
+    if not x.ndim:
+        raise ValueError("softmax: scores are (..., C), not a scalar")
     y = np.exp(x - x.max(axis=-1, keepdims=True))
     y /= y.sum(axis=-1, keepdims=True)
     return y

@@ -22,7 +22,6 @@ Then it raises AssertionError: the wrong lines, what backward and differences gi
 is probably wrong, for which `common.gradient_diagnosis` has the usual mistakes.
 """
 
-import inspect
 import math
 from collections.abc import Callable
 from functools import partial
@@ -32,7 +31,7 @@ import numpy
 
 from common.gradient_diagnosis import Case, diagnose, lengths
 from common.gradients import owner, remove_duplicate, to_dense
-from common.layers import weight_names
+from common.network import arguments_of, param_names
 from common.np import Array, np, to_cpu
 
 
@@ -150,7 +149,7 @@ class _Subject:
         for name in "forward", "backward", "params", "grads":
             if not hasattr(layer, name):
                 raise self.refusal(f"has no {name}")
-        if not inspect.signature(layer.backward).parameters:
+        if not arguments_of(layer.backward):
             raise self.refusal(
                 "has a backward without arguments; it needs the gradient of what forward returns, "
                 "1 of a loss: backward(self, dout=1)"
@@ -168,7 +167,7 @@ class _Subject:
             for k, x in enumerate(self.inputs)
             if _is_float(x)
         }
-        names = weight_names(layer) or [f"params[{k}]" for k in range(len(layer.params))]
+        names = param_names(layer)
         for p in remove_duplicate(layer.params, layer.grads)[0]:
             k = next(i for i, q in enumerate(layer.params) if q is p)
             uses = [i for i, q in enumerate(layer.params) if owner(q) is owner(p)]
@@ -301,7 +300,7 @@ def _positional(function: Callable[..., Any]) -> list[str]:
     """The names of a function's positional parameters."""
     return [
         p.name
-        for p in inspect.signature(function).parameters.values()
+        for p in arguments_of(function).values()
         if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
     ]
 

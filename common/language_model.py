@@ -3,6 +3,7 @@
 from typing import Any
 
 from common.base_model import Chain
+from common.network import with_state
 from common.np import Array
 
 
@@ -18,7 +19,12 @@ class LanguageModel(Chain):
 
     def __init__(self, layers: list[Any], loss_layer: Any) -> None:
         super().__init__(layers, loss_layer)
-        self.recurrent_layers = [layer for layer in layers if hasattr(layer, "reset_state")]
+        self.recurrent_layers = with_state(self)
+
+    @property
+    def vocab_size(self) -> int | None:
+        """V, how many scores the last layer gives."""
+        return self.output_size(None)
 
     def forward(  # type: ignore[override]
         self, xs: Array, ts: Array, **options: Any
@@ -32,10 +38,5 @@ class LanguageModel(Chain):
             return self.loss_layer.forward(self.predict(xs, **options), ts)
         except Exception:
             for layer, state in zip(self.recurrent_layers, before, strict=True):
-                layer.set_state(*state)
+                layer.set_state(**state)
             raise
-
-    def reset_state(self) -> None:
-        """Forget what was read so far: a new text begins."""
-        for layer in self.recurrent_layers:
-            layer.reset_state()

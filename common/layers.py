@@ -12,15 +12,14 @@ sooner than `a @ b`, which small networks feel.
 Source: book 1.2.2, 1.3.4.
 """
 
-import inspect
-import re
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy
 
 from common.checks import checked_ids, checked_ratio
 from common.functions import relu, sigmoid, softmax
 from common.gradients import RowSparse, add_rows, sum_by_id
+from common.network import Layer
 from common.np import Array, np, to_cpu
 from common.rng import Seed, device_generator
 
@@ -40,26 +39,6 @@ __all__ = [
 ]
 
 
-class Layer:
-    """What all layers share: the parameters given, by reference, and zero gradients like them.
-
-    params, grads  arrays of any shape, which go together by position
-    The repr names them and gives their shapes: Affine(W (100, 10000), b (10000,)).
-    """
-
-    _shown: ClassVar[tuple[str, ...]] = ()  # settings for the repr, behind the parameters
-
-    def __init__(self, *params: Array) -> None:
-        self.params: list[Array] = list(params)
-        self.grads: list[Any] = [zero_gradient(p) for p in params]
-
-    def __repr__(self) -> str:
-        return describe(self)
-
-    def _refuse(self, problem: str) -> ValueError:
-        return ValueError(f"{type(self).__name__}: {problem}")
-
-
 class Affine(Layer):
     """y = x @ W + b.   x (..., D), W (D, M), b (M,) -> y (..., M)
 
@@ -68,7 +47,7 @@ class Affine(Layer):
     """
 
     def __init__(self, W: Array, b: Array) -> None:
-        super().__init__(W, b)
+        super().__init__(W=W, b=b)
         if W.ndim != 2 or b.shape != W.shape[1:]:
             raise self._refuse(f"W is (D, M) and b (M,), not {W.shape} and {b.shape}")
 
@@ -90,6 +69,10 @@ class Affine(Layer):
         np.matmul(np.ones(len(dy), dy.dtype), dy, out=db)  # the sum, in half the time
         return dy.dot(W.T).reshape(self.x_shape)
 
+    def output_size(self, size: int | None) -> int | None:
+        """M, if the input may be of this width."""
+        return matched(self, size)
+
 
 class MatMul(Layer):
     """y = x @ W.   x (N, D), W (D, M) -> y (N, M).  Backward: dx = dy @ W.T, dW = x.T @ dy.
@@ -98,7 +81,7 @@ class MatMul(Layer):
     """
 
     def __init__(self, W: Array) -> None:
-        super().__init__(W)
+        super().__init__(W=W)
 
     def forward(self, x: Array) -> Array:
         (W,) = self.params
@@ -113,8 +96,20 @@ class MatMul(Layer):
         np.matmul(self.x.T, dy, out=self.grads[0])
         return dy.dot(W.T)
 
+    def output_size(self, size: int | None) -> int | None:
+        """M, if the input may be of this width."""
+        return matched(self, size)
 
-class Sigmoid(Layer):
+
+class Elementwise(Layer):
+    """A layer whose output has the shape of its input, any shape."""
+
+    def output_size(self, size: int | None) -> int | None:
+        """The width of the input."""
+        return size
+
+
+class Sigmoid(Elementwise):
     """y = 1 / (1 + exp(-x)), any shape.  Backward: dx = dy * y * (1 - y).  Source: book (1.15)."""
 
     def forward(self, x: Array) -> Array:
@@ -125,7 +120,7 @@ class Sigmoid(Layer):
         return dy * (1 - self.out) * self.out
 
 
-class Tanh(Layer):
+class Tanh(Elementwise):
     """y = tanh(x), any shape.  Backward: dx = dy * (1 - y^2).  Source: book appendix A, (A.9)."""
 
     def forward(self, x: Array) -> Array:
@@ -136,7 +131,7 @@ class Tanh(Layer):
         return dy * (1 - self.out * self.out)
 
 
-class ReLU(Layer):
+class ReLU(Elementwise):
     """y = max(0, x), any shape.  Backward: dx = dy where x > 0, else 0.  Source: book 1.2.1."""
 
     def forward(self, x: Array) -> Array:
@@ -147,11 +142,11 @@ class ReLU(Layer):
         return dy * (self.out > 0)
 
 
-class Softmax(Layer):
-    """y = exp(x) / sum(exp(x)) per row.   x (N, C) or (C,) -> the same shape
+class Softmax(Elementwise):
+    """y = exp(x) / sum(exp(x)), the sum over the last axis.   x (..., C) -> the same shape
 
-    Backward: dx = y * (dy - sum(dy * y)), the sum per row.
-    Raises ValueError for other numbers of dimensions.  Source: book 1.3.1, (1.6).
+    Backward: dx = y * (dy - sum(dy * y)), the sum likewise.
+    Raises ValueError for a scalar.  Source: book 1.3.1, (1.6).
     """
 
     def forward(self, x: Array) -> Array:
@@ -167,21 +162,20 @@ class SoftmaxWithLoss(Layer):
     """Softmax and mean cross-entropy in one:  loss = -1/N * sum over n of log softmax(x[n])[t[n]].
 
     forward(x, t) -> loss, in nats
-        x (N, C)  scores
-        t (N,)    class ids; one-hot (N, C) also works
-    backward(dout=1) -> (N, C):  dx = dout / N * (y - onehot(t))
+        x (..., C)  scores of N samples, N the product of the leading dimensions
+        t (...)     class ids; one-hot (..., C) also works
+    backward(dout=1) -> (..., C):  dx = dout / N * (y - onehot(t))
 
     The logarithm is taken of the sum of exponentials, never of a probability, so no score is too
     large or too small.
     Raises ValueError for labels that do not fit.  Source: book 1.3.1, 1.3.5.3, (1.8).
     """
 
-    ndim = 2
     ignore_label: int | None = None
 
     def forward(self, x: Array, t: Array) -> Array:
-        if x.ndim != self.ndim:
-            raise self._refuse(f"scores need {self.ndim} dimensions, not shape {x.shape}")
+        if not x.ndim:
+            raise self._refuse("scores are (..., C), not a scalar")
         x = np.ascontiguousarray(floats(x, "float64"))  # so that its flat form is a view
         self.at_label, self.weight = self._labels(x, to_cpu(t))
         self.shape, x = x.shape, x.reshape(-1, x.shape[-1])
@@ -199,7 +193,7 @@ class SoftmaxWithLoss(Layer):
 
     @property
     def y(self) -> Array:
-        """The probabilities (N, C) of the last forward, for sequences (N, T, V)."""
+        """The probabilities (..., C) of the last forward."""
         return (self.e / self.total[:, None]).reshape(self.shape)
 
     def _labels(self, x: Array, t: Array) -> tuple[Array, Array]:
@@ -262,7 +256,7 @@ class SigmoidWithLoss(Layer):
         return sigmoid(self.x)
 
 
-class Dropout(Layer):
+class Dropout(Elementwise):
     """Switch off a random share of the elements while training; shrink all of them afterwards.
 
     train_flg=True:   y = x * mask, mask 0 with probability dropout_ratio, else 1
@@ -270,18 +264,19 @@ class Dropout(Layer):
     x and y are of any shape.  Backward: dx = dy * mask (or the same shrinking).
     `TimeDropout` is the other way round: it scales in training.
 
-    rng  a seed or NumPy Generator; None follows NumPy's global seed
+    train_flg  None: the mode of the layer, see `train`
+    rng        a seed or NumPy Generator; None follows NumPy's global seed
     Raises ValueError for a ratio outside 0 <= ratio < 1.  Source: book 6.5.2; Srivastava 2014.
     """
-
-    _shown = ("dropout_ratio",)
 
     def __init__(self, dropout_ratio: float = 0.5, *, rng: Seed = None) -> None:
         super().__init__()
         self.dropout_ratio = checked_ratio(f"{type(self).__name__}: dropout_ratio", dropout_ratio)
+        self.settings = {"dropout_ratio": self.dropout_ratio}
         self.rng = device_generator(rng)
 
-    def forward(self, x: Array, train_flg: bool = True) -> Array:
+    def forward(self, x: Array, train_flg: bool | None = None) -> Array:
+        train_flg = self.train_flg if train_flg is None else train_flg
         self.mask = kept(self.rng, self.dropout_ratio, x) if train_flg else 1 - self.dropout_ratio
         return x * self.mask
 
@@ -299,7 +294,7 @@ class Embedding(Layer):
     """
 
     def __init__(self, W: Array, sparse: bool = False) -> None:
-        super().__init__(W)
+        super().__init__(W=W)
         if W.ndim != 2:
             raise self._refuse(f"W is (V, D), not {W.shape}")
         if sparse:
@@ -319,50 +314,27 @@ class Embedding(Layer):
             dW[...] = 0
             add_rows(dW, ids, rows)
 
-
-def describe(layer: Any) -> str:
-    """Class, parameters and settings of a layer: Affine(W (100, 10000), b (10000,)).
-
-    Reads what is there and nothing else: no array is touched, and of a layer whose `__init__`
-    failed the class is left.
-    """
-    entries = [str(getattr(p, "shape", "?")) for p in listed(layer, "params")]
-    if names := weight_names(layer):
-        entries = [f"{name} {shape}" for name, shape in zip(names, entries, strict=True)]
-    shown = [name for name in getattr(type(layer), "_shown", ()) if hasattr(layer, name)]
-    entries += [f"{name}={getattr(layer, name)}" for name in shown]
-    return f"{type(layer).__name__}({', '.join(entries)})"
+    def output_size(self, size: int | None) -> int | None:
+        """D; ids have no width."""
+        return int(self.params[0].shape[1])
 
 
-def listed(thing: Any, name: str) -> list[Any]:
-    """The list that is an attribute of `thing`; empty if there is none."""
-    found = getattr(thing, name, None)
-    return found if isinstance(found, list) else []
-
-
-def weight_names(layer: Any) -> list[str]:
-    """What the layer's `__init__` calls its parameters, W and b; empty if it does not tell.
-
-    It tells by arguments without a default, at least one for each parameter, the parameters first,
-    if all have names of weights: W, Wx, W_in, U, b, gamma, bias. Sizes do not.
-    """
-    count = len(listed(layer, "params"))
-    arguments = inspect.signature(type(layer)).parameters.values() if count else ()
-    needed = [a for a in arguments if a.default is a.empty and a.kind is a.POSITIONAL_OR_KEYWORD]
-    names = [a.name for a in needed][:count]
-    weight = re.compile(r"(.+_)?[WUb]([a-z]?\d?|_\w+)|gamma|beta|alpha|weights?|bias")
-    return names if len(names) == count and all(map(weight.fullmatch, names)) else []
-
-
-def zero_gradient(p: Array) -> Array:
-    """Zeros like p, any shape, in memory in the order of p: tied weights are a transposed view."""
-    order = "C" if p.flags.c_contiguous else "F"
-    return np.zeros(p.shape, p.dtype, order=order)
+def matched(layer: Layer, size: int | None) -> int:
+    """M of a layer whose first parameter W is (D, M); ValueError if `size` is known and not D."""
+    D, M = layer.params[0].shape
+    if size not in (None, D):
+        raise ValueError(f"{type(layer).__name__} takes {D} numbers, and gets {size}")
+    return int(M)
 
 
 def kept(rng: Any, ratio: float, x: Array) -> Array:
     """1 where an element of x, any shape, stays, else 0, in the dtype of x; drawn in float32."""
     return (rng.random(x.shape, dtype=np.float32) >= ratio).astype(x.dtype)
+
+
+def scaled_mask(rng: Any, ratio: float, x: Array) -> Array:
+    """0 with probability `ratio`, else 1 / (1 - ratio): for x of any shape, whose mean it keeps."""
+    return kept(rng, ratio, x) / (1 - ratio)
 
 
 def floats(x: Array, dtype: Any) -> Array:

@@ -27,8 +27,7 @@ class EmbeddingDot(Layer):
 
     def __init__(self, W: Array, sparse: bool = False) -> None:
         self.embed = Embedding(W, sparse)
-        self.params = self.embed.params
-        self.grads = self.embed.grads
+        self.hold(embed=self.embed)
 
     def forward(self, h: Array, idx: Array) -> Array:
         check_hidden(self, h, to_cpu(idx))
@@ -160,10 +159,18 @@ class NegativeSamplingLoss(Layer):
         rng: Seed = None,
     ) -> None:
         self.embed = Embedding(W, sparse)
-        self.params = self.embed.params
-        self.grads = self.embed.grads
+        self.hold(embed=self.embed)
         self.sample_size = sample_size
         self.sampler = UnigramSampler(corpus, power, sample_size, vocab_size=len(W), rng=rng)
+
+    @property
+    def rng(self) -> numpy.random.Generator:  # type: ignore[override]
+        """What the negatives are drawn from."""
+        return self.sampler.rng
+
+    @rng.setter
+    def rng(self, rng: numpy.random.Generator) -> None:
+        self.sampler.rng = rng
 
     def forward(self, h: Array, target: Array) -> Array:
         check_hidden(self, h, to_cpu(target))

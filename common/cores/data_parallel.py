@@ -9,7 +9,9 @@ from copy import deepcopy
 from typing import Any
 
 from common.cores.parallel import in_parallel, split
+from common.network import walk
 from common.np import Array
+from common.rng import generator
 
 
 class DataParallel:
@@ -17,10 +19,16 @@ class DataParallel:
 
     replicas  the model, and as many copies of it as were needed so far. A copy is made once: what
               changes in the model later, but for the numbers in its `params`, it does not see
+
+    A copy draws random numbers of its own, such as dropout masks: for each step, the generator of
+    every layer of the model gives its twin in the copy a seed. So a run is the same every time, and
+    goes on from a checkpoint as it was, as long as it is divided alike.
     """
 
     def __init__(self, model: Any) -> None:
         self.replicas = [model]
+        self.divisible = all(layer.divisible for _, layer in walk(model))
+        self.drawing = [[layer for _, layer in walk(model) if layer.rng is not None]]
 
     def gradients(self, x: Array, t: Array) -> Array:
         """Samples (N, ...) and their labels (N, ...) -> the mean loss; fills the model's `grads`.
@@ -46,6 +54,9 @@ class DataParallel:
             replica.backward(share)
 
         self._replicate(len(parts))
+        for drawing in self.drawing[1 : len(parts)]:
+            for layer, twin in zip(self.drawing[0], drawing, strict=True):
+                twin.rng = generator(int(layer.rng.integers(2**63)))
         in_parallel(work, range(len(parts)))
         for replica in self.replicas[1 : len(parts)]:
             pairs = zip(model.grads, replica.grads, strict=True)
@@ -73,13 +84,14 @@ class DataParallel:
 
     def _parts(self, N: int) -> list[slice]:
         """The rows of each part of N samples; none if the model is not divisible."""
-        model = self.replicas[0]
-        if not vars(type(model)).get("divisible"):
+        if not self.divisible:
             return []
-        return split(N, max(p.shape[-1] for p in model.params if p.ndim))
+        return split(N, max(p.shape[-1] for p in self.replicas[0].params if p.ndim))
 
     def _replicate(self, count: int) -> None:
         """Make copies until there are at least `count` replicas."""
         model = self.replicas[0]
         while len(self.replicas) < count:
-            self.replicas.append(deepcopy(model, {id(p): p for p in model.params}))
+            copy = deepcopy(model, {id(p): p for p in model.params})
+            self.replicas.append(copy)
+            self.drawing.append([layer for _, layer in walk(copy) if layer.rng is not None])

@@ -1,0 +1,471 @@
+"""The tree: layers, networks made of layers, and what is done to every layer of a network.
+
+N samples. A layer declares what others need to know of it: its parameters and their names, its
+children, its state, its random generator. Whatever concerns all layers of a network is a walk of
+that tree, written once here: `reset_state`, `select`, `train`, `astype`, `states`, `named_params`,
+`repr`. So a new kind of layer needs no change anywhere else.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from reprlib import recursive_repr
+from textwrap import indent
+from types import MappingProxyType
+from typing import Any
+
+import numpy
+from numpy.typing import DTypeLike
+
+from common.checks import checked_ids
+from common.gradients import RowSparse, distinct, owner
+from common.np import Array, np
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+States = dict[str, dict[str, Array]]
+"""The arrays (N, ...) of every layer with a state, by the path of the layer and their names."""
+
+
+class Layer:
+    """What all layers share: the parameters given, by reference, and zero gradients like them.
+
+    Layer(W=W, b=b) names its parameters; Layer(W, b) leaves them without names.
+
+    params, grads  arrays of any shape, which go together by position
+    names          of the parameters, which the repr shows: Affine(W (100, 10000), b (10000,))
+    children       the layers that this one is made of, by name, as declared by `hold`
+    settings       numbers and texts that the constructor was given; the repr shows a layer's
+    state          arrays (N, ...) kept from call to call, by name, None before the first call. They
+                   are replaced, never written into. `set_state` takes them as keywords
+    train_flg      whether the layer is in training, which matters to dropout; see `train`
+    rng            the random generator that `forward` draws from; None if it draws nothing
+    divisible      whether copies may share the work on a batch (`DataParallel`): what comes out for
+                   a sample does not depend on the others
+    """
+
+    names: Sequence[str] = ()
+    children: Mapping[str, "Layer"] | None = NOTHING
+    settings: Mapping[str, Any] = NOTHING
+    train_flg: bool = True
+    rng: Any = None
+    divisible: bool = True
+
+    def __init__(self, *params: Array, **named: Array) -> None:
+        self.names = list(named)
+        self.params: list[Array] = [*params, *named.values()]
+        self.grads: list[Any] = [zero_gradient(p) for p in self.params]
+
+    def hold(self, **children: Any) -> None:
+        """Declare what this layer is made of, and take over its parameters and gradients.
+
+        Raises ValueError for a layer that is declared twice: its second forward would overwrite
+        what the first one keeps for backward.
+        """
+        place: dict[int, str] = {}
+        for name, child in children.items():
+            for path, layer in walk(child, name):
+                key = id(layer.thing if isinstance(layer, Undeclared) else layer)
+                if place.setdefault(key, path) != path:
+                    raise self._refuse(f"{path} is declared twice, as {place[key]} as well")
+        parts = self.children = children
+        self.names = [name for c in parts.values() if isinstance(c, Layer) for name in c.names]
+        self.params = [p for part in parts.values() for p in part.params]
+        self.grads = [g for part in parts.values() for g in part.grads]
+
+    @property
+    def state(self) -> Mapping[str, Array]:
+        """The arrays (N, ...) that this layer keeps, without those of its children."""
+        return NOTHING
+
+    def set_state(self) -> None:
+        """Start the next call from these arrays: a layer with a state takes them by name."""
+
+    def output_size(self, size: int | None) -> int | None:
+        """The width of the output for an input of this width; None where it is not known.
+
+        Raises ValueError if the layer takes another width.
+        """
+        return None
+
+    def reset_state(self) -> None:
+        """Forget what all layers from here on down keep: the next call starts anew."""
+        for layer in with_state(self):
+            layer.set_state(**dict.fromkeys(layer.state))
+
+    def select(self, rows: Array) -> None:
+        """Go on with these rows (M,) of the batch, in this order; a row may come more than once.
+
+        Concerns the state of all layers from here on down.
+        Raises ValueError for rows out of range; nothing has changed then.
+        """
+        layers = with_state(self)
+        for layer in layers:
+            for a in layer.state.values():
+                if a is not None:
+                    rows = checked_ids(f"{type(layer).__name__}.select", rows, len(a))
+        kept = [{name: taken(a, rows) for name, a in layer.state.items()} for layer in layers]
+        for layer, arrays in zip(layers, kept, strict=True):
+            layer.set_state(**arrays)
+
+    def train(self, on: bool = True) -> None:
+        """Set the mode of all layers from here on down: training, or not."""
+        for _, layer in walk(self):
+            layer.set_mode(on)
+
+    def set_mode(self, on: bool) -> None:
+        """Set `train_flg` of this layer alone."""
+        self.train_flg = on
+
+    def astype(self, dtype: DTypeLike) -> Any:
+        """Replace all weights by copies of this dtype, gradients by zeros -> self.
+
+        For example model.astype("float64"), before a gradient check. Shared weights stay shared.
+        Arrays that somebody else holds, such as an optimizer, are not those of the model any more.
+        """
+        layers = [layer for _, layer in walk(self)]
+        before = [[*layer.params, *layer.grads] for layer in layers]  # or an id could be used again
+        new: dict[int, Any] = {}
+        for p in distinct([p for layer in layers for p in layer.params]):
+            new[id(p)] = p.astype(dtype)
+        for layer in layers:
+            for k, (p, g) in enumerate(zip(layer.params, layer.grads, strict=True)):
+                if id(g) not in new:
+                    copy = new[id(owner(p))]
+                    new[id(p)] = q = copy if p is owner(p) else copy.T
+                    sparse = isinstance(g, RowSparse)
+                    new[id(g)] = RowSparse(q.shape, q.dtype) if sparse else zero_gradient(q)
+                layer.params[k], layer.grads[k] = new[id(p)], new[id(g)]
+                new |= {id(a): a for a in (layer.params[k], layer.grads[k])}
+        before.clear()
+        for layer in with_state(self):
+            layer.set_state(
+                **{
+                    name: a.astype(dtype) if a is not None and a.dtype.kind == "f" else a
+                    for name, a in layer.state.items()
+                }
+            )
+        return self
+
+    def __repr__(self) -> str:
+        return describe(self)
+
+    def _refuse(self, problem: str) -> ValueError:
+        return ValueError(f"{type(self).__name__}: {problem}")
+
+
+class Network(Layer):
+    """Layers in a row, each one's output the next one's input; or parts that a subclass connects.
+
+    forward:   x = layer.forward(x), from the first layer to the last
+    backward:  dy = layer.backward(dy), from the last to the first
+
+    layers  the row
+    parts   further children, by name, which are not in the row, such as a loss layer. A network
+            without a row has a `forward` and a `backward` of its own
+    params, grads  those of all children, in this order
+
+    The repr shows the number of parameters, shared ones once, and a line for each layer:
+
+        Rnnlm: 2,090,400 parameters, float32
+          TimeEmbedding(W (10000, 100))
+          TimeLSTM(Wx (100, 400), Wh (100, 400), b (400,))
+          TimeAffine(W (100, 10000), b (10000,))
+
+    Raises ValueError for a layer that is declared twice, and for a row of layers whose sizes do not
+    follow from one another.
+    """
+
+    children: Mapping[str, Layer] | None = None  # until __init__ declares them
+
+    def __init__(self, layers: Sequence[Any] = (), **parts: Any) -> None:
+        self.layers = list(layers)
+        self.hold(**{str(k): layer for k, layer in enumerate(layers)}, **parts)
+        self.output_size(None)
+
+    def forward(self, x: Array) -> Array:
+        """x (N, ...) -> what the last layer makes of it."""
+        for layer in self.layers:
+            x = layer.forward(x)
+        return x
+
+    def backward(self, dy: Array) -> Array:
+        """The gradient of the output -> that of x, of any shape; fills `grads`."""
+        for layer in reversed(self.layers):
+            dy = layer.backward(dy)
+        return dy
+
+    def output_size(self, size: int | None) -> int | None:
+        """The width after the last layer, if all of them tell."""
+        for k, layer in enumerate(self.layers):
+            try:
+                size = layer.output_size(size) if isinstance(layer, Layer) else None
+            except ValueError as error:
+                raise self._refuse(f"layer {k}: {error}") from None
+        return size if self.layers else None
+
+    @recursive_repr()
+    def __repr__(self) -> str:
+        arrays = distinct([p for p in listed(self, "params") if hasattr(p, "base")])
+        dtypes = sorted({str(p.dtype) for p in arrays})
+        title = ", ".join([f"{sum(p.size for p in arrays):,} parameters", *dtypes])
+        row = {id(layer) for layer in listed(self, "layers")}
+        shown = [part for part in children_of(self).values() if id(part) in row or has_params(part)]
+        lines = [repr(part) if isinstance(part, Layer) else describe(part) for part in shown]
+        return "\n".join([f"{type(self).__name__}: {title}", *(indent(a, "  ") for a in lines)])
+
+
+class Residual(Network):
+    """y = x + f(x), f the layers in a row.   Backward: dx = dy + f.backward(dy).
+
+    Raises ValueError where f(x) is not of the shape of x.
+    Source: book 8.4.3; He et al. 2016, https://arxiv.org/abs/1512.03385.
+    """
+
+    def forward(self, x: Array) -> Array:
+        y = super().forward(x)
+        if y.shape != x.shape:
+            raise self._refuse(f"the layers make {y.shape} of {x.shape}; x cannot be added")
+        return x + y
+
+    def backward(self, dy: Array) -> Array:
+        return dy + super().backward(dy)
+
+    def output_size(self, size: int | None) -> int | None:
+        """The width of the input, which is that of the output."""
+        inside = super().output_size(size)
+        if None not in (size, inside) and size != inside:
+            raise self._refuse(f"the layers make {inside} numbers of {size}; x cannot be added")
+        return size if inside is None else inside
+
+
+def walk(model: Any, path: str = "") -> Iterator[tuple[str, Layer]]:
+    """The layers of a model with their paths, parents first: ("encoder.lstm", TimeLSTM(...)).
+
+    Every layer comes once. The path of the model itself is the one given.
+    """
+    waiting, seen = [(path, model)], set[int]()
+    while waiting:
+        path, layer = waiting.pop()
+        if id(layer) in seen:
+            continue
+        seen.add(id(layer))
+        yield path, declared(layer)
+        inside = children_of(layer).items()
+        waiting += [(f"{path}.{name}".lstrip("."), child) for name, child in reversed(inside)]
+
+
+def with_state(model: Any) -> list[Layer]:
+    """The layers of a model that keep arrays from call to call."""
+    return [layer for _, layer in walk(model) if layer.state]
+
+
+def states(model: Any) -> States:
+    """What all layers of a model keep: the arrays themselves, which no layer writes into."""
+    return {path: dict(layer.state) for path, layer in walk(model) if layer.state}
+
+
+def set_states(model: Any, kept: States) -> None:
+    """Go on from what `states` returned.
+
+    Raises ValueError for the states of another model, before anything has changed.
+    """
+    layers = {path: layer for path, layer in walk(model) if layer.state}
+    here = {path: [*layer.state] for path, layer in layers.items()}
+    there = {path: [*arrays] for path, arrays in kept.items()}
+    if here != there:
+        raise ValueError(f"set_states: the model keeps {here}, the states given are {there}")
+    for path, layer in layers.items():
+        layer.set_state(**kept[path])
+
+
+def generators(model: Any) -> list[numpy.random.Generator]:
+    """NumPy's random generators that the layers of a model draw from, each once.
+
+    CuPy's are left out: they give away no state.
+    """
+    found = [rng for _, layer in walk(model) for rng in drawn_from(layer)]
+    return list({id(rng): rng for rng in found}.values())
+
+
+@contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """Within it no layer of the model is in training; afterwards each is in its mode again."""
+    before = [(layer, layer.train_flg) for _, layer in walk(model)]
+    for layer, _ in before:
+        layer.set_mode(False)
+    try:
+        yield
+    finally:
+        for layer, train_flg in before:
+            layer.set_mode(train_flg)
+
+
+def param_names(model: Any) -> list[str]:
+    """A name for each entry of `params`: path and name, such as encoder.lstm.Wx.
+
+    params[0], params[1], ... where layers leave them without names, or the tree does not tell all.
+    """
+    names, found = list[str](), list[Array]()
+    for path, layer in walk(model):
+        if not any(has_params(child) for child in children_of(layer).values()):
+            labels = layer.names or [f"params[{k}]" for k in range(len(layer.params))]
+            names += [f"{path}.{label}".lstrip(".") for label in labels]
+            found += layer.params
+    if [id(p) for p in found] != [id(p) for p in model.params]:
+        return [f"params[{k}]" for k in range(len(model.params))]
+    return names
+
+
+def named_params(model: Any) -> dict[str, Array]:
+    """The parameters of a model, arrays of any shape, by name: of shared ones the first."""
+    once: dict[int, tuple[str, Array]] = {}
+    for name, p in zip(param_names(model), model.params, strict=True):
+        once.setdefault(id(owner(p)), (name, p))
+    return dict(once.values())
+
+
+def taken(a: Array, rows: Array) -> Array:
+    """Rows (M,), on the host, of a state (N, ...); None of None."""
+    if a is None:
+        return None
+    return a[rows if isinstance(a, numpy.ndarray) else np.asarray(rows)]
+
+
+def describe(layer: Any) -> str:
+    """Class, parameters and settings of a layer: Affine(W (100, 10000), b (10000,)).
+
+    Reads what is there and nothing else: no array is touched, and of a layer whose `__init__`
+    failed the class is left.
+    """
+    shapes = [str(getattr(p, "shape", "?")) for p in listed(layer, "params")]
+    if isinstance(layer, Layer) and len(layer.names) == len(shapes):
+        shapes = [f"{name} {shape}" for name, shape in zip(layer.names, shapes, strict=True)]
+    settings = layer.settings if isinstance(layer, Layer) else NOTHING
+    shown = [f"{name}={value}" for name, value in settings.items()]
+    return f"{type(layer).__name__}({', '.join([*shapes, *shown])})"
+
+
+def zero_gradient(p: Array) -> Array:
+    """Zeros like p, any shape, in memory in the order of p: tied weights are a transposed view."""
+    order = "C" if p.flags.c_contiguous else "F"
+    return np.zeros(p.shape, p.dtype, order=order)
+
+
+# --- Models and layers typed from the book, which declare nothing --------------------------------
+# The only place that looks through attributes: children, state and generators of such an object are
+# what it holds.
+
+
+class Undeclared(Layer):
+    """What stands for an object that declares nothing; here its attributes are looked through.
+
+    Its state, if it has a `reset_state`: all attributes that are arrays, of any shape, or None, but
+    for its parameters.
+    """
+
+    divisible = False  # nobody knows what it does
+
+    def __init__(self, thing: Any) -> None:
+        self.thing = thing
+        self.params, self.grads = listed(thing, "params"), listed(thing, "grads")
+        self.train_flg = getattr(thing, "train_flg", True)
+
+    @property
+    def state(self) -> Mapping[str, Array]:
+        """The arrays, of any shape, that it keeps."""
+        if not hasattr(self.thing, "reset_state"):
+            return NOTHING
+        own = {id(owner(p)) for p in self.params if is_array(p)}
+        return {
+            name: value
+            for name, value in attributes(self.thing).items()
+            if value is None or (is_array(value) and id(owner(value)) not in own)
+        }
+
+    def set_state(self, **arrays: Array) -> None:
+        """Put them back: arrays of any shape."""
+        attributes(self.thing).update(arrays)
+
+    def set_mode(self, on: bool) -> None:
+        """Set `train_flg` where it has one."""
+        self.train_flg = on
+        if hasattr(self.thing, "train_flg"):
+            self.thing.train_flg = on
+
+
+def declared(thing: Any) -> Layer:
+    """The layer itself, or what stands for an object that declares nothing."""
+    return thing if isinstance(thing, Layer) and thing.children is not None else Undeclared(thing)
+
+
+def children_of(thing: Any) -> Mapping[str, Any]:
+    """The children that a layer declares; of anything else, the layers among its attributes."""
+    if isinstance(thing, Layer) and thing.children is not None:
+        return thing.children
+    found: dict[int, tuple[str, Any]] = {}
+    for name, value in attributes(thing).items():
+        for path, part in flattened(name, value):
+            if looks_like_a_layer(part):
+                found.setdefault(id(part), (path, part))
+    return dict(found.values())
+
+
+def flattened(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """A value, or all those in a list, tuple or dictionary, each with its path."""
+    if isinstance(value, list | tuple | dict):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, part in pairs:
+            yield from flattened(f"{name}.{key}", part)
+    else:
+        yield name, value
+
+
+def drawn_from(layer: Layer) -> list[numpy.random.Generator]:
+    """NumPy's random generators that a layer itself holds."""
+    held: list[Any] = [layer.rng]
+    if isinstance(layer, Undeclared):
+        for name, value in attributes(layer.thing).items():
+            held += [part for _, part in flattened(name, value)]
+    return [rng for rng in held if isinstance(rng, numpy.random.Generator)]
+
+
+def evaluation_options(model: Any) -> dict[str, bool]:
+    """What the `forward` of a model must be told so that nothing is dropped: the book's train_flg.
+
+    A model of the book sets the mode of its layers by this argument, at every call.
+    """
+    return {"train_flg": False} if "train_flg" in arguments_of(model.forward) else {}
+
+
+def arguments_of(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """The arguments that a function takes, by name, in order."""
+    return inspect.signature(function).parameters
+
+
+def attributes(thing: Any) -> dict[str, Any]:
+    """The attributes of an object, of which a change is a change of the object."""
+    found: dict[str, Any] = getattr(thing, "__dict__", {})
+    return found
+
+
+def looks_like_a_layer(value: Any) -> bool:
+    """Whether an attribute is a part of a model: it has parameters, a forward or a generator."""
+    marks = ("params", "forward", "rng")
+    return not isinstance(value, type) and any(hasattr(value, mark) for mark in marks)
+
+
+def is_array(value: Any) -> bool:
+    """Whether a value is an array, of any shape, of either library."""
+    return hasattr(value, "base") and hasattr(value, "dtype")
+
+
+def has_params(part: Any) -> bool:
+    """Whether a part of a model has parameters."""
+    return bool(listed(part, "params"))
+
+
+def listed(thing: Any, name: str) -> list[Any]:
+    """The list that is an attribute of `thing`; empty if there is none."""
+    found = getattr(thing, name, None)
+    return found if isinstance(found, list) else []
