@@ -67,6 +67,7 @@ class BetterRnnlm(LanguageModel):
         layers += [drop(), TimeAffine(embed_W.T, np.zeros(V, dtype="f"))]
         super().__init__(layers, TimeSoftmaxWithLoss())
         self.lstm_layers = self.recurrent_layers
+        self.drop_layers = [layer for layer in layers if isinstance(layer, TimeDropout)]
         self.settings = {
             "vocab_size": V,
             "wordvec_size": D,

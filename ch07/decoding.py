@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy
 
 from common.checks import checked_ids
-from common.np import Array, np, to_cpu
+from common.np import Array, to_cpu
 
 
 class Hypothesis(NamedTuple):
@@ -60,7 +60,7 @@ def beam_search(
 
     score = log_p / ((5 + length) / 6) ** length_penalty
 
-    decoder         has begun with N * B rows, each question B times in a row; has an `lstm`
+    decoder         has begun the answers to N questions; has `vocab_size`, `scores` and `select`
     beam_width      B; 1 is `greedy`
     stop_id         ends an answer, and counts in its length; then ids are filled up with it
     length_penalty  0 ranks by probability, which favours short answers; 1 nearly by the mean
@@ -77,6 +77,7 @@ def beam_search(
         raise ValueError(f"beam_search: length_penalty must not be negative, not {length_penalty}")
     check_stop("beam_search", decoder, stop_id)
     B, rows = beam_width, numpy.arange(N)[:, None]
+    decoder.select(numpy.arange(N).repeat(B))
     answers = numpy.empty((N, B, 0), int)
     ids = numpy.full((N, B), start_id)
     log_p = numpy.full((N, B), -numpy.inf)
@@ -98,8 +99,7 @@ def beam_search(
         answers = numpy.concatenate([answers[rows, beam], ids[:, :, None]], axis=2)
         log_p, length = together[rows, beam, ids], length[rows, beam]
         running = running[rows, beam] & (ids != stop_id)
-        kept = np.asarray((rows * B + beam).reshape(-1))
-        decoder.lstm.set_state(*(a[kept] for a in decoder.lstm.state))
+        decoder.select((rows * B + beam).reshape(-1))
     return [
         [
             Hypothesis(answers[n, b].tolist(), float(log_p[n, b]), float(score[n, best[n, b]]))
@@ -121,7 +121,7 @@ def next_scores(who: str, decoder: Any, ids: Array) -> Array:
 def check_stop(who: str, decoder: Any, stop_id: int | None) -> None:
     """ValueError, in the name of `who`, for a stop_id that no answer can have."""
     if stop_id is not None:
-        checked_ids(f"{who}: stop_id", stop_id, len(decoder.params[0]))
+        checked_ids(f"{who}: stop_id", stop_id, decoder.vocab_size)
 
 
 def log_softmax(x: Array) -> Array:

@@ -8,14 +8,12 @@ Source: book 7.1.2.
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy
 
-from ch06 import eval as evaluation
+from ch06 import trained
 from ch07.rnnlm_gen import BetterRnnlmGen, GruRnnlmGen, RnnlmGen
-from common.base_model import find_weights, read_weights
 from common.cli import run
 from common.rng import generator
 from common.words.text import words_to_ids
@@ -81,22 +79,9 @@ def load(
     Raises ValueError for another model, and FileNotFoundError, which says how to train one, where
     there are no weights; the shipped ones know the words of ptb only.
     """
-    if model not in MODELS:
-        raise ValueError(f"generate_text: model is one of {', '.join(MODELS)}, not {model!r}")
-    model_class, size = evaluation.MODELS[model]
-    shipped = evaluation.SHIPPED if corpus in (None, "ptb") else None
-    training = evaluation.TRAINED_BY[model] + ("" if shipped else f" --corpus {corpus}")
-    path = Path(weights) if weights else find_weights(model_class.__name__, shipped, training)
-    header, arrays = read_weights(path)
-    sizes = {"wordvec_size": size, "hidden_size": size}
-    sizes |= evaluation.sizes_in(header, arrays, model_class)
-    if corpus is None:
-        word_to_id, id_to_word = evaluation.vocabulary(header)
-    else:
-        _, word_to_id, id_to_word = texts.load_data(corpus, "train")
-    net = MODELS[model](len(word_to_id), **sizes)
-    net.load_params(path, vocab=word_to_id)
-    return net, word_to_id, id_to_word
+    vocab = None if corpus is None else texts.load_data(corpus, "train")[1]
+    net = trained.load(model, weights, corpus=corpus or "ptb", vocab=vocab, classes=MODELS)
+    return net, net.vocab, {k: word for word, k in net.vocab.items()}
 
 
 def write(

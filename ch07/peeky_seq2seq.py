@@ -18,12 +18,23 @@ class PeekyDecoder(Decoder):
     Source: book 7.4.2; Cho et al. 2014, https://arxiv.org/abs/1406.1078.
     """
 
+    h: Array = None
+
     @staticmethod
     def inputs(D: int, H: int) -> tuple[int, int]:
         return H + D, 2 * H
 
-    def start(self, h: Array, *, c: Array = None) -> None:
-        super().start(h, c=c)
+    def start(self, encoded: Any) -> None:
+        super().start(encoded)
+        self.h = self.lstm.h
+
+    @property
+    def state(self) -> dict[str, Array]:
+        """h (N, H), what the encoder handed over."""
+        return {"h": self.h}
+
+    def set_state(self, h: Array) -> None:
+        """Go on with other rows of h (N, H)."""
         self.h = h
 
     def scores(self, xs: Array) -> Array:
@@ -35,15 +46,15 @@ class PeekyDecoder(Decoder):
         hs = np.broadcast_to(self.h[:, None], zs.shape)
         return self.affine.forward(np.concatenate([hs, zs], axis=2))
 
-    def backward(self, dscore: Array) -> Array:
+    def backward(self, dscore: Array) -> Any:
         H = self.h.shape[1]
         d_affine = self.affine.backward(dscore)
         self.embed.backward(self.lstm.backward(d_affine[:, :, H:]))
-        return self.lstm.dh + self.lstm.dconstant + d_affine[:, :, :H].sum(axis=1)
+        dh = self.lstm.dh + self.lstm.dconstant + d_affine[:, :, :H].sum(axis=1)
+        return self.dencoded(dh)
 
 
 class PeekySeq2seq(Seq2seq):
     """A `Seq2seq` with a `PeekyDecoder`.  Source: book 7.4.2."""
 
     decoder_class: ClassVar[Any] = PeekyDecoder
-    divisible: ClassVar[bool] = True

@@ -6,22 +6,32 @@ Source: book 8.2; Luong et al. 2015, https://arxiv.org/abs/1508.04025.
 
 from typing import Any, ClassVar
 
-from ch07.seq2seq import Decoder, Encoder, Seq2seq, add_to_last_state, last_state
+from ch07.seq2seq import Decoder, Encoded, Encoder, Seq2seq, last_state
 from common.attention import TimeAttention
-from common.np import Array, np
+from common.np import Array, np, to_cpu
 
 
 class AttentionEncoder(Encoder):
     """An `Encoder` that hands over all its hidden states.   ids (N, T) -> hs (N, T, H)
 
-    backward(dhs) fills `grads` and returns None.  Source: book 8.2.1.
+    forward(xs) -> hs, of which the last one is where the decoder starts; Encoded(h, c, hs, mask)
+    where that is not all: with two directions, a cell to pass, or a pad_id
+    backward(the gradient of that, in the same form) fills `grads` and returns None
+    Source: book 8.2.1.
     """
 
-    def forward(self, xs: Array) -> Array:
-        return self.read(xs)
+    def forward(self, xs: Array) -> Any:
+        hs = self.read(xs)
+        if not (self.bidirectional or self.pass_cell or self.pad_id is not None):
+            return hs
+        h, c = last_state(hs, self.bidirectional), self.c if self.pass_cell else None
+        return Encoded(h, c, hs, self.mask)
 
-    def backward(self, dhs: Array, *, dc: Array = None) -> None:
-        self.read_backward(dhs, dc)
+    def backward(self, dencoded: Any) -> None:
+        if isinstance(dencoded, Encoded):
+            self.read_backward(dencoded.hs.copy(), dencoded)
+        else:
+            self.embed.backward(self.lstm.backward(dencoded))
 
 
 class AttentionDecoder(Decoder):
@@ -30,10 +40,11 @@ class AttentionDecoder(Decoder):
     ids (N, S) -> embedding -> LSTM -> hs (N, S, H); attention -> contexts cs (N, S, H);
     affine of [cs, hs] (N, S, 2H) -> scores (N, S, V)
 
-    forward(xs, enc_hs (N, T, H))  the LSTM starts from the last of the encoder's states
-    backward(dscore) -> denc_hs (N, T, H)
+    forward(xs, enc_hs (N, T, H))  the LSTM starts from the last of the encoder's states; or what
+                                   else an `AttentionEncoder` hands over
+    backward(dscore) -> denc_hs (N, T, H), or the gradient of the Encoded
     attention.attention_weights    what each step looked at, see `TimeAttention`
-    mask           (N, T) on the host, False at states of padding, which get no attention
+    enc_hs, mask   the encoder's states; (N, T) on the host, False at states of padding
     Arguments and errors as for `Decoder`.  Source: book 8.2.2.
     """
 
@@ -42,34 +53,46 @@ class AttentionDecoder(Decoder):
     ) -> None:
         super().__init__(vocab_size, wordvec_size, hidden_size, **options)
         self.attention = TimeAttention()
+        self.hold(embed=self.embed, lstm=self.lstm, affine=self.affine, attention=self.attention)
+        self.enc_hs: Array = None
         self.mask: Array = None
+        self.got_array = True
 
     @staticmethod
     def inputs(D: int, H: int) -> tuple[int, int]:
         return D, 2 * H
 
-    def forward(self, xs: Array, enc_hs: Array, *, c: Array = None, mask: Array = None) -> Array:
-        self.start(enc_hs, c=c, mask=mask)
-        return self.scores(xs)
+    def start(self, encoded: Any) -> None:
+        """Begin answers to N questions with the states hs (N, T, H), or an Encoded."""
+        self.got_array = not isinstance(encoded, Encoded)
+        e = Encoded(encoded[:, -1], hs=encoded) if self.got_array else encoded
+        super().start(e)
+        self.set_state(e.hs, e.mask)
 
-    def start(self, enc_hs: Array, *, c: Array = None, mask: Array = None) -> None:
-        """Begin answers to N questions with the encoder's states (N, T, H), and c (N, H)."""
-        super().start(last_state(enc_hs, self.bidirectional), c=c)
-        self.enc_hs, self.mask = enc_hs, mask
+    @property
+    def state(self) -> dict[str, Array]:
+        """The states of the encoder (N, T, H), and their mask (N, T)."""
+        return {"enc_hs": self.enc_hs, "mask": self.mask}
+
+    def set_state(self, enc_hs: Array, mask: Array = None) -> None:
+        """Go on with other rows of enc_hs (N, T, H) and mask (N, T)."""
+        self.enc_hs, self.mask = enc_hs, None if mask is None else to_cpu(mask)
 
     def scores(self, xs: Array) -> Array:
         hs = self.lstm.forward(self.embed.forward(xs))
         cs = self.attention.forward(self.enc_hs, hs, self.mask)
         return self.affine.forward(np.concatenate([cs, hs], axis=2))
 
-    def backward(self, dscore: Array) -> Array:
+    def backward(self, dscore: Array) -> Any:
         d = self.affine.backward(dscore)
         H = d.shape[2] // 2
         denc_hs, dhs = self.attention.backward(d[:, :, :H])
         dhs += d[:, :, H:]
         self.embed.backward(self.lstm.backward(dhs))
-        add_to_last_state(denc_hs, self.lstm.dh, self.bidirectional)
-        return denc_hs
+        if self.got_array:
+            denc_hs[:, -1] += self.lstm.dh
+            return denc_hs
+        return Encoded(self.lstm.dh, self.lstm.dc if self.got_cell else None, denc_hs)
 
 
 class AttentionSeq2seq(Seq2seq):
@@ -81,7 +104,3 @@ class AttentionSeq2seq(Seq2seq):
 
     encoder_class: ClassVar[Any] = AttentionEncoder
     decoder_class: ClassVar[Any] = AttentionDecoder
-    divisible: ClassVar[bool] = True
-
-    def _beside(self) -> dict[str, Array]:
-        return super()._beside() | ({} if self.pad_id is None else {"mask": self.encoder.mask})

@@ -1,6 +1,6 @@
 """BiAttentionSeq2seq: attention over an encoder that reads in both directions."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from ch08.attention_seq2seq import AttentionSeq2seq
 
@@ -12,8 +12,6 @@ class BiAttentionSeq2seq(AttentionSeq2seq):
     where each direction ended. The other arguments are those of `Seq2seq`.
     Source: book 8.4.1; Bahdanau et al. 2015, https://arxiv.org/abs/1409.0473.
     """
-
-    divisible: ClassVar[bool] = True
 
     def __init__(
         self, vocab_size: int, wordvec_size: int, hidden_size: int, **options: Any

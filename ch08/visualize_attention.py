@@ -15,14 +15,15 @@ from typing import Any
 
 import numpy
 
-from ch07.training import load_data, new_model
+from ch07.training import load_data
 from ch08.attention_score import attention_hits, attention_maps, table
 from ch08.attention_seq2seq import AttentionSeq2seq
 from ch08.bi_attention_seq2seq import BiAttentionSeq2seq
 from common import plots
-from common.base_model import find_weights, read_weights
+from common.base_model import load_model
 from common.cli import run
 from common.np import Array
+from common.storage.weights import find_weights, is_pickle
 from dataset import sequence
 
 MODELS = {"attention": AttentionSeq2seq, "bi": BiAttentionSeq2seq}
@@ -79,31 +80,11 @@ def load(model: str, weights: str | Path | None, data: str) -> Any:
     """
     if model not in MODELS:
         raise ValueError(f"visualize_attention: model is one of {', '.join(MODELS)}, not {model!r}")
-    name = MODELS[model].__name__
+    model_class = MODELS[model]
     training = f"ch08.train --model {model}"
-    file = Path(weights) if weights else find_weights(name, SHIPPED, training)
-    sizes = {"wordvec_size": 16, "hidden_size": 256} | sizes_in(file)
-    net = new_model(MODELS, model, data, **sizes)
-    net.load_params(file, vocab=sequence.get_vocab(data)[0])
-    return net
-
-
-def sizes_in(weights: Path) -> dict[str, Any]:
-    """Sizes and options of a model as keywords, from its weight file (.npz); {} from others.
-
-    Raises what `read_weights` raises.
-    """
-    header, arrays = read_weights(weights)
-    if header.get("class") not in [c.__name__ for c in MODELS.values()] or len(arrays) < 2:
-        return {}
-    embedding, *_, affine_W, _ = arrays.values()  # (V, D) and (2H, V)
-    options = header.get("options", {})
-    return {
-        "wordvec_size": embedding.shape[1],
-        "hidden_size": len(affine_W) // 2,
-        "padding": options.get("pad_id") is not None,
-        **{name: options[name] for name in ("cell", "pass_cell") if name in options},
-    }
+    file = Path(weights) if weights else find_weights(model_class.__name__, SHIPPED, training)
+    book = {"wordvec_size": 16, "hidden_size": 256} if is_pickle(file) else {}
+    return load_model(file, model_class, vocab=sequence.get_vocab(data)[0], **book)
 
 
 def draw_test_questions(

@@ -138,14 +138,19 @@ class Chain(BaseModel):
 
 
 def load_model(
-    file_name: str | Path, model_class: type[BaseModel] | None = None, **settings: Any
+    file_name: str | Path,
+    model_class: type[BaseModel] | None = None,
+    *,
+    vocab: Mapping[str, int] | None = None,
+    **settings: Any,
 ) -> Any:
     """A new model with the weights of a file, of the class and the settings that the file tells.
 
     model_class  another class to build: one that inherits from that in the file. Needed for the
                  book's pickles, which tell nothing
+    vocab        ids that the model will be used with, compared with those in the file, if any
     settings     keywords of the class, instead of those in the file, or beside them
-    The model's `vocab` is that of the file, None if it has none.
+    The model's `vocab` is that of the file, else the one given.
     Raises FileNotFoundError; ValueError if the file is damaged, if its class is not known here, and
     if settings or arrays do not fit the class.
     """
@@ -154,12 +159,16 @@ def load_model(
         header, content = weights.read(path)
         model_class = model_class or known_class(header.get("class"))
         weights.check_class(model_class, header)
-        model = built(model_class, header.get("settings", {}) | settings)
-        weights.fill(model, header, content)
+        told = {} if header or vocab is None else {"vocab_size": len(vocab)}
+        model = built(model_class, header.get("settings", told) | settings)
+        weights.fill(model, header, content, vocab)
+        size = model.settings.get("vocab_size")
+        if vocab is not None and size not in (None, len(vocab)):
+            raise ValueError(f"is for a vocabulary of {size}, not of {len(vocab)}")
     except ValueError as error:
         raise ValueError(f"load_model: {path}: {error}") from error
     words = header.get("vocab")
-    model.vocab = None if words is None else {word: k for k, word in enumerate(words)}
+    model.vocab = vocab if words is None else {word: k for k, word in enumerate(words)}
     return model
 
 

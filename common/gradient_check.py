@@ -2,7 +2,7 @@
 
     class Scale(Layer):                             # y = x * W.   x (N, D), W (D,)
         def __init__(self, W):
-            super().__init__(W)
+            super().__init__(W=W)
         def forward(self, x):
             self.x = x
             return x * self.params[0]

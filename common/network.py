@@ -70,8 +70,8 @@ class Layer:
                     raise self._refuse(f"{path} is declared twice, as {place[key]} as well")
         parts = self.children = children
         self.names = [name for c in parts.values() if isinstance(c, Layer) for name in c.names]
-        self.params = [p for part in parts.values() for p in part.params]
-        self.grads = [g for part in parts.values() for g in part.grads]
+        self.params = [p for part in parts.values() for p in listed(part, "params")]
+        self.grads = [g for part in parts.values() for g in listed(part, "grads")]
 
     @property
     def state(self) -> Mapping[str, Array]:
@@ -180,7 +180,10 @@ class Network(Layer):
 
     def __init__(self, layers: Sequence[Any] = (), **parts: Any) -> None:
         self.layers = list(layers)
-        self.hold(**{str(k): layer for k, layer in enumerate(layers)}, **parts)
+        children = {str(k): layer for k, layer in enumerate(layers)} | parts
+        self.params, self.grads = [], []
+        if children:  # else attributes may follow, in a model typed from the book
+            self.hold(**children)
         self.output_size(None)
 
     def forward(self, x: Array) -> Array:
@@ -271,12 +274,16 @@ def set_states(model: Any, kept: States) -> None:
     Raises ValueError for the states of another model, before anything has changed.
     """
     layers = {path: layer for path, layer in walk(model) if layer.state}
-    here = {path: [*layer.state] for path, layer in layers.items()}
-    there = {path: [*arrays] for path, arrays in kept.items()}
+    here, there = names_in(states(model)), names_in(kept)
     if here != there:
         raise ValueError(f"set_states: the model keeps {here}, the states given are {there}")
     for path, layer in layers.items():
         layer.set_state(**kept[path])
+
+
+def names_in(kept: States) -> dict[str, list[str]]:
+    """The names of the arrays, of any shape, by layer."""
+    return {path: [*arrays] for path, arrays in kept.items()}
 
 
 def generators(model: Any) -> list[numpy.random.Generator]:
@@ -364,10 +371,9 @@ class Undeclared(Layer):
     for its parameters.
     """
 
-    divisible = False  # nobody knows what it does
-
     def __init__(self, thing: Any) -> None:
         self.thing = thing
+        self.divisible = getattr(thing, "divisible", False)  # nobody else knows what it does
         self.params, self.grads = listed(thing, "params"), listed(thing, "grads")
         self.train_flg = getattr(thing, "train_flg", True)
 

@@ -5,11 +5,11 @@ And models in float64, which can be told apart from what is wrong by a little.
 
 import numpy
 
-from common.gradients import owner
-from common.layers import Affine, Embedding, Layer, SigmoidWithLoss, SoftmaxWithLoss
+from common.gradients import distinct
+from common.layers import Affine, Embedding, SigmoidWithLoss, SoftmaxWithLoss
 from common.negative_sampling import EmbeddingDot
 from common.np import np
-from common.time_layers import LSTM, TimeBiLSTM, TimeEmbedding
+from common.time_layers import LSTM
 
 
 class CellByCell:
@@ -193,34 +193,14 @@ def slow_lstm_step(x, h, c, Wx, Wh, b):
 
 
 def in_float64(model, scale=1.0, seed=0):
-    """Fill a Seq2seq with normal float64 numbers, its biases too -> the model."""
+    """Fill a model with normal float64 numbers, its biases too -> the model."""
     rng = numpy.random.default_rng(seed)
-    for layer in model.layers:
-        parts = (
-            [layer.forward_lstm, layer.backward_lstm] if isinstance(layer, TimeBiLSTM) else [layer]
-        )
-        for part in parts:
-            weights = (scale * rng.standard_normal(p.shape) for p in part.params)
-            Layer.__init__(part, *map(np.asarray, weights))
-        layer.params = [p for part in parts for p in part.params]
-        layer.grads = [g for part in parts for g in part.grads]
-    for whole in model.encoder, model.decoder, model:
-        whole.params = [p for layer in whole.layers for p in layer.params]
-        whole.grads = [g for layer in whole.layers for g in layer.grads]
+    for p in model.astype("float64").params:
+        p[...] = np.asarray(scale * rng.standard_normal(p.shape))
     return model
 
 
 def enlarge(model):
-    """Make the arrays of a language model float64 and ten times as large; a tie stays a tie."""
-    made = {}
-    for layer in model.layers:
-        params = []
-        for p in layer.params:
-            large = made.setdefault(id(owner(p)), 10 * owner(p).astype("float64"))
-            params.append(large if p is owner(p) else large.T)
-        if isinstance(layer, TimeEmbedding):
-            layer.__init__(*params, sparse=hasattr(layer.grads[0], "ids"))
-        else:
-            Layer.__init__(layer, *params)
-    model.params = [p for layer in model.layers for p in layer.params]
-    model.grads = [g for layer in model.layers for g in layer.grads]
+    """Make the arrays of a model float64 and ten times as large; a tie stays a tie."""
+    for p in distinct(model.astype("float64").params):
+        p *= 10

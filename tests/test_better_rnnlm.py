@@ -49,7 +49,7 @@ def start(model):
         H = len(layer.params[1])
         layer.set_state(*(np.asarray(rng.standard_normal((2, H))) for _ in layer.state))
     for seed, layer in enumerate(model.layers):
-        if hasattr(layer, "rng"):
+        if layer.rng is not None:
             layer.rng = np.random.default_rng(seed)
 
 
@@ -310,7 +310,7 @@ def test_a_refused_batch_changes_nothing(model_class):
 
 
 def states(model):
-    return [a for layer in model.recurrent_layers for a in layer.state]
+    return [a for layer in model.recurrent_layers for a in layer.state.values()]
 
 
 # --- Files ---------------------------------------------------------------------------------------
@@ -335,9 +335,9 @@ def test_a_file_holds_the_tied_matrix_once(folder):
     with numpy.load("BetterRnnlm.npz") as file:
         arrays = {name: file[name] for name in file.files if name != "header.json"}
     assert [*arrays] == [
-        "0.TimeEmbedding.0",
-        *[f"{layer}.TimeLSTM.{k}" for layer in (2, 4) for k in range(3)],
-        "6.TimeAffine.1",
+        "0.W",
+        *[f"{layer}.{name}" for layer in (2, 4) for name in ("Wx", "Wh", "b")],
+        "6.b",
     ]
     assert_same(arrays.values(), [*model.params[:-2], model.params[-1]])
 

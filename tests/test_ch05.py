@@ -278,7 +278,7 @@ def test_an_early_stop_keeps_what_was_learned(stop, folder, monkeypatch, capsys)
     monkeypatch.setattr(RnnlmTrainer, "fit", fit)
     with pytest.raises(stop):
         train.main("grammar", **TINY, weights="deep/w.npz")
-    assert {float(v) for v in numpy.load("deep/w.npz")["0.TimeEmbedding.0"].flat} == {5}
+    assert {float(v) for v in numpy.load("deep/w.npz")["0.W"].flat} == {5}
     assert "stopped early" in capsys.readouterr().out
 
 

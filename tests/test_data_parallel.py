@@ -9,7 +9,7 @@ import pytest
 import threadpoolctl
 
 from ch07.peeky_seq2seq import PeekySeq2seq
-from ch07.seq2seq import Seq2seq
+from ch07.seq2seq import Decoder, Seq2seq
 from ch08.attention_seq2seq import AttentionSeq2seq
 from ch08.bi_attention_seq2seq import BiAttentionSeq2seq
 from common.base_model import BaseModel, Chain
@@ -144,7 +144,7 @@ def test_what_the_model_keeps_is_that_of_the_first_part():
 @pytest.fixture
 def answering(monkeypatch):
     """What answered questions."""
-    return seen(monkeypatch, "ch07.seq2seq.DataParallel")
+    return seen(monkeypatch, "ch07.encoder_decoder.DataParallel")
 
 
 @pytest.mark.parametrize(("N", "replicas"), [(0, 1), (4, 1), (5, 2), (9, 3), (41, 3)])
@@ -177,9 +177,9 @@ def test_a_question_that_a_copy_refuses_is_refused():
         model.generate_batch(xs, 1, 6, batch_size=4)
 
 
-def test_answers_of_a_model_that_does_not_say_so_are_not_divided(answering):
+def test_answers_of_a_model_that_says_it_is_not_divisible_are_not_divided(answering):
     xs, _ = translations(9)
-    found = WithAnother(7, 3, 4, rng=0).generate_batch(xs, 1, 6, batch_size=4)
+    found = Indivisible(7, 3, 4, rng=0).generate_batch(xs, 1, 6, batch_size=4)
     assert [len(copies.replicas) for copies in answering] == [1]
     assert found.tolist() == Seq2seq(7, 3, 4, rng=0).generate_batch(xs, 1, 6).tolist()
 
@@ -187,8 +187,32 @@ def test_answers_of_a_model_that_does_not_say_so_are_not_divided(answering):
 # --- What is not divided -------------------------------------------------------------------------
 
 
-class WithAnother(Seq2seq):
-    """A class derived from one that is divisible."""
+class Indivisible(Seq2seq):
+    """A class derived from one that is divisible, which says that it is not."""
+
+    divisible = False
+
+
+class IndivisibleDecoder(Decoder):
+    """A part that says so."""
+
+    divisible = False
+
+
+class WithAPart(Seq2seq):
+    """A divisible class with a part that is not."""
+
+    decoder_class = IndivisibleDecoder
+
+
+def test_a_derived_class_is_divided_as_well():
+    class Derived(Seq2seq):
+        pass
+
+    xs, ts = translations(6)
+    found, replicas = gradients(in_float64(Derived(7, 3, 4, rng=0)), xs, ts)
+    assert replicas == THREADS
+    assert_same(found, undivided(in_float64(Seq2seq(7, 3, 4, rng=0)), xs, ts))
 
 
 class Typed(BaseModel):
@@ -213,7 +237,7 @@ class TypedAndDivisible(Typed):
 def test_a_model_that_does_not_say_so_is_not_divided(monkeypatch):
     monkeypatch.setattr(data_parallel, "in_parallel", None)
     xs, ts = translations(6)
-    for model in WithAnother(7, 3, 4, rng=0), Typed():
+    for model in Indivisible(7, 3, 4, rng=0), WithAPart(7, 3, 4, rng=0), Typed():
         x, t = (xs, ts) if isinstance(model, Seq2seq) else (xs[:, :3], ts[:, :3])
         found, replicas = gradients(model, x, t)
         assert replicas == 1

@@ -60,7 +60,7 @@ def teacher_forced(model, xs, answers):
     answers = numpy.asarray(answers)
     read = numpy.concatenate([numpy.full((len(answers), 1), START), answers[:, :-1]], axis=1)
     encoded = model.encoder.forward(xs)
-    return to_cpu(model.decoder.forward(read, encoded, **model._beside()))
+    return to_cpu(model.decoder.forward(read, encoded))
 
 
 def refused(message):
@@ -116,8 +116,8 @@ def test_decoders_generate_as_in_the_book(name, stop_id):
     for seed in range(5):
         xs = questions(1, seed=seed)
         expected = model.generate(xs, START, 6, **stop)
-        encoded, beside = model.encoder.forward(xs), model._beside()
-        answer = model.decoder.generate(encoded, START, 6, **beside, **(ends | stop))
+        encoded = model.encoder.forward(xs)
+        answer = model.decoder.generate(encoded, START, 6, **(ends | stop))
         assert [type(k) for k in answer] == [int] * 6
         assert answer == expected == model.generate(xs, start_id=START, sample_size=6, **stop)
 
@@ -182,7 +182,7 @@ def test_what_cannot_be_answered_is_refused(name):
         with refused(f"{what} must be at least 1, not {min(sample_size, batch_size)}"):
             model.generate_batch(questions(2), START, sample_size, batch_size=batch_size)
     with refused("greedy: sample_size must be at least 1, not 0"):
-        model.decoder.generate(model.encoder.forward(questions(1)), START, 0, **model._beside())
+        model.decoder.generate(model.encoder.forward(questions(1)), START, 0)
     with refused(r"TimeEmbedding: id 5 is not in 0\.\.4"):
         model.generate(questions(1), 5, 3)
     with refused(r"TimeEmbedding: id 5 is not in 0\.\.4"):
@@ -203,8 +203,7 @@ def stub(p, V):
     def scores(ids):
         return np.asarray(numpy.log(p(ids[:, 0]))[:, None] + 7)  # scores are up to a constant
 
-    lstm = types.SimpleNamespace(state=(), set_state=lambda: None)
-    return types.SimpleNamespace(lstm=lstm, scores=scores, params=[numpy.zeros((V, 2))])
+    return types.SimpleNamespace(scores=scores, select=lambda rows: None, vocab_size=V)
 
 
 def found(hypotheses):
@@ -370,7 +369,9 @@ def attempts(model, xs, **how):
 
 def all_answers_of(model, xs):
     """What a model says, by each way."""
-    return [numpy.asarray(to_cpu(model.encoder.forward(xs))).tolist()] + [
+    encoded = model.encoder.forward(xs)
+    parts = encoded if isinstance(encoded, tuple) else [encoded]
+    return [None if a is None else to_cpu(a).tolist() for a in parts] + [
         answer.tolist() if isinstance(answer, numpy.ndarray) else answer
         for answer in (attempt() for attempt in attempts(model, xs))
     ]
@@ -431,7 +432,7 @@ def test_a_model_with_spoilt_weights_gives_no_answer(name, bad):
             attempt()
     with refused("the model's scores are not finite"):
         encoded = model.encoder.forward(xs[:1])
-        model.decoder.generate(encoded, START, 3, **model._beside())
+        model.decoder.generate(encoded, START, 3)
     bias[3] = 0
     assert all_answers_of(model, xs) == before
 

@@ -117,16 +117,16 @@ def test_the_numbers_at_the_worst_element_are_those_of_both_gradients():
     assert "1 of 10 elements are off, all in row 1 (the last) and column 2" in text
 
 
-def test_parameters_have_the_names_of_init_only_if_it_takes_the_arrays(capsys):
-    class Drawn(Affine):
-        def __init__(self, input_size, output_size):
-            super().__init__(normal(input_size, output_size), normal(output_size))
+def test_parameters_have_the_names_that_the_layer_gives_them(capsys):
+    class Nameless(Affine):
+        def __init__(self, W, b):
+            Layer.__init__(self, W, b)
 
-    check_gradients(Drawn(2, 3), normal(N, 2))
+    check_gradients(Nameless(normal(2, 3), normal(3)), normal(N, 2))
     check_gradients(Embedding(normal(3, 2)), numpy.array([0, 2]))
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == [
-        *("Drawn", "x", "params[0]", "params[1]"),
+        *("Nameless", "x", "params[0]", "params[1]"),
         *("Embedding", "W"),
     ]
 

@@ -133,8 +133,12 @@ def test_shapes_that_do_not_fit_are_refused_at_the_door():
         MatMul(np.zeros((2, 3))).forward(np.zeros((4, 3)))
     with refused(r"Embedding: W is \(V, D\), not \(3,\)"):
         Embedding(np.zeros(3))
-    with refused("SoftmaxWithLoss: scores need 2 dimensions"):
+    with refused(
+        r"SoftmaxWithLoss: labels have shape \(1,\), scores \(3,\) need \(\), one id each"
+    ):
         SoftmaxWithLoss().forward(np.zeros(3), numpy.array([1]))
+    with refused(r"SoftmaxWithLoss: scores are \(\.\.\., C\), not a scalar"):
+        SoftmaxWithLoss().forward(np.zeros(()), numpy.array(0))
     with refused("SigmoidWithLoss: labels have shape"):
         SigmoidWithLoss().forward(np.zeros(3), numpy.zeros((3, 1)))
 

@@ -14,10 +14,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ch06.rnnlm import Rnnlm
 from ch07.peeky_seq2seq import PeekyDecoder, PeekySeq2seq
-from ch07.seq2seq import Decoder, Encoder, Seq2seq
+from ch07.seq2seq import Decoder, Encoded, Encoder, Seq2seq
 from ch08.attention_seq2seq import AttentionDecoder, AttentionEncoder, AttentionSeq2seq
 from ch08.bi_attention_seq2seq import BiAttentionSeq2seq
 from common.gradient_check import check_gradients
+from common.network import param_names
 from common.np import np, to_cpu, use
 from common.optimizer import Adam
 from common.rng import generator, randn
@@ -39,6 +40,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "two directions, cell passed": {"bidirectional": True, "pass_cell": True},
 }
 OPTIONS |= {f"{name}, padding": how | {"pad_id": PAD} for name, how in OPTIONS.items()}
+LSTM_WEIGHTS = ("Wx", "Wh", "b")
 all_options = pytest.mark.parametrize("how", OPTIONS.values(), ids=OPTIONS)
 padded_options = pytest.mark.parametrize(
     "how", [how for how in OPTIONS.values() if "pad_id" in how], ids=lambda how: ", ".join(how)
@@ -114,7 +116,7 @@ def test_everything_is_float32(model_class, how):
     model = model_class(4, 2, 4, rng=0, **how)
     model.forward(QUESTIONS, ANSWERS)
     model.backward()
-    states = [model.encoder.hs, *model.decoder.lstm.state]
+    states = [model.encoder.hs, *model.decoder.lstm.state.values()]
     assert {str(a.dtype) for a in (*model.params, *model.grads, *states)} == {"float32"}
 
 
@@ -222,11 +224,20 @@ def test_the_upstream_gradient_scales_all(model_class):
 def test_without_a_gradient_of_its_states_an_encoder_learns_nothing(encoder_class, how):
     encoder, xs = encoder_class(7, 3, 4, rng=0, **how), ids(3, 5)
     encoded = encoder.forward(xs)
-    for dout, learns in (np.zeros_like(encoded), False), (np.ones_like(encoded), True):
-        assert encoder.backward(dout) is None
+    for number, learns in (0, False), (1, True):
+        assert encoder.backward(filled(encoded, number)) is None
         assert [bool((g != 0).any()) for g in encoder.grads] == [learns] * len(encoder.grads)
-    encoder.backward(np.zeros_like(encoded), dc=np.ones((3, 4), "f"))
-    assert all((g != 0).any() for g in encoder.grads)
+    hands_over_the_cell = encoder_class(7, 3, 4, rng=0, pass_cell=True, **how)
+    dencoded = filled(hands_over_the_cell.forward(xs), 0)
+    hands_over_the_cell.backward(dencoded._replace(c=np.ones((3, 4), "f")))
+    assert all((g != 0).any() for g in hands_over_the_cell.grads)
+
+
+def filled(encoded, number):
+    """A gradient in the form of what an encoder hands over, of one number."""
+    if isinstance(encoded, Encoded):
+        return Encoded(*(None if a is None else np.full_like(a, number) for a in encoded))
+    return np.full_like(encoded, number)
 
 
 # --- PyTorch -------------------------------------------------------------------------------------
@@ -262,7 +273,7 @@ def torch_loss(torch, model, params, xs, ts):
     hs, h, c = (torch.cat(parts, dim=-1) for parts in zip(*read, strict=True))
     inputs = embedding(ts[:, :-1], E2)
     peek = [h[:, None].expand(-1, inputs.shape[1], -1)] if isinstance(model, PeekySeq2seq) else []
-    start = h, c if model.pass_cell else zero
+    start = h, c if model.encoder.pass_cell else zero
     zs, _, _ = torch_lstm(torch, torch.cat([*peek, inputs], dim=2), *start, Wx, Wh, b)
     if isinstance(model, AttentionSeq2seq):
         peek = [torch.softmax(zs @ hs.transpose(1, 2), dim=2) @ hs]
@@ -319,8 +330,8 @@ def test_the_amount_of_padding_does_not_matter(model_class, how, width, left, an
 
 def encode(model, xs):
     """What the decoder starts from."""
-    model.decoder.start(model.encoder.forward(xs), **model._beside())
-    return [a for a in model.decoder.lstm.state if a is not None]
+    model.decoder.start(model.encoder.forward(xs))
+    return [a for a in model.decoder.lstm.state.values() if a is not None]
 
 
 @both_backends
@@ -355,7 +366,7 @@ def test_the_first_padding_ends_an_answer_and_the_rest_counts_for_nothing(model_
     model = in_float64(model_class(4, 2, 4, pad_id=PAD))
     loss = float(model.forward(QUESTIONS, ANSWERS))
     encoded = model.encoder.forward(QUESTIONS)
-    scores = to_cpu(model.decoder.forward(ANSWERS[:, :-1], encoded, **model._beside()))
+    scores = to_cpu(model.decoder.forward(ANSWERS[:, :-1], encoded))
     log_p = scores - numpy.log(numpy.exp(scores).sum(axis=2, keepdims=True))
     counted = [(0, 0), (0, 1), (1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)]
     assert loss == pytest.approx(
@@ -373,7 +384,7 @@ def test_padding_in_the_wrong_place_is_refused(model_class):
         model.forward(nothing, ANSWERS)
     with refused("Encoder: a question is all padding, id 0"):
         model.generate_batch(nothing, 3, 2)
-    with refused("Seq2seq: an answer goes on after its padding, id 0"):
+    with refused("EncoderDecoder: an answer goes on after its padding, id 0"):
         model.forward(QUESTIONS, goes_on)
 
 
@@ -388,9 +399,9 @@ def test_options_that_make_no_model_are_refused(model_class):
     with refused("recurrent: cell is one of lstm, gru, rnn, not 'cnn'"):
         make(cell="cnn")
     for cell in "gru", "rnn":
-        with refused(f"Encoder: two directions need cell='lstm' .* not '{cell}' and 4"):
+        with refused(rf"Encoder: two directions need cell='lstm' .* not '{cell}' and 4"):
             make(cell=cell, bidirectional=True)
-        with refused(f"{model_class.__name__}: pass_cell needs cell='lstm', not '{cell}'"):
+        with refused(rf"\w*Encoder: pass_cell needs cell='lstm', not '{cell}'"):
             make(cell=cell, pass_cell=True)
     with refused("Encoder: two directions need .* an even hidden_size, not 'lstm' and 5"):
         make(5, bidirectional=True)
@@ -430,14 +441,14 @@ def test_as_many_answers_as_questions_are_needed(model_class, questions, answers
 @pytest.mark.parametrize("other", [1, 3])
 def test_a_decoder_refuses_states_of_two_batches(model_class, other):
     model, xs = model_class(7, 3, 4, pad_id=PAD, pass_cell=True), ids(2, 4) % 6 + 1
-    encoded, c = model.encoder.forward(xs), model.encoder.c
+    encoded = model.encoder.forward(xs)
     with refused(rf"the kept c is \({other}, 4\), this batch needs \(2, 4\)"):
-        model.decoder.forward(xs, encoded, c=np.zeros((other, 4), "f"))
+        model.decoder.forward(xs, encoded._replace(c=np.zeros((other, 4), "f")))
     with refused(rf"the kept h is \(2, 4\), this batch needs \({other}, 4\)|{other} answers .* 2"):
-        model.decoder.forward(ids(other, 4), encoded, c=c)
+        model.decoder.forward(ids(other, 4), encoded)
     if model_class is AttentionSeq2seq:
         with refused(rf"TimeAttention: the mask is \({other}, 4\) where \(2, 4\) is needed"):
-            model.decoder.forward(xs, encoded, mask=numpy.ones((other, 4), bool))
+            model.decoder.forward(xs, encoded._replace(mask=numpy.ones((other, 4), bool)))
 
 
 # --- Files ---------------------------------------------------------------------------------------
@@ -492,16 +503,17 @@ OTHER = [how for how in OPTIONS.values() if how]
 
 def kept_options(path):
     with numpy.load(path, allow_pickle=False) as file:
-        return json.loads(file["header.json"].tobytes())["options"]
+        return json.loads(file["header.json"].tobytes())["settings"]
 
 
 @all_models
 @all_options
 def test_weight_files_keep_the_options_of_the_model(folder, model_class, how):
     plain = {"cell": "lstm", "bidirectional": False, "pass_cell": False, "pad_id": None}
+    sizes = {"vocab_size": 7, "wordvec_size": 3, "hidden_size": 4}
     first, second = (model_class(7, 3, 4, rng=seed, **how) for seed in range(2))
     first.save_params("w.npz")
-    assert kept_options("w.npz") == plain | how
+    assert kept_options("w.npz") == sizes | plain | how
     second.load_params("w.npz")
     assert_same(second.params, first.params, rtol=0, atol=0)
     for other in OPTIONS.values():
@@ -517,7 +529,7 @@ def test_weight_files_keep_the_options_of_the_model(folder, model_class, how):
 def test_files_without_options_are_read_whatever_they_were(folder):
     """Those of older versions, and of models that have none."""
     first, second = (Seq2seq(7, 3, 4, rng=seed, pad_id=PAD) for seed in range(2))
-    first.options = {}
+    first.settings = {}
     first.save_params("w.npz")
     assert kept_options("w.npz") == {}
     second.load_params("w.npz")
@@ -554,10 +566,13 @@ def test_weights_of_another_model_or_vocabulary_are_refused_with_nothing_changed
 
 
 def test_parameters_are_named_after_their_layers():
-    assert BiAttentionSeq2seq(7, 3, 4).param_names() == [
-        *["0.TimeEmbedding.0", *[f"1.TimeBiLSTM.{k}" for k in range(6)]],
-        *["2.TimeEmbedding.0", *[f"3.TimeLSTM.{k}" for k in range(3)]],
-        *["4.TimeAffine.0", "4.TimeAffine.1"],
+    assert param_names(BiAttentionSeq2seq(7, 3, 4)) == [
+        "encoder.embed.W",
+        *(f"encoder.lstm.{way}_lstm.{w}" for way in ("forward", "backward") for w in LSTM_WEIGHTS),
+        "decoder.embed.W",
+        *(f"decoder.lstm.{w}" for w in LSTM_WEIGHTS),
+        "decoder.affine.W",
+        "decoder.affine.b",
     ]
 
 

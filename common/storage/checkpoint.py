@@ -2,28 +2,31 @@
 
 A run is made of numbers, texts, arrays and random generators, in lists and dictionaries. The arrays
 become arrays of an `.npz`, the rest its JSON header; nothing is pickled.
+
+What is drawn from NumPy's global state is not part of a run. CuPy's generators give away no state:
+on a GPU, masks are drawn anew after a resume.
 """
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy
 
 from common.gradients import distinct
+from common.network import attributes, declared, generators, names_in, set_states, states
 from common.np import Array, np, to_cpu
 from common.storage.files import read_npz, write_npz
 
-STATE = ("h", "c")  # what recurrent layers keep from call to call
+KEYS = {"begun", "finished", "weights", "optimizer", "progress", "states", "generators"}
 MARKS = ({"array"}, {"pairs"})  # keys by which the header tells what JSON does not know
 
 
 class Checkpoint:
     """The file of one training run: a trainer's weights, optimizer, state and position.
 
-    trainer   has a model and an optimizer; its attributes `progress` names are the position
+    trainer   has a model, an optimizer, a position `progress`, which is a dictionary, and a random
+              generator `rng`, or None
     settings  what a run must have in common to be the same run; arrays count by their content
 
     Raises TypeError if the optimizer holds something that the file cannot.
@@ -37,11 +40,11 @@ class Checkpoint:
             "model": type(model).__name__,
             "shapes of the weights": [list(p.shape) for p in distinct(model.params)],
             "optimizer": type(optimizer).__name__,
-            **{k: v for k, v in vars(optimizer).items() if isinstance(v, int | float)},
+            **{k: v for k, v in kept(optimizer).items() if isinstance(v, int | float)},
             **{k: digest(v) if hasattr(v, "dtype") else v for k, v in settings.items()},
-            **getattr(model, "options", {}),
+            **declared(model).settings,
             "first weights (seed)": digest(
-                distinct(model.params), vars(optimizer), state_of(trainer)
+                distinct(model.params), kept(optimizer), states(model), drawing(trainer)
             ),
         }
 
@@ -55,9 +58,10 @@ class Checkpoint:
             "begun": self.begun,
             "finished": finished,
             "weights": distinct(trainer.model.params),
-            "optimizer": vars(trainer.optimizer),
-            "progress": {name: getattr(trainer, name) for name in trainer.progress},
-            "state": state_of(trainer),
+            "optimizer": kept(trainer.optimizer),
+            "progress": trainer.progress,
+            "states": states(trainer.model),
+            "generators": drawing(trainer),
         }
         write_npz(self.path, _pack(run, "run", arrays), arrays)
 
@@ -87,31 +91,28 @@ class Checkpoint:
         weights = distinct(trainer.model.params)
         here, there = self.begun, run["begun"]
         same_objects = digest(weights) == digest(run["weights"])  # those that were interrupted
-        moved_on = {"first weights (seed)", *vars(trainer.optimizer)} if same_objects else set()
+        moved_on = {"first weights (seed)", *kept(trainer.optimizer)} if same_objects else set()
         for name in here | there:
             if name not in moved_on and here.get(name) != there.get(name):
                 raise self._refuse(
                     f"is of another run: {name} is {there.get(name)} there, {here.get(name)} here"
                 )
-        parts = list(moving_parts(trainer))
+        rngs, layers = drawing(trainer), states(trainer.model)
         shapes = [getattr(saved, "shape", None) for saved in run["weights"]]
         if (
-            len(parts) != len(run["state"])
+            len(rngs) != len(run["generators"])
+            or names_in(layers) != names_in(run["states"])
             or shapes != [p.shape for p in weights]
             or set(run["progress"]) != set(trainer.progress)
         ):
             raise self._refuse("does not hold what this model needs")
         for p, saved in zip(weights, run["weights"], strict=True):
             p[...] = saved.astype(p.dtype)
-        for (owner, name), value in zip(parts, run["state"], strict=True):
-            if isinstance(_get(owner, name), numpy.random.Generator):
-                _get(owner, name).bit_generator.state = value
-            else:
-                setattr(owner, name, value)
-        vars(trainer.optimizer).update(run["optimizer"])
-        self.begun = run["begun"]
-        for name, value in run["progress"].items():
-            setattr(trainer, name, value)
+        set_states(trainer.model, run["states"])
+        for rng, state in zip(rngs, run["generators"], strict=True):
+            rng.bit_generator.state = state
+        attributes(trainer.optimizer).update(run["optimizer"])
+        self.begun, trainer.progress = run["begun"], run["progress"]
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -121,14 +122,7 @@ class Checkpoint:
                 name: _unpack(value, arrays if name == "progress" else on_device)
                 for name, value in header.items()
             }
-            if run.keys() != {
-                "begun",
-                "finished",
-                "weights",
-                "optimizer",
-                "progress",
-                "state",
-            } or not isinstance(run["begun"], dict):
+            if run.keys() != KEYS or not isinstance(run["begun"], dict):
                 raise ValueError("not a readable checkpoint (of this version)")
             return run
         except (ValueError, KeyError, TypeError) as error:
@@ -138,39 +132,18 @@ class Checkpoint:
         return ValueError(f"{type(self.trainer).__name__}.fit: {self.path}: {problem}")
 
 
-def moving_parts(thing: Any) -> Iterator[tuple[Any, Any]]:
-    """What changes in a trainer beside weights and counters, as (owner, attribute), in one order.
+def drawing(trainer: Any) -> list[numpy.random.Generator]:
+    """The random generators of a run: the trainer's own, if it has one, and those of the layers."""
+    own = [] if trainer.rng is None else [trainer.rng]
+    return own + [rng for rng in generators(trainer.model) if rng is not trainer.rng]
 
-    That is the state of recurrent layers, and NumPy's random generators, wherever they are among
-    the attributes (or in a list or dictionary, whose place stands for the attribute). What is drawn
-    from NumPy's global state is not part of a run. CuPy's generators give away no state: on a GPU,
-    masks are drawn anew.
+
+def kept(optimizer: Any) -> dict[str, Any]:
+    """The attributes of an optimizer: ours, or one typed from the book.
+
+    A function that gives the learning rate is left out: whoever resumes the run gives it again.
     """
-    waiting, seen = [thing], set()
-    for thing in waiting:
-        if id(thing) in seen or isinstance(thing, type | ModuleType):
-            continue
-        seen.add(id(thing))
-        inside: Any = thing
-        if isinstance(thing, list | tuple):
-            inside = dict(enumerate(thing))
-        elif not isinstance(thing, dict):
-            inside = getattr(thing, "__dict__", {})  # arrays and numbers have none
-        for name, value in inside.items():
-            generator = isinstance(value, numpy.random.Generator)
-            if generator or (name in STATE and hasattr(thing, "reset_state")):
-                yield thing, name
-            else:
-                waiting.append(value)
-
-
-def state_of(thing: Any) -> list[Any]:
-    """The values of its moving parts."""
-    return [_get(owner, name) for owner, name in moving_parts(thing)]
-
-
-def _get(owner: Any, name: Any) -> Any:
-    return owner[name] if isinstance(owner, list | tuple | dict) else getattr(owner, name)
+    return {k: v for k, v in attributes(optimizer).items() if k != "lr" or not callable(v)}
 
 
 def digest(*values: Any) -> str:

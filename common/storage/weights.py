@@ -57,12 +57,10 @@ def read(path: Path) -> tuple[dict[str, Any], Any]:
     header, content = read_npz(path, "weight file")
     old = header.get("options", {})
     settings, words = header.setdefault("settings", {}), header.get("vocab")
-    if not (
-        isinstance(old, dict) and isinstance(settings, dict) and isinstance(words, list | None)
-    ):
-        raise ValueError("not a readable weight file (options, settings or vocabulary)")
-    if not all(isinstance(word, str) for word in words or []):
-        raise ValueError("not a readable weight file (a word that is no text)")
+    if not isinstance(old, dict) or not isinstance(settings, dict):
+        raise ValueError("not a readable weight file (its settings)")
+    if not isinstance(words, list | None) or not all(isinstance(w, str) for w in words or []):
+        raise ValueError("not a readable weight file (its vocabulary)")
     if not settings:
         header["settings"] = settings_of_version_0_1_0(header, content) | old
     return header, content
@@ -180,6 +178,11 @@ def is_zip(path: Path) -> bool:
     """Whether a file begins as a zip archive does, by which `.npz` are told from pickles."""
     with path.open("rb") as file:
         return file.read(2) == b"PK"
+
+
+def is_pickle(path: Path) -> bool:
+    """Whether a weight file is one of the book's, which tell neither class nor sizes."""
+    return not is_zip(existing(path))
 
 
 def existing(path: Path) -> Path:

@@ -1,0 +1,54 @@
+"""Trained language models: where their weights are, and the models themselves with their words."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ch06.better_rnnlm import BetterRnnlm
+from ch06.gru_rnnlm import GruRnnlm
+from ch06.rnnlm import Rnnlm
+from common.base_model import load_model
+from common.storage.weights import find_weights
+from dataset import texts
+
+MODELS: dict[str, Any] = {"rnnlm": Rnnlm, "better": BetterRnnlm, "gru": GruRnnlm}
+TRAINED_BY = {
+    "rnnlm": "ch06.train_rnnlm",
+    "better": "ch06.train_better_rnnlm",
+    "gru": "ch06.train_rnnlm --model gru",
+}
+SHIPPED = Path(__file__).parent / "weights"
+
+
+def load(
+    model: str,
+    weights: str | Path | None = None,
+    *,
+    corpus: str = "ptb",
+    vocab: Mapping[str, int] | None = None,
+    classes: Mapping[str, Any] = MODELS,
+    **sizes: int,
+) -> Any:
+    """A trained model, whose `vocab` tells its words.
+
+    model    rnnlm, better or gru
+    weights  file; if not given, that of the class in the current folder, else the shipped one
+    corpus   the text it was trained on; the shipped ones know the words of ptb only
+    vocab    word: id of the text it will be used with, compared with that in the file. If neither
+             is there, as with the book's files, the weights are taken to be for Penn Treebank
+    classes  what to build for each model, where that is a class derived from its own
+    sizes    settings of the class where those in the file, or the book's, are not meant
+    Raises ValueError for another model, or weights of another model or vocabulary;
+    FileNotFoundError, which says how to train one, where there are no weights; and what
+    `texts.load_data` raises.
+    """
+    if model not in MODELS:
+        raise ValueError(f"load: model is one of {', '.join(MODELS)}, not {model!r}")
+    shipped, trained_by = (SHIPPED, TRAINED_BY[model]) if corpus == "ptb" else (None, "")
+    trained_by = trained_by or f"{TRAINED_BY[model]} --corpus {corpus}"
+    file = Path(weights) if weights else find_weights(MODELS[model].__name__, shipped, trained_by)
+    net = load_model(file, classes[model], vocab=vocab, **sizes)
+    if net.vocab is None:
+        _, words, _ = texts.load_data("ptb", "train")
+        net = load_model(file, classes[model], vocab=words, **sizes)
+    return net
