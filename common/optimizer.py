@@ -25,7 +25,6 @@ from common.cores.parallel import BLOCK, blocks, in_parallel, split
 from common.gradients import RowSparse
 from common.np import Array, np
 
-
 LearningRate = float | Callable[[int], float]
 
 

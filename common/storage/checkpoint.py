@@ -23,7 +23,8 @@ MARKS = ({"array"}, {"pairs"})  # keys by which the header tells what JSON does 
 class Checkpoint:
     """The file of one training run: a trainer's weights, optimizer, state and position.
 
-    trainer   has a model and an optimizer; its attributes `progress` names are the position
+    trainer   has a model, an optimizer, `rng` (its random generator or None), and `progress`, a
+              dictionary that can be read and set
     settings  what a run must have in common to be the same run; arrays count by their content
 
     Raises TypeError if the optimizer holds something that the file cannot.
@@ -37,11 +38,12 @@ class Checkpoint:
             "model": type(model).__name__,
             "shapes of the weights": [list(p.shape) for p in distinct(model.params)],
             "optimizer": type(optimizer).__name__,
-            **{k: v for k, v in vars(optimizer).items() if isinstance(v, int | float)},
+            "lr": "a function" if callable(getattr(optimizer, "lr", None)) else "a number",
+            **{k: v for k, v in kept(optimizer).items() if isinstance(v, int | float)},
             **{k: digest(v) if hasattr(v, "dtype") else v for k, v in settings.items()},
             **getattr(model, "options", {}),
             "first weights (seed)": digest(
-                distinct(model.params), vars(optimizer), state_of(trainer)
+                distinct(model.params), kept(optimizer), state_of(model, trainer.rng)
             ),
         }
 
@@ -55,9 +57,9 @@ class Checkpoint:
             "begun": self.begun,
             "finished": finished,
             "weights": distinct(trainer.model.params),
-            "optimizer": vars(trainer.optimizer),
-            "progress": {name: getattr(trainer, name) for name in trainer.progress},
-            "state": state_of(trainer),
+            "optimizer": kept(trainer.optimizer),
+            "progress": trainer.progress,
+            "state": state_of(trainer.model, trainer.rng),
         }
         write_npz(self.path, _pack(run, "run", arrays), arrays)
 
@@ -87,31 +89,25 @@ class Checkpoint:
         weights = distinct(trainer.model.params)
         here, there = self.begun, run["begun"]
         same_objects = digest(weights) == digest(run["weights"])  # those that were interrupted
-        moved_on = {"first weights (seed)", *vars(trainer.optimizer)} if same_objects else set()
+        moved_on = {"first weights (seed)", *kept(trainer.optimizer)} if same_objects else set()
         for name in here | there:
             if name not in moved_on and here.get(name) != there.get(name):
                 raise self._refuse(
                     f"is of another run: {name} is {there.get(name)} there, {here.get(name)} here"
                 )
-        parts = list(moving_parts(trainer))
         shapes = [getattr(saved, "shape", None) for saved in run["weights"]]
         if (
-            len(parts) != len(run["state"])
+            len(state_of(trainer.model, trainer.rng)) != len(run["state"])
             or shapes != [p.shape for p in weights]
             or set(run["progress"]) != set(trainer.progress)
         ):
             raise self._refuse("does not hold what this model needs")
         for p, saved in zip(weights, run["weights"], strict=True):
             p[...] = saved.astype(p.dtype)
-        for (owner, name), value in zip(parts, run["state"], strict=True):
-            if isinstance(_get(owner, name), numpy.random.Generator):
-                _get(owner, name).bit_generator.state = value
-            else:
-                setattr(owner, name, value)
+        set_state(trainer.model, trainer.rng, values=run["state"])
         vars(trainer.optimizer).update(run["optimizer"])
         self.begun = run["begun"]
-        for name, value in run["progress"].items():
-            setattr(trainer, name, value)
+        trainer.progress = run["progress"]
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -138,8 +134,13 @@ class Checkpoint:
         return ValueError(f"{type(self.trainer).__name__}.fit: {self.path}: {problem}")
 
 
+def kept(optimizer: Any) -> dict[str, Any]:
+    """What a checkpoint keeps of an optimizer; the script gives a function `lr` again."""
+    return {k: v for k, v in vars(optimizer).items() if k != "lr" or not callable(v)}
+
+
 def moving_parts(thing: Any) -> Iterator[tuple[Any, Any]]:
-    """What changes in a trainer beside weights and counters, as (owner, attribute), in one order.
+    """What changes in a model beside its weights, as (owner, attribute), always in one order.
 
     That is the state of recurrent layers, and NumPy's random generators, wherever they are among
     the attributes (or in a list or dictionary, whose place stands for the attribute). What is drawn
@@ -164,9 +165,20 @@ def moving_parts(thing: Any) -> Iterator[tuple[Any, Any]]:
                 waiting.append(value)
 
 
-def state_of(thing: Any) -> list[Any]:
-    """The values of its moving parts."""
-    return [_get(owner, name) for owner, name in moving_parts(thing)]
+def state_of(*things: Any) -> list[Any]:
+    """The values of their moving parts; of a random generator its state."""
+    values = [_get(owner, name) for owner, name in moving_parts(things)]
+    generator = numpy.random.Generator
+    return [v.bit_generator.state if isinstance(v, generator) else v for v in values]
+
+
+def set_state(*things: Any, values: list[Any]) -> None:
+    """Give the moving parts the values that `state_of` found."""
+    for (owner, name), value in zip(moving_parts(things), values, strict=True):
+        if isinstance(_get(owner, name), numpy.random.Generator):
+            _get(owner, name).bit_generator.state = value
+        else:
+            setattr(owner, name, value)
 
 
 def _get(owner: Any, name: Any) -> Any:
