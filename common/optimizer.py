@@ -4,15 +4,19 @@ w a parameter, g its gradient, lr the learning rate. `update(params, grads)` cha
 in place, because layers hold the same arrays; it makes the state, zeros like each parameter, at the
 first call.
 
-A row-sparse gradient costs only its own rows. The other rows rest, although a gradient of zero
-would still move them by their momentum and let their state fade; both is made up for when a row is
-next part of a gradient (`catch_up`). The result is that of dense gradients, except that a model
-sees a resting row without what it has yet to catch up with. Adam has a rule of its own.
+lr is a number, or a function of the update number, which is 0 for the first update:
+
+    SGD(lr=lambda step: 0.1 * min(1, (step + 1) / 500))    # warm-up over 500 updates
+
+A row-sparse gradient costs only its own rows. Rows without a gradient are updated lazily: missed
+momentum steps are applied when the row is next part of a gradient (`catch_up`). The result is that
+of dense gradients, except that a model sees such a row without the steps it has missed. Adam has a
+rule of its own.
 Source: book 1.3.6.
 """
 
-import inspect
 import math
+from collections.abc import Callable
 from itertools import repeat
 from numbers import Number
 from typing import Any
@@ -21,41 +25,58 @@ from common.cores.parallel import BLOCK, blocks, in_parallel, split
 from common.gradients import RowSparse
 from common.np import Array, np
 
+LearningRate = float | Callable[[int], float]
+
 
 class Optimizer:
     """Walks the parameters; a subclass names its state and gives the rule, element by element.
 
-    iter  how many updates there were
+    lr     a number, or a function of the update number (0 for the first); called once per update
+    rate   the learning rate of the current update, a number
+    iter   number of updates so far
+    state  name: arrays like the parameters, such as the speeds `v` of Momentum
     """
 
     state_names: tuple[str, ...] = ()
 
-    def __init__(self, lr: float) -> None:
+    def __init__(self, lr: LearningRate) -> None:
         self.lr = lr
+        self.rate = 0.0
         self.iter = 0
+        self.state: dict[str, list[Array]] = {}
         self._seen: dict[int, Array] = {}  # by position: the update each row was last part of
-        for name in self.state_names:
-            setattr(self, name, None)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the constructor was given, by name, as it is now."""
+        return {"lr": self.lr}
 
     def __repr__(self) -> str:
-        names = inspect.signature(type(self)).parameters  # Adam(lr=0.001, beta1=0.9, beta2=0.999)
-        settings = {name: getattr(self, name, None) for name in names}
-        shown = [f"{name}={v}" for name, v in settings.items() if isinstance(v, Number)]
+        try:
+            settings = self.settings
+        except AttributeError:  # `__init__` has not run
+            settings = {}
+        shown = [  # Adam(lr=0.001, beta1=0.9, beta2=0.999); of a function its name
+            f"{name}={getattr(value, '__name__', value)}"
+            for name, value in settings.items()
+            if isinstance(value, Number) or callable(value)
+        ]
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def update(self, params: list[Array], grads: list[Any]) -> None:
         """Move every parameter, in place, by its gradient, which has the same shape, any shape.
 
-        Raises ValueError if the lists, or the shapes in them, do not go together; nothing has
-        changed then.
+        Raises ValueError if the lists, or the shapes in them, do not go together, or if the
+        function lr returns a number that is no learning rate; nothing has changed then.
         """
         shapes = [p.shape for p in params]
         if shapes != [g.shape for g in grads]:
-            raise ValueError(
-                f"{type(self).__name__}.update: parameters {shapes} do not go with gradients "
-                f"{[g.shape for g in grads]}"
+            raise self._refuse(
+                f"parameters {shapes} do not go with gradients {[g.shape for g in grads]}"
             )
+        rate = self._rate()
         states = zip(*self._state(params), strict=True) if self.state_names else repeat(())
+        self.rate = rate
         self.iter += 1
         for k, (p, g, state) in enumerate(zip(params, grads, states)):  # noqa: B905 - repeat(())
             if isinstance(g, RowSparse):
@@ -64,6 +85,17 @@ class Optimizer:
                 self.step(p, g, *state)
             else:
                 self._update_large(p, g, *state)
+
+    def _rate(self) -> float:
+        """The learning rate of the next update."""
+        if not callable(self.lr):
+            return float(self.lr)
+        rate = float(self.lr(self.iter))
+        if not 0 <= rate < math.inf:  # nan is neither
+            raise self._refuse(
+                f"lr({self.iter}) is {rate}; a learning rate is finite and not negative"
+            )
+        return rate
 
     def _update_large(self, *arrays: Array) -> None:
         """Apply the rule block by block, so that what it computes in between stays in a cache."""
@@ -88,9 +120,10 @@ class Optimizer:
     def step(self, w: Array, g: Array, *state: Array) -> None:
         """Apply the rule in place, to a parameter w, or to some rows of a large one.
 
-        g and what state belongs to w are of the shape of w, which may be any shape.
-        The rows of one parameter may come in several calls, side by side in threads: what becomes
-        of an element must depend on no other, and nothing of the optimizer may be changed here.
+        g and what state belongs to w are of the shape of w, which may be any shape; `rate` is the
+        learning rate. The rows of one parameter may come in several calls, side by side in threads:
+        what becomes of an element must depend on no other, and nothing of the optimizer may be
+        changed here.
         """
         raise NotImplementedError
 
@@ -104,17 +137,18 @@ class Optimizer:
         return missed[:, None]
 
     def _state(self, params: list[Array]) -> list[list[Array]]:
-        for name in self.state_names:
-            if getattr(self, name) is None:
-                setattr(self, name, [np.zeros_like(p) for p in params])
-        lists: list[list[Array]] = [getattr(self, name) for name in self.state_names]
+        if not self.state:
+            self.state = {name: [np.zeros_like(p) for p in params] for name in self.state_names}
         shapes = [p.shape for p in params]
-        if any([a.shape for a in arrays] != shapes for arrays in lists):
-            raise ValueError(
-                f"{type(self).__name__}.update: the state belongs to other parameters than "
-                f"{shapes}; use a new optimizer for another model"
+        if any([a.shape for a in arrays] != shapes for arrays in self.state.values()):
+            raise self._refuse(
+                f"the state belongs to other parameters than {shapes}; use a new optimizer for "
+                "another model"
             )
-        return lists
+        return [*self.state.values()]
+
+    def _refuse(self, problem: str) -> ValueError:
+        return ValueError(f"{type(self).__name__}.update: {problem}")
 
 
 def over_root(a: Array, b: Array) -> Array:
@@ -132,11 +166,11 @@ def geometric(r: float, n: Array) -> Array:
 class SGD(Optimizer):
     """w -= lr * g.  Source: book (1.16)."""
 
-    def __init__(self, lr: float = 0.01) -> None:
+    def __init__(self, lr: LearningRate = 0.01) -> None:
         super().__init__(lr)
 
     def step(self, w: Array, g: Array) -> None:
-        w -= float(self.lr) * g
+        w -= self.rate * g
 
 
 class Momentum(Optimizer):
@@ -144,13 +178,17 @@ class Momentum(Optimizer):
 
     state_names = ("v",)
 
-    def __init__(self, lr: float = 0.01, momentum: float = 0.9) -> None:
+    def __init__(self, lr: LearningRate = 0.01, momentum: float = 0.9) -> None:
         super().__init__(lr)
         self.momentum = momentum
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        return super().settings | {"momentum": self.momentum}
+
     def step(self, w: Array, g: Array, v: Array) -> None:
         v *= float(self.momentum)
-        v -= float(self.lr) * g
+        v -= self.rate * g
         w += v
 
     def catch_up(self, missed: Array, w: Array, v: Array) -> None:
@@ -167,12 +205,16 @@ class Nesterov(Optimizer):
 
     state_names = ("v",)
 
-    def __init__(self, lr: float = 0.01, momentum: float = 0.9) -> None:
+    def __init__(self, lr: LearningRate = 0.01, momentum: float = 0.9) -> None:
         super().__init__(lr)
         self.momentum = momentum
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        return super().settings | {"momentum": self.momentum}
+
     def step(self, w: Array, g: Array, v: Array) -> None:
-        m, lr_g = float(self.momentum), float(self.lr) * g
+        m, lr_g = float(self.momentum), self.rate * g
         v *= m
         w += m * v - (1 + m) * lr_g
         v -= lr_g
@@ -187,12 +229,12 @@ class AdaGrad(Optimizer):
 
     state_names = ("h",)
 
-    def __init__(self, lr: float = 0.01) -> None:
+    def __init__(self, lr: LearningRate = 0.01) -> None:
         super().__init__(lr)
 
     def step(self, w: Array, g: Array, h: Array) -> None:
         h += g * g
-        w -= float(self.lr) * over_root(g, h)
+        w -= self.rate * over_root(g, h)
 
 
 class RMSprop(Optimizer):
@@ -203,15 +245,19 @@ class RMSprop(Optimizer):
 
     state_names = ("h",)
 
-    def __init__(self, lr: float = 0.01, decay_rate: float = 0.99) -> None:
+    def __init__(self, lr: LearningRate = 0.01, decay_rate: float = 0.99) -> None:
         super().__init__(lr)
         self.decay_rate = decay_rate
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return super().settings | {"decay_rate": self.decay_rate}
 
     def step(self, w: Array, g: Array, h: Array) -> None:
         d = float(self.decay_rate)
         h *= d
         h += (1 - d) * g * g
-        w -= float(self.lr) * over_root(g, h)
+        w -= self.rate * over_root(g, h)
 
     def catch_up(self, missed: Array, w: Array, h: Array) -> None:
         h *= self.decay_rate**missed
@@ -233,16 +279,20 @@ class Adam(Optimizer):
 
     state_names = ("m", "v")
 
-    def __init__(self, lr: float = 0.001, beta1: float = 0.9, beta2: float = 0.999) -> None:
+    def __init__(self, lr: LearningRate = 0.001, beta1: float = 0.9, beta2: float = 0.999) -> None:
         super().__init__(lr)
         self.beta1 = beta1
         self.beta2 = beta2
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return super().settings | {"beta1": self.beta1, "beta2": self.beta2}
 
     def step(self, w: Array, g: Array, m: Array, v: Array) -> None:
         m += (1 - float(self.beta1)) * (g - m)
         v += (1 - float(self.beta2)) * (g * g - v)
         correction = math.sqrt(1 - self.beta2**self.iter) / (1 - self.beta1**self.iter)
-        w -= float(self.lr * correction) * over_root(m, v)
+        w -= float(self.rate * correction) * over_root(m, v)
 
     def update_rows(self, p: Array, g: RowSparse, missed: Array, m: Array, v: Array) -> None:
         fresh = g.rows * g.rows
@@ -251,6 +301,6 @@ class Adam(Optimizer):
         faded *= float(self.beta2) ** (missed + 1)
         faded += fresh
         move = over_root(g.rows, faded)
-        move *= float(self.lr * math.sqrt(1 - self.beta2**self.iter))
+        move *= float(self.rate * math.sqrt(1 - self.beta2**self.iter))
         v[g.index] = faded
         p[g.index] = np.subtract(p.take(g.index, axis=0), move, out=move)

@@ -2,7 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,17 @@ import numpy
 from tqdm import tqdm
 
 from common.cores.data_parallel import DataParallel
+from common.evaluate import eval_perplexity
 from common.functions import perplexity
 from common.gradients import clip_grads, distinct, remove_duplicate
 from common.interrupts import DeferredInterrupts
+from common.network import (
+    evaluating,
+    evaluation_options,
+    generators,
+    set_states,
+    states,
+)
 from common.np import Array, np, to_cpu
 from common.plots import show
 from common.rng import Seed, generator
@@ -21,33 +31,110 @@ from common.storage.checkpoint import Checkpoint
 __all__ = ["RnnlmTrainer", "Trainer", "remove_duplicate"]
 
 Batch = tuple[Array, Array]
+Row = dict[str, Any]
+
+
+@dataclass
+class Options:
+    """The keywords that `fit` of both trainers takes beside its own.
+
+    checkpoint     a file that keeps the run: saved every checkpoint_interval iterations, at the end
+                   of each epoch, and before Ctrl-C or SIGTERM end the run
+    resume         go on with the run in that file, as if it had never stopped. Make model,
+                   optimizer and data as they were at first, seeds and functions included; max_epoch
+                   may differ
+    valid          validation data like the training data: inputs (L, ...), labels (L, ...). Their
+                   loss or perplexity is found after each epoch, printed, and kept in the history;
+                   what is learned does not depend on it
+    after_epoch    called with the trainer after each epoch; may return a dictionary, which joins
+                   the epoch's row of the history, and may end the run with `trainer.stop()`
+    verbose        print the reports, and show a progress bar on a terminal
+    """
+
+    checkpoint: str | Path | None = None
+    resume: bool = False
+    checkpoint_interval: int = 1000
+    valid: Batch | None = None
+    after_epoch: Callable[[Any], Mapping[str, Any] | None] | None = None
+    verbose: bool = True
+
+
+@dataclass
+class Position:
+    """How far a trainer is; a checkpoint keeps this and the history.
+
+    current_epoch, step         epochs and training steps so far, of all calls of `fit`
+    epoch, iteration, seconds   of this call: finished epochs, steps of the next one, time
+    losses                      since the last report; on the device: reading one waits for it
+    reports                     of this epoch
+    order (L,)                  of the samples, in this epoch
+    time_idx                    steps of the text that each reading position has seen
+    """
+
+    current_epoch: int = 0
+    step: int = 0
+    epoch: int = 0
+    iteration: int = 0
+    seconds: float = 0.0
+    losses: list[Any] = field(default_factory=list)
+    reports: list[float] = field(default_factory=list)
+    order: Any = None
+    time_idx: int = 0
+    stopped: bool = False
 
 
 class _Loop:
     """What the trainers share: steps, reports, checkpoints, the plot. They differ in their batches.
 
-    epoch_list  what `after_epoch` returned after each epoch of the last call of `fit`
+    history  one dictionary for each report (epoch, iteration, step, seconds, and the loss or
+             perplexity since the last report) and one for each epoch (no iteration; the mean of its
+             reports, and what validation and `after_epoch` found), over all calls of `fit`;
+             `pandas.DataFrame(trainer.history)` is a table of them
+    rng      generator of the order of the samples, if there is one
     """
 
-    _quantity = "loss"
-    _history = "loss_list"
-    progress: tuple[str, ...] = (
-        *("current_epoch", "epoch_list"),
-        *("_epochs", "_iters", "_step", "_losses", "_seconds"),
-    )
-    _epochs: int  # of this run
-    _iters: int  # of this epoch
-    _step: int = 0  # of this run
-    _seconds: float
-    _verbose: bool
-    _losses: list[Any]  # on the device until a report: reading one waits for it
+    quantity = "loss"
 
     def __init__(self, model: Any, optimizer: Any) -> None:
         self.model = model
         self.optimizer = optimizer
+        self.rng: Any = None
         self.eval_interval: int | None = None
-        self.current_epoch = 0
-        self.epoch_list: list[Any] = []
+        self.history: list[Row] = []
+        self._at = Position()
+
+    @property
+    def current_epoch(self) -> int:
+        """How many epochs are finished, over all calls of `fit`."""
+        return self._at.current_epoch
+
+    @property
+    def steps(self) -> int:
+        """How many training steps there were, over all calls of `fit`."""
+        return self._at.step
+
+    @property
+    def epochs(self) -> list[Row]:
+        """The rows of the history that tell of a whole epoch."""
+        return [row for row in self.history if "iteration" not in row]
+
+    @property
+    def reports(self) -> list[float]:
+        """The reported losses or perplexities, over all calls of `fit`."""
+        return [row[self.quantity] for row in self.history if "iteration" in row]
+
+    @property
+    def progress(self) -> dict[str, Any]:
+        """What a checkpoint keeps of a trainer: numbers, lists, and host arrays of any shape."""
+        return {"history": self.history, "position": asdict(self._at)}
+
+    @progress.setter
+    def progress(self, saved: dict[str, Any]) -> None:
+        self.history, self._at = saved["history"], Position(**saved["position"])
+
+    def stop(self) -> None:
+        """End the run after this epoch, with a finished checkpoint: early stopping."""
+        self._at.stopped = True
 
     def _begin_epoch(self) -> None:
         """Called before the first batch of every epoch."""
@@ -56,85 +143,111 @@ class _Loop:
         """Batch k of the epoch; they are asked for in order."""
         raise NotImplementedError
 
+    def _validate(self, x: Array, t: Array) -> float:
+        """The loss or perplexity of validation data (L, ...), (L, ...)."""
+        raise NotImplementedError
+
     def _run(
         self,
-        max_epoch: int,
-        max_iters: int,
+        data: dict[str, Array],
         settings: dict[str, Any],
-        checkpoint: str | Path | None,
-        resume: bool,
-        checkpoint_interval: int,
-        after_epoch: Callable[[], Any] | None,
-    ) -> None:
-        """Train on every batch of every epoch, with a report and a checkpoint now and then."""
-        if checkpoint is None and resume:
-            raise self._refuse("resume=True needs the name of a checkpoint")
+        options: Options,
+        *,
+        max_epoch: int,
+        iterations: int,
+    ) -> list[Row]:
+        """Train on the batches of every epoch -> the history.
+
+        data, settings  what a run that is resumed must have in common with the first one
+        """
+        self._data, self._options, self._iterations = (*data.values(),), options, iterations
+        self._max_grad, self.eval_interval = settings["max_grad"], settings["eval_interval"]
+        self._check(checkpoint_interval=options.checkpoint_interval)
         with DeferredInterrupts() as interrupts:
-            self._open(checkpoint, resume, settings)
-            self._good = [p.copy() for p in distinct(self.model.params)]
-            start = time.monotonic() - self._seconds
-            while self._epochs < max_epoch:
-                epoch, gradients = self.current_epoch + 1, self._gradients()
-                if self._iters == 0:
-                    self._begin_epoch()
-                how: dict[str, Any] = {
-                    "initial": self._iters,
-                    "total": max_iters,
-                    "leave": False,
-                    "disable": None if self._verbose else True,  # None: unless on a terminal
-                }
-                bar = tqdm(range(self._iters, max_iters), f"epoch {epoch}", **how)
-                for k in bar:
-                    with numpy.errstate(over="ignore", invalid="ignore"):  # _check_losses says it
-                        self._losses.append(gradients(*self._batch(k)))
-                        self._step += 1
-                        self._seconds = time.monotonic() - start
-                        if k % (self.eval_interval or max_iters) == 0:
-                            loss = self._settle()
-                            if self.eval_interval is not None:
-                                report = self._report(loss)
-                                if self._verbose:
-                                    bar.write(
-                                        f"| epoch {epoch} |  iter {k + 1} / {max_iters} "
-                                        f"| time {self._seconds:.0f}[s] | {report}"
-                                    )
-                        self._learn(settings["max_grad"])
-                    self._iters = k + 1
-                    due = self._iters == max_iters or self._iters % checkpoint_interval == 0
-                    if due or interrupts.caught:
-                        self._save()
-                    interrupts.raise_caught()
-                self._check_losses()
-                if after_epoch is not None:
-                    self.epoch_list.append(after_epoch())
-                self._epochs, self._iters = self._epochs + 1, 0
-                self.current_epoch += 1
+            self._open(data | settings)
+            self._snapshot = [p.copy() for p in distinct(self.model.params)]
+            self._began = time.monotonic() - self._at.seconds
+            while self._at.epoch < max_epoch and not self._at.stopped:
+                self._train_epoch(interrupts)
+                self._end_epoch()
             self._save(finished=True)
-        self._good.clear()
+        self._snapshot.clear()
+        return self.history
 
-    @property
-    def steps(self) -> int:
-        """How many training steps the run of the last `fit` has taken."""
-        return self._step
+    def _train_epoch(self, interrupts: DeferredInterrupts) -> None:
+        """Train on the batches of the epoch that are left, with a checkpoint now and then."""
+        at, gradients = self._at, self._gradients()
+        if at.iteration == 0:
+            at.reports = []
+            self._begin_epoch()
+        bar = tqdm(
+            range(at.iteration, self._iterations),
+            f"epoch {at.current_epoch + 1}",
+            initial=at.iteration,
+            total=self._iterations,
+            leave=False,
+            disable=None if self._options.verbose else True,  # None: unless on a terminal
+        )
+        for k in bar:
+            self._train_step(k, gradients)
+            at.iteration = k + 1
+            at_the_end = at.iteration == self._iterations
+            due = at_the_end or at.iteration % self._options.checkpoint_interval == 0
+            if due or interrupts.caught:
+                self._save()
+            interrupts.raise_caught()
+        self._check_losses()
 
-    def _open(self, path: str | Path | None, resume: bool, settings: dict[str, Any]) -> None:
+    def _train_step(self, k: int, gradients: Callable[[Array, Array], Array]) -> None:
+        """Gradients of batch k, a report now and then, and the update of the weights."""
+        with numpy.errstate(over="ignore", invalid="ignore"):  # _check_losses reports it
+            self._at.losses.append(gradients(*self._batch(k)))
+            self._at.step += 1
+            self._at.seconds = time.monotonic() - self._began
+            if k % (self.eval_interval or self._iterations) == 0:
+                loss = self._mean_loss()
+                if self.eval_interval is not None:
+                    self._report(k, self._of_loss(loss))
+            self._learn(self._max_grad)
+
+    def _end_epoch(self) -> None:
+        """Validate, let `after_epoch` do its work, and keep what both found."""
+        at, options = self._at, self._options
+        row: Row = {"epoch": at.current_epoch + 1, "step": at.step, "seconds": at.seconds}
+        if at.reports:
+            row[self.quantity] = self._mean_report(at.reports)
+        if options.valid is not None:
+            with left_as_it_was(self.model):
+                value = row[f"valid_{self.quantity}"] = self._validate(*options.valid)
+            if options.verbose:
+                print(f"| epoch {row['epoch']} | valid {self.quantity} {value:.2f}")
+        self.history.append(row)
+        if options.after_epoch is not None:
+            found = options.after_epoch(self)
+            if not isinstance(found, Mapping | None):
+                raise TypeError(
+                    f"{type(self).__name__}.fit: after_epoch returned {found!r}; a dictionary or "
+                    "None is needed"
+                )
+            row |= found or {}
+        at.epoch, at.iteration, at.current_epoch = at.epoch + 1, 0, at.current_epoch + 1
+
+    def _open(self, settings: dict[str, Any]) -> None:
         """Begin a run, or go on with the one in the file."""
+        path, resume = self._options.checkpoint, self._options.resume
+        if path is None and resume:
+            raise self._refuse("resume=True needs the name of a checkpoint")
         self._checkpoint = None if path is None else Checkpoint(path, self, settings)
         if self._checkpoint is not None and resume:
             self._checkpoint.resume()
             return
         if self._checkpoint is not None:
             self._checkpoint.begin()
-        self._rewind()
-
-    def _rewind(self) -> None:
-        """Go to the beginning of a run."""
-        self._epochs = self._iters = self._step = 0
-        self._seconds, self._losses, self.epoch_list = 0.0, [], []
+        self._at = Position(self._at.current_epoch, self._at.step)
 
     def _save(self, *, finished: bool = False) -> None:
         if self._checkpoint is not None:
-            self._losses = self._check_losses()
+            self._at.losses = self._check_losses()
             self._check_weights()
             self._checkpoint.save(finished)
 
@@ -155,37 +268,46 @@ class _Loop:
             clip_grads(grads, max_grad)
         self.optimizer.update(params, grads)
 
-    def _report(self, loss: float) -> str:
-        value = self._of_loss(loss)
-        getattr(self, self._history).append(value)
-        return f"{self._quantity} {value:.2f}"
+    def _report(self, k: int, value: float) -> None:
+        """Keep, and print, the loss or perplexity of the steps since the last report."""
+        at = self._at
+        row = {"epoch": at.current_epoch + 1, "iteration": k + 1, "step": at.step}
+        self.history.append(row | {"seconds": at.seconds, self.quantity: value})
+        at.reports.append(value)
+        if self._options.verbose:
+            tqdm.write(
+                f"| epoch {at.current_epoch + 1} |  iter {k + 1} / {self._iterations} "
+                f"| time {at.seconds:.0f}[s] | {self.quantity} {value:.2f}"
+            )
 
-    def _settle(self) -> float:
-        """The mean of the losses since last time; the weights of now are the good ones now."""
+    def _mean_loss(self) -> float:
+        """The mean of the losses since the last report; snapshot the weights for rollback."""
         losses = self._check_losses()
-        self._losses.clear()
-        for kept, p in zip(self._good, distinct(self.model.params), strict=True):
+        self._at.losses.clear()
+        for kept, p in zip(self._snapshot, distinct(self.model.params), strict=True):
             kept[...] = p
         return math.fsum(losses) / len(losses)
 
     def _check_losses(self) -> list[float]:
-        """The losses since last time; FloatingPointError names the step of one that is not finite.
+        """The losses since the last report, as numbers.
 
-        The weights then go back to the good ones.
+        Raises FloatingPointError, which names the step of a loss that is not finite; the weights
+        are rolled back then.
         """
-        losses = [float(loss) for loss in self._losses]
-        for step, loss in enumerate(losses, start=self._step - len(losses) + 1):
+        losses = [float(loss) for loss in self._at.losses]
+        for step, loss in enumerate(losses, start=self._at.step - len(losses) + 1):
             if not math.isfinite(loss):
-                raise self._spoilt(f"the loss became {loss} at step {step}")
+                raise self._rolled_back(f"the loss became {loss} at step {step}")
         return losses
 
     def _check_weights(self) -> None:
-        """Raise FloatingPointError, as above, for weights that the latest update has spoilt."""
+        """Raise FloatingPointError, as above, if the last update made weights infinite or nan."""
         if not all(np.isfinite(p).all() for p in distinct(self.model.params)):
-            raise self._spoilt(f"weights became infinite or nan at step {self._step}")
+            raise self._rolled_back(f"weights became infinite or nan at step {self._at.step}")
 
-    def _spoilt(self, how: str) -> FloatingPointError:
-        for p, kept in zip(distinct(self.model.params), self._good, strict=True):
+    def _rolled_back(self, how: str) -> FloatingPointError:
+        """Roll the weights back to the last snapshot -> the error to raise."""
+        for p, kept in zip(distinct(self.model.params), self._snapshot, strict=True):
             p[...] = kept
         if hasattr(self.model, "reset_state"):
             self.model.reset_state()
@@ -196,25 +318,37 @@ class _Loop:
         )
 
     def _of_loss(self, loss: float) -> float:
+        """The loss in the quantity that is reported."""
         return loss
+
+    def _mean_report(self, values: list[float]) -> float:
+        return math.fsum(values) / len(values)
 
     def plot(
         self, ylim: tuple[float, float] | None = None, *, file: str | Path | None = None
     ) -> None:
-        """Draw what the reports said, the loss or the perplexity.
+        """Draw the loss or perplexity of each report, and of the validation data.
 
         ylim  lower and upper end of the axis
         file  where the figure goes on a machine without a display; loss.png or perplexity.png
         """
         import matplotlib.pyplot as plt
 
-        history = getattr(self, self._history)
+        reports, points = self.reports, []
+        count = 0
+        for row in self.history:
+            count += "iteration" in row
+            if f"valid_{self.quantity}" in row:
+                points.append((count or row["epoch"], row[f"valid_{self.quantity}"]))
         if ylim is not None:
             plt.ylim(*ylim)
-        plt.plot(range(len(history)), history, label="train")
-        plt.xlabel(f"iterations (x{self.eval_interval})")
-        plt.ylabel(self._quantity)
-        show(file or f"{self._quantity}.png")
+        plt.plot(range(len(reports)), reports, label="train")
+        if points:
+            plt.plot(*zip(*points, strict=True), marker="o", label="valid")
+            plt.legend()
+        plt.xlabel(f"iterations (x{self.eval_interval})" if reports else "epochs")
+        plt.ylabel(self.quantity)
+        show(file or f"{self.quantity}.png")
 
     def _check(self, **at_least_one: int | None) -> None:
         for name, value in at_least_one.items():
@@ -231,15 +365,13 @@ class Trainer(_Loop):
     Large batches of a model that is `divisible` are divided between the cores (`DataParallel`).
     model      has forward(x, t) -> loss, backward(), params and grads
     optimizer  has update(params, grads)
-    loss_list  the mean loss between one report and the next, kept over calls of `fit`
     Source: book 1.4.4.
     """
 
-    progress = (*_Loop.progress, "loss_list", "_order")
-
-    def __init__(self, model: Any, optimizer: Any) -> None:
-        super().__init__(model, optimizer)
-        self.loss_list: list[float] = []
+    @property
+    def loss_list(self) -> list[float]:
+        """The mean loss between one report and the next, over all calls of `fit`."""
+        return self.reports
 
     def fit(
         self,
@@ -251,88 +383,84 @@ class Trainer(_Loop):
         eval_interval: int | None = 20,
         *,
         rng: Seed = None,
-        checkpoint: str | Path | None = None,
-        resume: bool = False,
-        checkpoint_interval: int = 1000,
-        after_epoch: Callable[[], Any] | None = None,
-        verbose: bool = True,
-    ) -> None:
-        """Go through the data max_epoch times, in a new order each time.
+        **options: Any,
+    ) -> list[Row]:
+        """Go through the data max_epoch times, in a new order each time -> the history.
 
         x, t           samples (L, ...) and labels (L, ...), left as they are. What is left over
                        after the last full batch of an epoch is dropped
         max_grad       largest joint length of the gradients; None does not clip
         eval_interval  iterations from report to report; None reports nothing
         rng            seed or Generator of the order; None follows NumPy's global seed
-        checkpoint     a file that keeps the run: saved every checkpoint_interval iterations, at the
-                       end of each epoch, and before Ctrl-C or SIGTERM end the run
-        resume         go on with the run in that file, as if it had never stopped. Model, optimizer
-                       and data must be made as they were at first, seeds included; max_epoch may
-                       differ
-        after_epoch    called after each epoch; what it returns (a number, a text, an array) is kept
-                       in `epoch_list`
-        verbose        whether to print the reports, and to show a progress bar on a terminal
+        options        checkpoint, resume, valid, after_epoch, ...: see `Options`
 
-        Ctrl-C and SIGTERM end the run after a whole step, as KeyboardInterrupt. A run whose loss
-        stopped being finite cannot be resumed to anything better: begin anew with other settings.
+        A step: forward and backward of one batch, the gradients of shared weights merged, clipped,
+        and given to the optimizer. Ctrl-C and SIGTERM end the run after a whole step, as
+        KeyboardInterrupt. A run whose loss stopped being finite cannot be resumed to anything
+        better: begin anew with other settings.
         Raises ValueError for data that cannot be trained on, for a checkpoint that is damaged or of
         another run, and for one that is not finished unless it is resumed; FileNotFoundError where
         there is none to resume; FloatingPointError if the loss stops being finite (seen at the next
         report); the weights are then those of the last report or resume.
         """
-        x, t = to_cpu(x), to_cpu(t)
-        self._check(
-            max_epoch=max_epoch,
-            batch_size=batch_size,
-            eval_interval=eval_interval,
-            checkpoint_interval=checkpoint_interval,
-        )
-        if len(x) != len(t):
-            raise self._refuse(f"{len(x)} samples do not go with {len(t)} labels")
+        given = Options(**options)
+        self._check(max_epoch=max_epoch, batch_size=batch_size, eval_interval=eval_interval)
+        x, t = self._samples("", x, t)
+        if given.valid is not None:
+            given.valid = self._samples("valid: ", *given.valid)
         if batch_size > len(x):
             raise self._refuse(f"a batch of {batch_size} needs more than the {len(x)} samples")
-        self.eval_interval, self._verbose = eval_interval, verbose
-        self._data, self._batch_size, self._rng = (x, t), batch_size, generator(rng)
+        self._batch_size, self.rng = batch_size, generator(rng)
         settings = {"batch_size": batch_size, "max_grad": max_grad, "eval_interval": eval_interval}
-        self._run(
-            max_epoch,
-            len(x) // batch_size,
-            settings | {"x": x, "t": t},
-            checkpoint,
-            resume,
-            checkpoint_interval,
-            after_epoch,
-        )
+        how = {"max_epoch": max_epoch, "iterations": len(x) // batch_size}
+        return self._run({"x": x, "t": t}, settings, given, **how)
+
+    def _samples(self, what: str, x: Array, t: Array) -> Batch:
+        if len(x) != len(t) or (what and not len(x)):
+            raise self._refuse(f"{what}{len(x)} samples do not go with {len(t)} labels")
+        return to_cpu(x), to_cpu(t)
 
     def _gradients(self) -> Callable[[Array, Array], Array]:
         return DataParallel(self.model).gradients
 
     def _begin_epoch(self) -> None:
-        self._order = self._rng.permutation(len(self._data[0]))
+        self._at.order = self.rng.permutation(len(self._data[0]))
 
     def _batch(self, k: int) -> Batch:
         x, t = self._data
-        chosen = self._order[k * self._batch_size : (k + 1) * self._batch_size]
+        chosen = self._at.order[k * self._batch_size : (k + 1) * self._batch_size]
         return _on_device(x[chosen]), t[chosen]
+
+    def _validate(self, x: Array, t: Array) -> float:
+        batches = [slice(k, k + self._batch_size) for k in range(0, len(x), self._batch_size)]
+        how = evaluation_options(self.model)
+        losses = [float(self.model.forward(_on_device(x[k]), t[k], **how)) for k in batches]
+        terms = [getattr(self.model, "loss_terms", len)(t[k]) for k in batches]
+        return math.fsum(a * n for a, n in zip(losses, terms, strict=True)) / sum(terms)
 
 
 class RnnlmTrainer(_Loop):
     """Trains a language model on a text read in order (truncated backpropagation through time).
 
-    model     has forward(xs, ts) -> loss, backward(), params and grads, and keeps its state
-    time_idx  how many steps of the text each of the N reading positions has seen
-    ppl_list  the perplexity between one report and the next, of the last call of `fit`
+    model  has forward(xs, ts) -> loss, backward(), params and grads, and keeps its state
     Source: book 5.5.4.
     """
 
-    _quantity = "perplexity"
-    _history = "ppl_list"
-    progress = (*_Loop.progress, "ppl_list", "time_idx")
+    quantity = "perplexity"
 
-    def __init__(self, model: Any, optimizer: Any) -> None:
-        super().__init__(model, optimizer)
-        self.time_idx = 0
-        self.ppl_list: list[float] = []
+    @property
+    def ppl_list(self) -> list[float]:
+        """The perplexity between one report and the next, over all calls of `fit`."""
+        return self.reports
+
+    @property
+    def time_idx(self) -> int:
+        """How many steps of the text each of the N reading positions has seen."""
+        return self._at.time_idx
+
+    @time_idx.setter
+    def time_idx(self, steps: int) -> None:
+        self._at.time_idx = steps
 
     def get_batch(self, x: Array, t: Array, batch_size: int, time_size: int) -> Batch:
         """The next window (N, T) of N reading positions spread over the text; wraps at its end.
@@ -355,63 +483,68 @@ class RnnlmTrainer(_Loop):
         time_size: int = 35,
         max_grad: float | None = None,
         eval_interval: int | None = 20,
-        *,
-        checkpoint: str | Path | None = None,
-        resume: bool = False,
-        checkpoint_interval: int = 1000,
-        after_epoch: Callable[[], Any] | None = None,
-        verbose: bool = True,
-    ) -> None:
-        """Read the text max_epoch times, from its beginning.
+        **options: Any,
+    ) -> list[Row]:
+        """Read the text max_epoch times, from its beginning -> the history.
 
-        xs, ts         ids (L,) of the text, and the same one word later
-        max_grad       largest joint length of the gradients; None does not clip
-        eval_interval  iterations from report to report; None reports nothing
-        checkpoint, resume, checkpoint_interval, after_epoch, verbose  as for `Trainer.fit`
+        xs, ts     ids (L,) of the text, and the same one word later
+        time_size  steps T that gradients flow back through
+        The other arguments are those of `Trainer.fit`, without rng.
 
         Neither the reading position nor the model's state goes back to the start between epochs,
         unless after_epoch sees to it.
         Raises ValueError for a text too short for one batch or not made of ids, and what
         `Trainer.fit` raises.
         """
+        given = Options(**options)
+        sizes = {"batch_size": batch_size, "time_size": time_size}
+        self._check(max_epoch=max_epoch, eval_interval=eval_interval, **sizes)
+        xs, ts = self._text("", xs, ts, **sizes)
+        if given.valid is not None:
+            given.valid = self._text("valid: ", *given.valid, batch_size=1, time_size=time_size)
+            if (given.valid[0][1:] != given.valid[1][:-1]).any():
+                raise self._refuse("valid: the labels must be the text, one word later")
+        self._window = sizes
+        settings = sizes | {"max_grad": max_grad, "eval_interval": eval_interval}
+        how = {"max_epoch": max_epoch, "iterations": len(xs) // (batch_size * time_size)}
+        return self._run({"xs": xs, "ts": ts}, settings, given, **how)
+
+    def _text(self, what: str, xs: Array, ts: Array, batch_size: int, time_size: int) -> Batch:
         xs, ts = to_cpu(xs), to_cpu(ts)
-        self._check(
-            max_epoch=max_epoch,
-            batch_size=batch_size,
-            time_size=time_size,
-            eval_interval=eval_interval,
-            checkpoint_interval=checkpoint_interval,
-        )
         if xs.ndim != 1 or xs.shape != ts.shape:
-            raise self._refuse(f"xs and ts must be (L,) both, not {xs.shape} and {ts.shape}")
-        max_iters = len(xs) // (batch_size * time_size)
-        if not max_iters:
+            raise self._refuse(f"{what}xs and ts must be (L,) both, not {xs.shape} and {ts.shape}")
+        if len(xs) < batch_size * time_size:
             raise self._refuse(
-                f"a text of {len(xs)} words is too short: one batch takes {batch_size} x "
+                f"{what}a text of {len(xs)} words is too short: one batch takes {batch_size} x "
                 f"{time_size} = {batch_size * time_size}"
             )
-        self.eval_interval, self._verbose = eval_interval, verbose
-        self._data, self._window = (xs, ts), (batch_size, time_size)
-        settings = {"batch_size": batch_size, "time_size": time_size, "max_grad": max_grad}
-        self._run(
-            max_epoch,
-            max_iters,
-            settings | {"eval_interval": eval_interval, "xs": xs, "ts": ts},
-            checkpoint,
-            resume,
-            checkpoint_interval,
-            after_epoch,
-        )
-
-    def _rewind(self) -> None:
-        super()._rewind()
-        self.time_idx, self.ppl_list = 0, []
+        return xs, ts
 
     def _batch(self, k: int) -> Batch:
-        return self.get_batch(*self._data, *self._window)
+        return self.get_batch(*self._data, **self._window)
+
+    def _validate(self, x: Array, t: Array) -> float:
+        text = numpy.append(x, t[-1:])
+        return eval_perplexity(self.model, text, progress=False, **self._window)
 
     def _of_loss(self, loss: float) -> float:
         return perplexity(loss)
+
+    def _mean_report(self, values: list[float]) -> float:
+        return perplexity(math.fsum(map(math.log, values)) / len(values))
+
+
+@contextmanager
+def left_as_it_was(model: Any) -> Iterator[None]:
+    """Around an evaluation: out of training; state and random numbers are put back afterwards."""
+    before, drawing = states(model), [(g, g.bit_generator.state) for g in generators(model)]
+    try:
+        with evaluating(model):
+            yield
+    finally:
+        set_states(model, before)
+        for rng, state in drawing:
+            rng.bit_generator.state = state
 
 
 def _on_device(x: Array) -> Array:

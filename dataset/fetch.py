@@ -48,14 +48,27 @@ def fetch(file: DataFile) -> Path:
     Raises DamagedFileError if a copy with another digest is found, and FileNotFoundError if there
     is no copy and no mirror delivers one, or if DLFS2_DATA is no folder. All are OSErrors.
     """
+    path = find(file)
+    return check(path, file, _sha256(path))
+
+
+def read(file: DataFile) -> bytes:
+    """What is in the file, opened once; `fetch` says where it comes from and what is raised."""
+    path = find(file)
+    content = path.read_bytes()
+    check(path, file, hashlib.sha256(content).hexdigest())
+    return content
+
+
+def find(file: DataFile) -> Path:
+    """The path of a copy that is not yet checked; errors as for `fetch`."""
     searched = folders()
     for folder in searched:
-        path = folder / file.name
-        if path.exists():
-            return check(path, file)
+        if (folder / file.name).exists():
+            return folder / file.name
     problems = download(file, searched[-1])
     if not problems:
-        return check(searched[-1] / file.name, file)
+        return searched[-1] / file.name
     report = [
         f"{file.name} was not found and could not be downloaded.",
         f"  size      {file.size} bytes",
@@ -99,9 +112,8 @@ def user_cache() -> Path:
     return base / "dlfs2"
 
 
-def check(path: Path, file: DataFile) -> Path:
-    """Return the path if the file there is the published one, else raise DamagedFileError."""
-    found = _sha256(path)
+def check(path: Path, file: DataFile, found: str) -> Path:
+    """Return the path if the SHA-256 found there is the published one, else DamagedFileError."""
     if found == file.sha256:
         return path
     size = path.stat().st_size

@@ -24,7 +24,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.text_file import EOS, Corpus, split_name
+from dataset.text_file import EOS, Corpus, Parts, split_name
 
 # Symbols begin with a capital letter, words do not. _n stands for one number, _sg or _pl, in the
 # whole rule, which is how subject and verb come to agree.
@@ -243,12 +243,15 @@ def load_data(data_type: str = "train", *, seed: int = SEED, tokens: int | None 
     """
     text, _ = _draw(data_type, seed, tokens)
     train, _ = _draw("train", seed)
-    everything = np.concatenate([train, np.arange(len(ENGLISH.words))])
-    _, first = np.unique(everything, return_index=True)  # where each word of the grammar appears
-    order = np.argsort(first)
-    words = [ENGLISH.words[k] for k in order]
-    word_to_id = {word: i for i, word in enumerate(words)}
-    return np.argsort(order)[text], word_to_id, dict(enumerate(words))
+    new_ids, word_to_id, id_to_word = _vocabulary(train)
+    return new_ids[text], word_to_id, id_to_word
+
+
+def load_parts() -> Parts:
+    """The three parts of the usual sizes, ids (N,) of each; the texts of `load_data`."""
+    train, valid, test = (_draw(split, SEED)[0] for split in SIZES)
+    new_ids, word_to_id, id_to_word = _vocabulary(train)
+    return Parts(new_ids[train], new_ids[valid], new_ids[test], word_to_id, id_to_word)
 
 
 def load_vocab(*, seed: int = SEED) -> tuple[dict[str, int], dict[int, str]]:
@@ -280,6 +283,15 @@ def sentence_log_probability(words: str | Sequence[str]) -> float:
     """
     words = words.split() if isinstance(words, str) else list(words)
     return ENGLISH.log_probability([*words, EOS] if words[-1:] != [EOS] else words)
+
+
+def _vocabulary(train: NDArray[np.int64]) -> Corpus:
+    """Ids by first appearance in a text: the new id of each word of the grammar; the vocabulary."""
+    everything = np.concatenate([train, np.arange(len(ENGLISH.words))])
+    _, first = np.unique(everything, return_index=True)  # where each word of the grammar appears
+    order = np.argsort(first)
+    words = [ENGLISH.words[k] for k in order]
+    return np.argsort(order), {word: i for i, word in enumerate(words)}, dict(enumerate(words))
 
 
 def _draw(

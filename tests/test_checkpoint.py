@@ -193,7 +193,7 @@ def test_the_interrupted_objects_themselves_can_go_on(tmp_path):
 def test_what_after_epoch_returns_is_part_of_the_run(tmp_path):
     calls = []
 
-    def after_epoch():
+    def after_epoch(trainer):
         calls.append(1)
         if len(calls) == 2:
             raise Stop
@@ -202,7 +202,7 @@ def test_what_after_epoch_returns_is_part_of_the_run(tmp_path):
     with pytest.raises(Stop):
         fit(tmp_path / "run", after_epoch=after_epoch)
     trainer = fit(tmp_path / "run", after_epoch=after_epoch, resume=True)
-    assert [entry["calls"] for entry in trainer.epoch_list] == [1, 3]
+    assert [row["calls"] for row in trainer.epochs] == [1, 3]
 
 
 OTHERS = {
@@ -381,8 +381,44 @@ def test_an_ignored_signal_stays_ignored(tmp_path):
 
 @pytest.mark.parametrize("entry", [{"array": 1.0}, {"pairs": [1]}, {1: "a", "b": None}])
 def test_whatever_after_epoch_returns_comes_back(entry, tmp_path):
-    fit(tmp_path / "run", after_epoch=lambda: entry)
-    assert fit(tmp_path / "run", resume=True).epoch_list == [entry, entry]
+    fit(tmp_path / "run", after_epoch=lambda trainer: {"found": entry})
+    rows = fit(tmp_path / "run", resume=True).epochs
+    assert [row["found"] for row in rows] == [entry, entry]
+
+
+def test_a_run_that_was_stopped_early_is_finished_and_stays_stopped(tmp_path):
+    """Wherever it was killed: its last checkpoint but one, and the last one, lead to one end."""
+
+    def after_epoch(trainer):
+        if trainer.current_epoch + 1 == 3:
+            trainer.stop()
+
+    whole = fit(tmp_path / "whole", max_epoch=9, after_epoch=after_epoch)
+    assert whole.current_epoch == 3
+    with pytest.raises(Stop):
+        fit(tmp_path / "run", Line(stop_at=12), max_epoch=9, after_epoch=after_epoch)
+    for _ in range(2):
+        again = fit(tmp_path / "run", max_epoch=9, after_epoch=after_epoch, resume=True)
+        assert outcome(again) == outcome(whole)
+    assert again.model.steps == 0
+    fit(tmp_path / "run")  # finished, so that a new run may take its place
+
+
+def test_a_learning_rate_function_does_not_go_on_as_a_number_nor_a_number_as_a_function(tmp_path):
+    for k, (first, second) in enumerate([(0.001, lambda step: 0.001), (lambda step: 0.001, 0.001)]):
+        fit(tmp_path / f"run{k}", optimizer=Momentum(first))
+        with pytest.raises(ValueError, match="is of another run: lr is"):
+            fit(tmp_path / f"run{k}", optimizer=Momentum(second), resume=True)
+
+
+def test_a_bad_learning_rate_in_the_middle_leaves_weights_and_checkpoint_as_they_were(tmp_path):
+    file, model = tmp_path / "run", Line()
+    optimizer = Momentum(lambda step: math.nan if step == 5 else 0.001)
+    with pytest.raises(ValueError, match=r"Momentum\.update: lr\(5\) is nan"):
+        fit(file, model, optimizer, checkpoint_interval=1)
+    assert optimizer.iter == 5
+    resumed = fit(file, optimizer=Momentum(lambda step: 0.001), resume=True)
+    assert float(resumed.model.params[0][0]) == float(fit(None).model.params[0][0])
 
 
 def test_an_optimizer_that_a_file_cannot_hold_is_refused_at_the_start(tmp_path):

@@ -205,3 +205,60 @@ def test_an_optimizer_refuses_another_model(cls):
     optimizer.update([numpy.ones(3)], [numpy.ones(3)])
     with pytest.raises(ValueError, match="the state belongs to other parameters"):
         optimizer.update([numpy.ones(4)], [numpy.ones(4)])
+
+
+# A learning rate that is a function of the update number
+
+
+@both
+@pytest.mark.parametrize("cls", ALL)
+def test_a_learning_rate_may_be_a_function_of_the_update_number(cls, r):
+    """It is asked once an update, from 0 on, and each update is that of its number."""
+    asked, gradients = [], [r(3, 2) for _ in range(4)]
+    rates = [0.1, 0.0, 0.3, 0.05]
+    w = r(3, 2)
+    expected = w.copy()
+    scheduled, numbered = cls(lambda step: asked.append(step) or rates[step]), cls(0.1)
+    for rate, g in zip(rates, gradients, strict=True):
+        numbered.lr = rate
+        scheduled.update([w, w * 2], [g, g])
+        numbered.update([expected, expected * 2], [g, g])
+        numpy.testing.assert_array_equal(to_cpu(w), to_cpu(expected))
+        assert scheduled.rate == rate
+    assert asked == [0, 1, 2, 3]
+
+
+@both
+@pytest.mark.parametrize("cls", EXACT)
+def test_rows_without_a_gradient_follow_a_changing_learning_rate_too(cls, r):
+    rng, dense = numpy.random.default_rng(0), r(8, 2)
+    sparse = dense.copy()
+    a, b = cls(lambda step: 0.1 / (1 + step)), cls(lambda step: 0.1 / (1 + step))
+    for step in range(12):
+        ids = numpy.arange(8) if step == 11 else rng.choice(8, 3, replace=False)
+        rows = RowSparse((8, 2), float)
+        rows.assign(ids, r(len(ids), 2))
+        a.update([dense], [rows.to_dense()])
+        b.update([sparse], [rows])
+    numpy.testing.assert_allclose(to_cpu(sparse), to_cpu(dense), atol=1e-10)
+
+
+@pytest.mark.parametrize("cls", ALL)
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, -0.1])
+def test_a_function_that_returns_no_learning_rate_is_refused_with_nothing_changed(cls, bad):
+    optimizer = cls(lambda step: 0.1 if step == 0 else bad)
+    w, g = numpy.ones(3), numpy.ones(3)
+    optimizer.update([w], [g])
+    before = w.copy(), {name: arrays[0].copy() for name, arrays in optimizer.state.items()}
+    with pytest.raises(ValueError, match=rf"{cls.__name__}\.update: lr\(1\) is {bad}; a learning"):
+        optimizer.update([w], [g])
+    assert optimizer.iter == 1
+    numpy.testing.assert_array_equal(w, before[0])
+    for name, a in before[1].items():
+        numpy.testing.assert_array_equal(optimizer.state[name][0], a)
+
+
+def test_a_learning_rate_from_numpy_does_not_change_the_type_of_the_parameters():
+    w = numpy.ones(3, "float32")
+    Adam(lambda step: numpy.float64(0.1)).update([w], [numpy.ones(3, "float32")])
+    assert w.dtype == "float32"

@@ -179,6 +179,13 @@ def test_an_optimizer_shows_the_settings_of_now():
     assert repr(optimizer) == "Adam(lr=0.00025, beta1=0.9, beta2=0.999)"
 
 
+def test_an_optimizer_names_the_function_of_its_learning_rate():
+    def warm_up(step):
+        return min(0.1, step / 1000)
+
+    assert repr(Momentum(warm_up)) == "Momentum(lr=warm_up, momentum=0.9)"
+
+
 HALF_BUILT = [Affine, TimeLSTM, TimeDropout, NegativeSamplingLoss, Adam, SGD]
 
 

@@ -2,13 +2,19 @@
 
 import math
 import re
+from copy import deepcopy
 
 import numpy
 import pytest
 
+from ch04.cbow import CBOW
+from ch06.better_rnnlm import BetterRnnlm
+from common.evaluate import eval_perplexity
 from common.np import np, to_cpu
-from common.optimizer import SGD
+from common.optimizer import SGD, Adam
+from common.storage.checkpoint import digest, state_of
 from common.trainer import RnnlmTrainer, Trainer
+from common.words.text import create_contexts_target
 
 
 class Recorder:
@@ -84,7 +90,7 @@ class TestTrainer:
     def test_a_quiet_run_keeps_its_reports_and_prints_nothing(self, cls, capsys):
         t = trainer(cls)
         t.fit(*text(8), 2, 2, eval_interval=1, verbose=False, **SMALL[cls])
-        assert len(getattr(t, t._history)) == 8
+        assert len(t.reports) == 8
         assert capsys.readouterr() == ("", "")
 
     def test_gradients_are_clipped_before_the_update(self):
@@ -157,9 +163,10 @@ class TestRnnlmTrainer:
 
     def test_a_new_fit_starts_at_the_beginning_but_counts_epochs_on(self):
         t = trainer(RnnlmTrainer)
-        for _ in range(2):
+        for k in range(2):
             t.fit(*text(20), max_epoch=1, batch_size=2, time_size=5)
-            assert len(t.ppl_list) == 1
+            assert len(t.ppl_list) == k + 1
+            assert t.time_idx == 10
         first, second = t.model.batches[0], t.model.batches[2]
         numpy.testing.assert_array_equal(first, second)
         assert t.current_epoch == 2
@@ -219,3 +226,187 @@ def test_plot_draws_every_report(tmp_path):
     t.fit(*text(40), 4, 2, 5)
     t.plot(ylim=(0, 5), file=tmp_path / "ppl.png")
     assert (tmp_path / "ppl.png").stat().st_size > 5000
+
+
+# --- History, validation, early stopping ---------------------------------------------------------
+
+both_trainers = pytest.mark.parametrize("cls", [Trainer, RnnlmTrainer])
+
+
+def untimed(rows):
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+
+
+def test_fit_returns_a_row_for_each_report_and_each_epoch():
+    t = trainer(Trainer, losses=[1, 2, 3, 4, 5, 6])
+    rows = t.fit(numpy.zeros(3), numpy.zeros(3), max_epoch=2, batch_size=1, eval_interval=2)
+    assert rows is t.history
+    assert untimed(rows) == [
+        {"epoch": 1, "iteration": 1, "step": 1, "loss": 1},
+        {"epoch": 1, "iteration": 3, "step": 3, "loss": 2.5},
+        {"epoch": 1, "step": 3, "loss": 1.75},  # the mean of its reports
+        {"epoch": 2, "iteration": 1, "step": 4, "loss": 4},
+        {"epoch": 2, "iteration": 3, "step": 6, "loss": 5.5},
+        {"epoch": 2, "step": 6, "loss": 4.75},
+    ]
+    assert all(row["seconds"] >= 0 for row in rows)
+    assert t.epochs == [rows[2], rows[5]]
+    assert t.loss_list == [1, 2.5, 4, 5.5]
+
+
+def test_the_perplexity_of_an_epoch_is_that_of_the_mean_loss_of_its_reports():
+    t = trainer(RnnlmTrainer, losses=[math.log(2), math.log(8)])
+    t.fit(*text(4), max_epoch=1, batch_size=1, time_size=2, eval_interval=1)
+    assert untimed(t.epochs) == [{"epoch": 1, "step": 2, "perplexity": pytest.approx(4)}]
+
+
+@both_trainers
+def test_a_second_fit_goes_on_with_history_epochs_and_steps(cls):
+    t = trainer(cls)
+    for _ in range(2):
+        rows = t.fit(*text(6), 2, 2, eval_interval=1, verbose=False, **SMALL[cls])
+    assert t.current_epoch == 4
+    assert t.steps == 12
+    assert [row["epoch"] for row in t.epochs] == [1, 2, 3, 4]
+    assert [row["step"] for row in rows if "iteration" in row] == list(range(1, 13))
+    assert t.reports == (t.loss_list if cls is Trainer else t.ppl_list)
+    assert len(t.reports) == 12
+
+
+def test_an_epoch_after_a_run_that_failed_has_only_its_own_reports():
+    t = trainer(Trainer, losses=[9, 9, math.nan, 1, 1, 1])
+    how = {"max_epoch": 1, "batch_size": 1, "eval_interval": 1}
+    with pytest.raises(FloatingPointError):
+        t.fit(numpy.zeros(3), numpy.zeros(3), **how)
+    t.fit(numpy.zeros(3), numpy.zeros(3), **how)
+    assert t.epochs[0]["loss"] == 1
+
+
+@both_trainers
+def test_what_after_epoch_returns_joins_the_row_of_the_epoch(cls):
+    t = trainer(cls)
+    seen = []
+
+    def after_epoch(given):
+        assert given is t
+        seen.append(dict(t.history[-1]))
+        return {"accuracy": len(seen) / 10} if len(seen) < 2 else None
+
+    t.fit(*text(4), 2, 2, verbose=False, after_epoch=after_epoch, **SMALL[cls])
+    assert [row["epoch"] for row in seen] == [1, 2]
+    assert t.epochs[0] == seen[0] | {"accuracy": 0.1}
+    assert t.epochs[1] == seen[1]
+
+
+def test_after_epoch_must_return_a_dictionary_or_none():
+    with pytest.raises(TypeError, match=r"Trainer\.fit: after_epoch returned 0\.0; a dictionary"):
+        trainer(Trainer).fit(*text(4), 1, 2, after_epoch=lambda _: 0.0)
+
+
+@both_trainers
+def test_after_epoch_may_stop_the_run(cls):
+    t = trainer(cls)
+    how = {"verbose": False, "max_grad": 1.0, **SMALL[cls]}
+    t.fit(*text(4), 9, 2, after_epoch=lambda t: t.stop() if t.steps > 3 else None, **how)
+    assert t.current_epoch == 2
+    t.fit(*text(4), 3, 2, **how)
+    assert t.current_epoch == 5  # a new run is not stopped
+
+
+def test_an_unknown_keyword_is_named():
+    with pytest.raises(TypeError, match="'chekpoint'"):
+        trainer(Trainer).fit(*text(4), 1, 2, chekpoint="run")
+
+
+@pytest.mark.usefixtures("backend")
+def test_validation_is_the_mean_loss_of_all_samples_printed_drawn_and_kept(capsys, tmp_path):
+    t = trainer(Trainer, losses=[1, 2, 4, 8])
+    x, labels = numpy.arange(5.0), numpy.arange(5)
+    t.fit(x[:2], labels[:2], 1, 2, valid=(x, labels))
+    # one step with loss 1, then batches of 2, 2, 1
+    assert t.epochs[0]["valid_loss"] == (2 * 2 + 2 * 4 + 8) / 5
+    assert [labels.tolist() for _, labels in t.model.batches[1:]] == [[0, 1], [2, 3], [4]]
+    assert capsys.readouterr().out.endswith("| epoch 1 | valid loss 4.00\n")
+    t.plot(file=tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 5000
+
+
+def test_validation_is_drawn_where_its_epoch_ends(monkeypatch):
+    import matplotlib.pyplot as plt
+
+    seen = []
+
+    def look(_):
+        seen.extend(line.get_xydata().tolist() for line in plt.gca().lines)
+        seen.append(plt.gca().get_xlabel())
+        plt.close()
+
+    monkeypatch.setattr("common.trainer.show", look)
+    for interval in 1, None:
+        t = trainer(Trainer)
+        t.fit(*text(4), 2, 2, eval_interval=interval, valid=text(2))
+        t.plot()
+    assert seen[:3] == [[[k, 1] for k in range(4)], [[2, 1], [4, 1]], "iterations (x1)"]
+    assert seen[3:] == [[], [[1, 1], [2, 1]], "epochs"]
+
+
+def language_model():
+    return BetterRnnlm(12, 6, 6, rng=1), SGD(1.0), RnnlmTrainer, {"time_size": 5}
+
+
+def word_vectors():
+    rng = numpy.random.default_rng(1)  # of weights, order and negatives
+    corpus = numpy.arange(200) % 12
+    return CBOW(12, 6, 1, corpus, rng=rng), Adam(), Trainer, {"rng": rng}
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize("made", [language_model, word_vectors])
+def test_validation_changes_nothing_in_what_is_learned(made):
+    """Dropout, recurrent state and negative samples go on as without it."""
+    found = []
+    for validated in False, True:
+        model, optimizer, cls, how = made()
+        ids = numpy.random.default_rng(0).integers(12, size=200)
+        data = create_contexts_target(ids, 1) if cls is Trainer else (ids[:-1], ids[1:])
+        states = []
+        if validated:
+            how["valid"] = data[0][:50], data[1][:50]
+        how["after_epoch"] = lambda t, states=states: states.append(deepcopy(state_of(t.model)))
+        t = cls(model, optimizer)
+        t.fit(*data, 3, 4, eval_interval=5, verbose=False, **how)
+        found.append((digest(model.params, t.reports), digest(states)))
+        assert all(f"valid_{t.quantity}" in row for row in t.epochs) == validated
+    assert found[0] == found[1]
+
+
+def test_validation_of_a_language_model_is_without_dropout_and_from_a_fresh_state():
+    model, optimizer, cls, how = language_model()
+    ids = numpy.random.default_rng(0).integers(12, size=200)
+    t = cls(model, optimizer)
+    t.fit(ids[:-1], ids[1:], 1, 4, valid=(ids[:60], ids[1:61]), verbose=False, **how)
+    expected = eval_perplexity(model, ids[:61], 4, 5, progress=False)
+    assert t.epochs[0]["valid_perplexity"] == expected
+
+
+@pytest.mark.parametrize(
+    ("cls", "valid", "problem"),
+    [
+        (Trainer, (numpy.zeros(3), numpy.zeros(2)), "valid: 3 samples do not go with 2 labels"),
+        (Trainer, (numpy.zeros(0), numpy.zeros(0)), "valid: 0 samples"),
+        (RnnlmTrainer, text(0), "valid: a text of 0 words is too short"),
+        (RnnlmTrainer, (numpy.arange(9), numpy.arange(9)), "valid: the labels must be the text"),
+    ],
+)
+def test_validation_data_are_refused_before_anything_happens(cls, valid, problem):
+    t = trainer(cls)
+    with pytest.raises(ValueError, match=rf"{cls.__name__}\.fit: {problem}"):
+        t.fit(*text(8), 1, 2, valid=valid, **SMALL[cls])
+    assert t.model.batches == []
+
+
+def test_the_history_is_a_table_for_pandas():
+    pandas = pytest.importorskip("pandas")
+    t = trainer(Trainer)
+    table = pandas.DataFrame(t.fit(*text(4), 2, 2, after_epoch=lambda t: {"accuracy": 0.5}))
+    assert table["accuracy"].dropna().tolist() == [0.5, 0.5]

@@ -40,6 +40,7 @@ class Checkpoint:
             "model": type(model).__name__,
             "shapes of the weights": [list(p.shape) for p in distinct(model.params)],
             "optimizer": type(optimizer).__name__,
+            "lr": "a function" if callable(attributes(optimizer).get("lr")) else "a number",
             **{k: v for k, v in kept(optimizer).items() if isinstance(v, int | float)},
             **{k: digest(v) if hasattr(v, "dtype") else v for k, v in settings.items()},
             **declared(model).settings,
