@@ -91,57 +91,50 @@ class _Machine:
     def do(self, operation: str, argument: Any) -> None:
         """Carry out one operation."""
         stack = self.stack
-        match operation:
-            case "MEMOIZE":
-                self.memo[len(self.memo)] = stack[-1]
-            case "PUT" | "BINPUT" | "LONG_BINPUT":
-                self.memo[argument] = stack[-1]
-            case "GET" | "BINGET" | "LONG_BINGET":
-                stack.append(self.remembered(argument))
-            case "MARK":
-                self.marks.append(len(stack))
-            case "TUPLE1" | "TUPLE2" | "TUPLE3":
-                items = [stack.pop() for _ in range(int(operation[-1]))]
-                stack.append(tuple(reversed(items)))
-            case "TUPLE":
-                stack.append(tuple(self.marked()))
-            case "EMPTY_LIST":
-                stack.append([])
-            case "LIST":
-                stack.append([_data(item) for item in self.marked()])
-            case "APPEND":
-                item = stack.pop()
-                _the(list, stack[-1]).append(_data(item))
-            case "APPENDS":
-                items = self.marked()
-                _the(list, stack[-1]).extend(_data(item) for item in items)
-            case "EMPTY_DICT":
-                stack.append({})
-            case "DICT":
-                stack.append(_pairs(self.marked()))
-            case "SETITEM":
-                value, key = stack.pop(), stack.pop()
-                _the(dict, stack[-1]).update(_pairs([key, value]))
-            case "SETITEMS":
-                items = self.marked()
-                _the(dict, stack[-1]).update(_pairs(items))
-            case "GLOBAL":
-                stack.append(_name(argument))
-            case "STACK_GLOBAL":
-                name, module = _the(str, stack.pop()), _the(str, stack.pop())
-                stack.append(_name(f"{module} {name}"))
-            case "REDUCE":
-                arguments, name = stack.pop(), _the(_Name, stack.pop())
-                stack.append(self.call(name, arguments))
-            case "BUILD":
-                state, begun = stack.pop(), _the(_Begun, stack.pop())
-                stack.append(self.build(begun, state))
-            case "PROTO" if argument <= 5:
-                pass
-            case "FRAME" if self.file.tell() + argument <= self.size:
-                pass
-            case _:
-                raise ValueError(f"refused: the operation {operation} {short(argument)}")
+        if operation == "MEMOIZE":
+            self.memo[len(self.memo)] = stack[-1]
+        elif operation in ("PUT", "BINPUT", "LONG_BINPUT"):
+            self.memo[argument] = stack[-1]
+        elif operation in ("GET", "BINGET", "LONG_BINGET"):
+            stack.append(self.remembered(argument))
+        elif operation == "MARK":
+            self.marks.append(len(stack))
+        elif operation in ("TUPLE1", "TUPLE2", "TUPLE3"):
+            items = [stack.pop() for _ in range(int(operation[-1]))]
+            stack.append(tuple(reversed(items)))
+        elif operation == "TUPLE":
+            stack.append(tuple(self.marked()))
+        elif operation == "EMPTY_LIST":
+            stack.append([])
+        elif operation == "LIST":
+            stack.append([_data(item) for item in self.marked()])
+        elif operation in ("APPEND", "APPENDS"):
+            items = self.marked() if operation == "APPENDS" else [stack.pop()]
+            _the(list, stack[-1]).extend(_data(item) for item in items)
+        elif operation == "EMPTY_DICT":
+            stack.append({})
+        elif operation == "DICT":
+            stack.append(_pairs(self.marked()))
+        elif operation in ("SETITEM", "SETITEMS"):
+            items = self.marked() if operation == "SETITEMS" else [stack.pop(-2), stack.pop()]
+            _the(dict, stack[-1]).update(_pairs(items))
+        elif operation == "GLOBAL":
+            stack.append(_name(argument))
+        elif operation == "STACK_GLOBAL":
+            name, module = _the(str, stack.pop()), _the(str, stack.pop())
+            stack.append(_name(f"{module} {name}"))
+        elif operation == "REDUCE":
+            arguments, name = _the(tuple, stack.pop()), _the(_Name, stack.pop())
+            stack.append(self.call(name, *arguments))
+        elif operation == "BUILD":
+            state, begun = _the(tuple, stack.pop()), _the(_Begun, stack.pop())
+            begun.value = self.build(begun, *state)
+            stack.append(begun.value)
+        elif not (
+            (operation == "PROTO" and argument <= 5)
+            or (operation == "FRAME" and self.file.tell() + argument <= self.size)
+        ):
+            raise ValueError(f"refused: the operation {operation} {short(argument)}")
 
     def marked(self) -> list[Any]:
         """Take from the stack what lies above the last mark."""
@@ -159,46 +152,47 @@ class _Machine:
             raise ValueError(f"the memo has no text, tuple, or complete array {index}")
         return value
 
-    def call(self, name: _Name, arguments: Any) -> Any:
-        """What the function of that name would return."""
-        match name, arguments:
-            case _Name.RECONSTRUCT, (_Name.NDARRAY, (0,), b"b"):
-                return _Begun(name)
-            case _Name.DTYPE, (str() as code, 0, 1):
-                if DTYPES.fullmatch(code):
-                    return _Begun(name, code)
-                held = "object" if code.startswith("O") else code
-                raise ValueError(f"it holds {held} where an array of floats or integers is needed")
-            case _Name.FROMBUFFER, (data, dtype, shape, ("C" | "F") as order):
-                return self.array(data, dtype, shape, order)
-            case _Name.FROMBUFFER, (data, dtype, shape, "K", tuple() as axes):
-                return self.array(data, dtype, shape, "C").transpose(axes)
-            case _Name.SCALAR, (numpy.dtype() as dtype, bytes() as data):
-                if dtype.kind == "U" and dtype.itemsize == len(data):
-                    self.copy(data)
-                    codec = "utf-32-le" if dtype.str.startswith("<") else "utf-32-be"
-                    return data.decode(codec, "surrogatepass").rstrip("\0")
-                return self.array(data, dtype, (), "C").item()
-            case _Name.ENCODE, (str() as text, "latin1"):
-                self.copy(text)
-                return text.encode("latin1")
-            case _Name.BYTES, ():
-                return b""
+    def call(self, name: _Name, *arguments: Any) -> Any:
+        """What the function of that name would return for the arguments that NumPy writes."""
+        if name is _Name.RECONSTRUCT and arguments == (_Name.NDARRAY, (0,), b"b"):
+            return _Begun(name)
+        if name is _Name.DTYPE and arguments[1:] == (False, True):
+            code = _the(str, arguments[0])
+            if DTYPES.fullmatch(code):
+                return _Begun(name, code)
+            held = "object" if code.startswith("O") else code
+            raise ValueError(f"it holds {held} where an array of floats or integers is needed")
+        if name is _Name.FROMBUFFER:
+            data, dtype, shape, order, *axes = arguments
+            if order == "K":
+                return self.array(data, dtype, shape, "C").transpose(*axes)
+            return self.array(data, dtype, shape, order)
+        if name is _Name.SCALAR:
+            dtype, data = _the(numpy.dtype, arguments[0]), _the(bytes, arguments[1])
+            if dtype.kind == "U" and dtype.itemsize == len(data):
+                self.copy(data)
+                codec = "utf-32-le" if dtype.str.startswith("<") else "utf-32-be"
+                return data.decode(codec, "surrogatepass").rstrip("\0")
+            return self.array(data, dtype, (), "C").item()
+        if name is _Name.ENCODE and arguments[1:] == ("latin1",):
+            self.copy(_the(str, arguments[0]))
+            return arguments[0].encode("latin1")
+        if name is _Name.BYTES and arguments == ():
+            return b""
         raise ValueError(f"the pickle gives {name.value} other arguments than NumPy does")
 
-    def build(self, begun: _Begun, state: Any) -> Any:
-        """Complete an array or a dtype by the state that NumPy writes, and by no other."""
-        match begun.name, state:
-            case _Name.RECONSTRUCT, (1, shape, dtype, bool() as fortran, data):
-                begun.value = self.array(data, dtype, shape, "F" if fortran else "C")
-            case _Name.DTYPE, (3, ("<" | ">" | "|") as order, None, None, None, *sizes):
-                dtype = numpy.dtype(order + begun.code)
-                usual = [dtype.itemsize, 4, 8] if dtype.kind == "U" else [-1, -1, 0]
-                if dtype.str == order + begun.code and sizes == usual:
-                    begun.value = dtype
-        if begun.value is None:
-            raise ValueError(f"the pickle gives {begun.name.value} another state than NumPy does")
-        return begun.value
+    def build(self, begun: _Begun, version: Any, *state: Any) -> Any:
+        """The array or the dtype that was begun, from the state that NumPy writes."""
+        if begun.name is _Name.RECONSTRUCT and version == 1:
+            shape, dtype, fortran, data = state
+            return self.array(data, dtype, shape, "F" if _the(bool, fortran) else "C")
+        order = state[0]
+        if begun.name is _Name.DTYPE and version == 3 and order in ("<", ">", "|"):
+            dtype = numpy.dtype(order + begun.code)
+            sizes = (dtype.itemsize, 4, 8) if dtype.kind == "U" else (-1, -1, 0)
+            if dtype.str == order + begun.code and state[1:] == (None, None, None, *sizes):
+                return dtype
+        raise ValueError(f"the pickle gives {begun.name.value} another state than NumPy does")
 
     def array(self, data: Any, dtype: Any, shape: Any, order: Any) -> Array:
         """An array of any shape, which has exactly these bytes."""
