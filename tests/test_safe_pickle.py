@@ -195,6 +195,9 @@ HOSTILE = {
     "too many bytes": array(shape=b"(I1\nt"),
     "a negative shape": array(shape=b"(I-1\nI-2\nt"),
     "a huge shape of nothing": array(shape=b"(I%d\nI0\nt" % 2**70, data=b"c__builtin__\nbytes\n)R"),
+    "a billion empty rows": array(
+        shape=b"(" + b"I1000\n" * 3 + b"I0\nt", data=b"c__builtin__\nbytes\n)R"
+    ),
     "65 axes": array(shape=b"(" + b"I1\n" * 64 + b"I2\nt"),
     "a shape that is a list": array(shape=b"(I2\nl"),
     "a shape of texts": array(shape=b"(V2\nt"),

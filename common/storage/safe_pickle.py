@@ -200,7 +200,8 @@ class _Machine:
             raise ValueError(f"it holds {dtype} where an array of floats or integers is needed")
         self.copy(_the(bytes | bytearray, data))
         sizes = [_the(int, size) for size in _the(tuple, shape)]
-        if min(sizes, default=0) < 0 or math.prod(sizes) * dtype.itemsize != len(data):
+        bad = min(sizes, default=0) < 0 or math.prod(sizes) * dtype.itemsize != len(data)
+        if bad or math.prod(n or 1 for n in sizes) > self.size:  # a list of empty rows takes memory
             raise ValueError(f"{len(data)} bytes are no array of {dtype} {short(shape)}")
         return numpy.ndarray(sizes, dtype, data, order=order).copy(order="K")
 
