@@ -1,7 +1,9 @@
 """Word vectors in files: what is written comes back, gensim agrees, bad files are refused."""
 
+import errno
 import io
 import json
+import os
 import pickle
 import struct
 import tracemalloc
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from common.np import np
-from common.words import vector_files
+from common.storage import files
 from common.words.vector_files import (
     load_vectors,
     read_word2vec,
@@ -22,6 +24,7 @@ from common.words.vector_files import (
     write_projector,
     write_word2vec,
 )
+from tests.test_files import flipped
 
 WORDS = ["you", "n't", "café", "日本", "<unk>", "u.s."]
 ID_TO_WORD = dict(enumerate(WORDS))
@@ -128,10 +131,50 @@ BAD_FILES = {
     ),
     "a truncated pickle": (
         lambda p, v: p.write_bytes(pickle.dumps({"word_vecs": v})[:-40]),
-        "not a readable weight file",
+        "not a readable file of word vectors",
     ),
-    "an empty file": (lambda p, v: p.write_bytes(b""), "not a readable weight file"),
-    "another text": (lambda p, v: p.write_text("hello"), "not a readable weight file"),
+    "an empty file": (
+        lambda p, v: p.write_bytes(b""),
+        r"file of word vectors \(it begins with b''",
+    ),
+    "another text": (lambda p, v: p.write_text("hello"), "word vectors .it begins with b'hell'"),
+    "a zip with a damaged start": (
+        lambda p, v: (npz(p, word_vecs=v), p.write_bytes(b"X" + p.read_bytes()[1:])),
+        "word vectors .it begins with b'XK",
+    ),
+    "a word that is a list": (
+        lambda p, v: book_file(p, v, id_to_word=ID_TO_WORD | {1: ["a"]}),
+        r"a word is a text, not \['a'\]",
+    ),
+    "a word that is an array": (
+        lambda p, v: book_file(p, v, id_to_word=ID_TO_WORD | {1: v}),
+        "a word is a text, not array",
+    ),
+    "an id that is an array": (
+        lambda p, v: book_file(p, v, word_to_id=WORD_TO_ID | {"you": v}),
+        "contradict each other",
+    ),
+    "a word twice in a pickle": (
+        lambda p, v: book_file(p, v, id_to_word=ID_TO_WORD | {1: "you"}),
+        "the word 'you' is there twice",
+    ),
+    "a vocabulary of floats": (
+        lambda p, v: npz(p, **{"word_vecs": v, "vocabulary.json": v}),
+        "not a readable file of word vectors",
+    ),
+    "a deep vocabulary": (
+        lambda p, v: npz(p, **{"word_vecs": v, "vocabulary.json": text_array("[" * 10**5)}),
+        "not a readable file of word vectors",
+    ),
+    "a member that is no array": (lambda p, v: no_array(p), "not a readable file of word vectors"),
+    "an array more": (
+        lambda p, v: npz(p, **{"word_vecs": v, "vocabulary.json": text_array("[]"), "x": v}),
+        "it holds .'vocabulary.json', 'word_vecs', 'x'",
+    ),
+    "a compressed file": (
+        lambda p, v: numpy.savez_compressed(p, word_vecs=numpy.zeros((10**4, 100))),
+        "it is compressed",
+    ),
     "a zip of something": (
         lambda p, v: zipfile.ZipFile(p, "w").writestr("a", "b"),
         "not a readable file of word vectors",
@@ -185,6 +228,12 @@ def absurd_npz(path):
     numpy.lib.format.write_array_header_1_0(header, shape)
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("word_vecs.npy", header.getvalue() + bytes(12))
+
+
+def no_array(path):
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("word_vecs.npy", b"text")
+        file.writestr("vocabulary.json.npy", b"[]")
 
 
 @pytest.mark.parametrize("case", BAD_FILES)
@@ -263,14 +312,61 @@ def test_numbers_too_large_for_float16_are_refused(tmp_path):
     assert load_vectors(tmp_path / "a")[0][0, 0] == 7e4
 
 
-def test_every_writer_goes_through_write_whole(tmp_path, monkeypatch, vecs):
-    def fail(path, write):
-        raise OSError("disk full")
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_full_disk_is_told_with_the_file_and_changes_nothing(name, tmp_path, monkeypatch, vecs):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(vector_files, "write_whole", fail)
-    for write in WRITERS.values():
-        with pytest.raises(OSError, match="disk full"):
-            write(tmp_path / "a", vecs, ID_TO_WORD)
+    WRITERS[name](tmp_path / "a", vecs, ID_TO_WORD)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}/a"):
+        WRITERS[name](tmp_path / "a", 2 * vecs, ID_TO_WORD)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_the_files_of_the_projector_appear_together(tmp_path, monkeypatch, vecs):
+    def second_fails(descriptor, calls=[]):  # noqa: B006
+        calls.append(descriptor)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    write_projector(tmp_path, vecs, ID_TO_WORD)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    monkeypatch.setattr(files.os, "fsync", second_fails)
+    with pytest.raises(OSError, match=r"No space left on device: '.*metadata\.tsv'"):
+        write_projector(tmp_path, vecs[:2], {0: "a", 1: "b"})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("last", ["w0", "another"])
+def test_a_word_twice_among_many_is_found_at_once(tmp_path, last):
+    words = [f"w{k}" for k in range(400_000)]
+    words[-1] = last
+    ones = numpy.ones((len(words), 1), "float16")
+    text = text_array(json.dumps(words))
+    npz(tmp_path / "a", **{"word_vecs": ones, "vocabulary.json": text})
+    if last == "another":
+        assert len(load_vectors(tmp_path / "a")[0]) == len(words)
+        return
+    with pytest.raises(ValueError, match="'w0' is there twice"):
+        load_vectors(tmp_path / "a")
+    with pytest.raises(ValueError, match="'w0' is there twice"):
+        save_vectors(tmp_path / "b", ones, dict(enumerate(words)))
+
+
+def test_every_flipped_bit_is_noticed_or_changes_nothing(tmp_path):
+    vecs = numpy.array([[1.5, -2], [0.25, 3]])
+    path = tmp_path / "a.npz"
+    save_vectors(path, vecs, {0: "a", 1: "é"})
+    for damaged in flipped(path.read_bytes()):
+        path.write_bytes(damaged)
+        try:
+            loaded = load_vectors(path)
+        except ValueError as error:
+            assert str(error).startswith("load_vectors: ")  # noqa: PT017
+        else:
+            assert_vectors(loaded, vecs, ["a", "é"])  # the bit was of a date, a version, ...
 
 
 # --- word2vec and gensim -------------------------------------------------------------------------
@@ -363,6 +459,7 @@ BAD_TEXTS = {
     "an empty line": (b"2 1\na 1\n\nb 1\n", "line 3: 0 numbers"),
     "two spaces": (b"1 2\na  2\n", "line 2: could not convert string to float"),
     "no number": (b"1 2\na 1 x\n", "line 2: could not convert string to float: b'x'"),
+    "an underscore": (b"1 1\na_b 1_0\n", "line 2: a number has digits and no underscores"),
     "NaN": (b"2 1\na 1\nb nan\n", "line 3: NaN, infinity"),
     "infinity": (b"1 1\na inf\n", "line 2: NaN, infinity"),
     "a huge number": (b"1 1\na 1e39\n", "line 2: .*too large for float32"),

@@ -1,57 +1,259 @@
-"""Writing files so that nothing is ever half written; arrays with a header in one file."""
+"""Writing files so that nothing is ever half written; arrays with a header in one file.
 
+An `.npz` is a zip file of `.npy` files, one for each array, not compressed, as `numpy.savez` writes
+it. One more array, `header.json`, holds the bytes of a JSON text; its key `sha256` is a digest of
+all the rest.
+"""
+
+import errno
+import hashlib
+import io
 import json
+import math
 import os
-from collections.abc import Callable
+import stat
+import threading
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, TypeAlias
 
 import numpy
 
 from common.np import Array
 
 HEADER = "header.json"
+DIGEST = "sha256"
+
+
+# --- Whole files ---------------------------------------------------------------------------------
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     """Let `write` fill a file that then takes the place of `path` in one move.
 
-    Whatever goes wrong before that leaves an older file at `path` as it was.
+    Whatever goes wrong before that leaves an older file at `path` as it was. A link stays, and what
+    it points to is replaced. An older file's mode is kept. Several threads may save at once; what
+    killed processes left of their saves to `path` is removed.
+    Raises OSError, which names `path`, if the file cannot be written or `path` is no regular file.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    write_together({path: write})
+
+
+def write_together(files: Mapping[Path, Callable[[BinaryIO], Any]]) -> None:
+    """`write_whole` for several files: all are written before the first takes its place."""
+    parts: dict[Path, tuple[Path, Path]] = {}
     try:
-        with temporary.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        for path, write in files.items():
+            with _naming(path):
+                remove_leftovers(path)
+                part, target = parts[path] = part_of(path)
+                with part.open("xb") as file:
+                    if target.exists():
+                        part.chmod(stat.S_IMODE(target.stat().st_mode))
+                    write(file)
+                    file.flush()
+                    os.fsync(file.fileno())
+        for path, (part, target) in parts.items():
+            with _naming(path):
+                part.replace(target)
     finally:
-        temporary.unlink(missing_ok=True)
+        for part, _ in parts.values():
+            part.unlink(missing_ok=True)
 
 
-def write_npz(path: Path, header: dict[str, Any], arrays: dict[str, Array]) -> None:
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let an OSError of any class name `path`, whichever file it met."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise type(error)(f"{path}: {error}") from error
+        raise OSError(error.errno, error.strerror, str(path)) from error  # Python picks the class
+
+
+def part_of(path: Path) -> tuple[Path, Path]:
+    """The temporary file of this thread for saves to `path`, and the file whose place it takes.
+
+    That is `path`, or where it leads as a link. The temporary name is short.
+    Raises OSError if `path` exists and is no regular file but a folder, a device or a FIFO.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        code = errno.EISDIR if target.is_dir() else errno.EINVAL
+        raise OSError(code, "not a regular file", str(path))
+    stem = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
+    name = f".{stem}.{os.getpid()}.{threading.get_native_id()}.part"
+    return target.with_name(name), target
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove temporary files of saves to `path` that were killed; those of live ones stay.
+
+    Raises OSError as `part_of` does.
+    """
+    own, target = part_of(path)
+    _, stem, *_ = own.name.split(".")
+    for part in target.parent.glob(f".{stem}.*.part"):
+        _, _, process, *_ = part.name.split(".")
+        if part == own or not _is_alive(int(process)):  # `own` is of an earlier process, if any
+            with suppress(OSError):  # it may be somebody else's
+                part.unlink()
+
+
+def _is_alive(process: int) -> bool:
+    if os.name == "nt":  # where `os.kill` would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)  # but somebody else's
+    return True
+
+
+# --- Arrays with a header ------------------------------------------------------------------------
+
+Shapes: TypeAlias = dict[str, tuple[tuple[int, ...], numpy.dtype[Any]]]
+"""The shape and the dtype of each array."""
+
+
+def write_npz(path: Path, header: dict[str, Any], arrays: Mapping[str, Array]) -> None:
     """Write NumPy arrays of any shape by name, and a header for JSON, as one `.npz`, whole.
 
-    Raises TypeError for another header, OSError if the file cannot be written.
+    The header's key `sha256` is for the digest.
+    Raises TypeError for another header, ValueError for an array of objects, and OSError if the file
+    cannot be written.
     """
-    text = numpy.frombuffer(json.dumps(header).encode(), numpy.uint8)
-    content: dict[str, Any] = arrays | {HEADER: text}
-    write_whole(path, lambda file: numpy.savez(file, **content))
+    header = json.loads(json.dumps(header))  # as it will be read
+
+    def write(file: BinaryIO) -> None:
+        with zipfile.ZipFile(file, "w") as members:
+            sha = _digest_of(header)
+            for name, a in arrays.items():
+                _add(sha, name, _write_member(members, name, a))
+            text = json.dumps(header | {DIGEST: sha.hexdigest()}).encode()
+            _write_member(members, HEADER, numpy.frombuffer(text, numpy.uint8))
+
+    write_whole(path, write)
 
 
-def read_npz(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Array]]:
+def read_npz(
+    path: Path, kind: str, *, headless: bool = False
+) -> tuple[dict[str, Any], dict[str, Array]]:
     """The header and the arrays that `write_npz` wrote, of any shape; nothing there is executed.
 
-    Raises ValueError, which names the `kind` of file that was wanted, if it is damaged (a zip file
-    has a checksum for every array) or has no header, OSError if it cannot be read.
+    kind      what the file should be, for errors
+    headless  whether a file without a header is read as well; {} is its header
+    Every member is read to its end, where its checksum is compared, and everything is compared with
+    the digest, which files of older versions lack. Compressed files are refused: ours never are,
+    and so no file takes more memory than its own size.
+    Raises ValueError if the file is damaged, OSError if it cannot be read.
     """
+    with _members(path, kind) as (members, infos):
+        header = {} if headless and HEADER not in infos else _read_header(members)
+        infos.pop(HEADER, None)
+        told, sha = header.pop(DIGEST, None), _digest_of(header)
+        arrays = {}
+        for name, info in infos.items():
+            content = members.read(info)
+            arrays[name] = _from_npy(content)
+            if told is not None:
+                _add(sha, name, content)
+        if told not in (None, sha.hexdigest()):
+            raise ValueError("its digest belongs to another content")
+        return header, arrays
+
+
+def read_npz_shapes(path: Path, kind: str) -> tuple[dict[str, Any], Shapes]:
+    """The header, and the shape and dtype of each array, of a file that `write_npz` wrote.
+
+    No array is read, so that a model can compare these before `read_npz` reads what may be large;
+    the digest is not compared either. Errors as there.
+    """
+    with _members(path, kind) as (members, infos):
+        header = _read_header(members)
+        header.pop(DIGEST, None)
+        del infos[HEADER]
+        shapes = {}
+        for name, info in infos.items():
+            with members.open(info) as member:
+                shape, _, dtype = _npy_header(member, info.file_size)
+            shapes[name] = shape, dtype
+        return header, shapes
+
+
+def is_npz(path: Path, kind: str) -> bool:
+    """Whether a file begins as an `.npz`, or else as a pickle of a list or a dictionary.
+
+    Raises ValueError, which names the `kind` of file that was wanted, if it begins as neither or is
+    empty, OSError if it cannot be read.
+    """
+    with path.open("rb") as file:
+        start = file.read(4)
+    if not start.startswith((b"PK", b"\x80", b"(", b"]", b"}")):
+        raise ValueError(f"not a readable {kind} (it begins with {start!r})")
+    return start.startswith(b"PK")
+
+
+@contextmanager
+def _members(path: Path, kind: str) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]]:
+    """A zip file and its members by the names of their arrays, none larger than the file."""
     with path.open("rb") as raw:
         try:
-            with numpy.load(raw, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            header = json.loads(arrays.pop(HEADER).tobytes())
+            with zipfile.ZipFile(raw) as file:
+                infos = {info.filename.removesuffix(".npy"): info for info in file.infolist()}
+                if len(infos) < len(file.infolist()):
+                    raise ValueError("two arrays have one name")
+                if any(info.compress_type != zipfile.ZIP_STORED for info in infos.values()):
+                    raise ValueError("it is compressed")
+                if sum(info.file_size for info in infos.values()) > raw.seek(0, io.SEEK_END):
+                    raise ValueError("its arrays are larger than the file")
+                yield file, infos
         except Exception as error:  # a damaged zip file can raise almost anything
             raise ValueError(f"not a readable {kind} ({error})") from error
+
+
+def _read_header(members: zipfile.ZipFile) -> dict[str, Any]:
+    header = json.loads(_from_npy(members.read(f"{HEADER}.npy")).tobytes())
     if not isinstance(header, dict):
-        raise ValueError(f"not a readable {kind} (its header is a {type(header).__name__})")
-    return header, arrays
+        raise ValueError(f"its header is a {type(header).__name__}")
+    return header
+
+
+def _digest_of(header: dict[str, Any]) -> Any:
+    return hashlib.sha256(json.dumps(header).encode())
+
+
+def _add(sha: Any, name: str, content: bytes) -> None:
+    sha.update(f"{name} {len(content)}\n".encode())
+    sha.update(content)
+
+
+def _write_member(members: zipfile.ZipFile, name: str, a: Array) -> bytes:
+    """Write an array into a zip file -> its bytes there."""
+    file = io.BytesIO()
+    numpy.lib.format.write_array(file, numpy.asanyarray(a), allow_pickle=False)
+    content = file.getvalue()
+    members.writestr(zipfile.ZipInfo(f"{name}.npy"), content)
+    return content
+
+
+def _npy_header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, numpy.dtype[Any]]:
+    """Shape, whether columns come first, and dtype of an array in a `.npy` file of `size` bytes."""
+    version = numpy.lib.format.read_magic(file)
+    read = "read_array_header_{}_{}".format(*version)
+    shape, fortran, dtype = getattr(numpy.lib.format, read)(file)
+    if dtype.hasobject:
+        raise ValueError("it holds objects")
+    if file.tell() + math.prod(shape) * dtype.itemsize != size or min(shape, default=0) < 0:
+        raise ValueError(f"{size} bytes are no array of {dtype} {shape}")
+    return shape, fortran, dtype
+
+
+def _from_npy(content: bytes) -> Array:
+    file = io.BytesIO(content)
+    shape, fortran, dtype = _npy_header(file, len(content))
+    order: Any = "F" if fortran else "C"
+    return numpy.ndarray(shape, dtype, content, file.tell(), order=order).copy(order="K")

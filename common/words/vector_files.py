@@ -10,6 +10,7 @@ and nothing of it is returned. Files appear whole or not at all.
 
 import json
 import re
+import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -18,12 +19,13 @@ import numpy
 from numpy.typing import DTypeLike
 
 from common.np import Array, to_cpu
-from common.storage.files import write_whole
+from common.storage.files import is_npz, read_npz, write_npz, write_together, write_whole
 from common.storage.safe_pickle import read_pickle
 
 Vectors: TypeAlias = tuple[Array, dict[str, int], dict[int, str]]
 """word_vecs (V, D) float32 on the host, word_to_id, id_to_word."""
 
+KIND = "file of word vectors"
 VOCABULARY = "vocabulary.json"
 PICKLED = {"word_vecs", "word_to_id", "id_to_word"}
 
@@ -43,8 +45,8 @@ def save_vectors(
         if numpy.dtype(dtype).name not in ("float16", "float32"):
             raise ValueError(f"the dtype is float16 or float32, not {dtype}")
         vecs, words = _checked(word_vecs, _in_order(id_to_word), dtype)
-    arrays = {"word_vecs": vecs, VOCABULARY: _bytes(json.dumps(words))}
-    write_whole(Path(path), lambda file: numpy.savez(file, **arrays))
+    vocabulary = numpy.frombuffer(json.dumps(words).encode(), numpy.uint8)
+    write_npz(Path(path), {}, {"word_vecs": vecs, VOCABULARY: vocabulary})
 
 
 def load_vectors(path: str | Path) -> Vectors:
@@ -61,10 +63,7 @@ def load_vectors(path: str | Path) -> Vectors:
     if re.match(rb"\d+ \d+", start):
         return read_word2vec(path, binary=path.suffix == ".bin")
     with _naming("load_vectors", path):
-        if start.startswith(b"PK"):
-            vecs, words = _read_npz(path)
-        else:
-            vecs, words = _from_book(read_pickle(path))
+        vecs, words = _read_npz(path) if is_npz(path, KIND) else _from_book(read_pickle(path, KIND))
         return _vectors(*_checked(vecs, words))
 
 
@@ -113,17 +112,21 @@ def write_projector(folder: str | Path, word_vecs: Array, id_to_word: dict[int, 
     """Write vectors.tsv and metadata.tsv, which https://projector.tensorflow.org loads.
 
     word_vecs (V, D): one line a word in both, D numbers with tabs between, and the word (a single
-    column has no heading there). The folder is made if it is missing. Raises ValueError as
-    `write_word2vec` does.
+    column has no heading there). The folder is made if it is missing, the files appear together.
+    Raises ValueError as `write_word2vec` does, OSError if a file cannot be written.
     """
     folder = Path(folder)
     with _naming("write_projector", folder):
         vecs, words = _checked(word_vecs, _in_order(id_to_word))
         names = _encoded(words)
     folder.mkdir(parents=True, exist_ok=True)
-    lines = ("\t".join(row.astype(str)).encode() + b"\n" for row in vecs)
-    write_whole(folder / "vectors.tsv", lambda file: file.writelines(lines))
-    write_whole(folder / "metadata.tsv", lambda file: file.writelines(n + b"\n" for n in names))
+    rows = ("\t".join(row.astype(str)).encode() + b"\n" for row in vecs)
+    write_together(
+        {
+            folder / "vectors.tsv": lambda file: file.writelines(rows),
+            folder / "metadata.tsv": lambda file: file.writelines(name + b"\n" for name in names),
+        }
+    )
 
 
 # --- What every format asks for ------------------------------------------------------------------
@@ -161,12 +164,7 @@ def _checked(
         )
     if len(words) != len(vecs):
         raise ValueError(f"{len(words)} words do not fit {len(vecs)} vectors")
-    for word in words:
-        if not isinstance(word, str):
-            raise ValueError(f"a word is a text, not {word!r}")
-    if len(set(words)) < len(words):
-        twice = next(word for i, word in enumerate(words) if word in words[:i])
-        raise ValueError(f"the word {twice!r} is there twice")
+    _check_distinct(words)
     with numpy.errstate(over="ignore"):  # what overflows is refused in the next line
         vecs = vecs.astype(dtype, copy=False)
     bad = numpy.flatnonzero(~numpy.isfinite(vecs).all(axis=1))
@@ -176,6 +174,17 @@ def _checked(
             f"large for {vecs.dtype}"
         )
     return vecs, words
+
+
+def _check_distinct(words: Sequence[Any]) -> None:
+    """Refuse what is no text, and a word that is there twice."""
+    seen = set[str]()
+    for word in words:
+        if not isinstance(word, str):
+            raise ValueError(f"a word is a text, not {reprlib.repr(word)}")
+        if word in seen:
+            raise ValueError(f"the word {word!r} is there twice")
+        seen.add(word)
 
 
 def _vectors(vecs: Array, words: Sequence[str]) -> Vectors:
@@ -197,19 +206,17 @@ def _check_word(word: str) -> None:
 # --- .npz and the book's pickle ------------------------------------------------------------------
 
 
-def _bytes(text: str) -> Array:
-    return numpy.frombuffer(text.encode(), numpy.uint8)
-
-
 def _read_npz(path: Path) -> tuple[Array, Sequence[str]]:
+    _, arrays = read_npz(path, KIND, headless=True)
+    if arrays.keys() != {"word_vecs", VOCABULARY}:
+        raise ValueError(f"not a readable {KIND} (it holds {sorted(arrays)})")
     try:
-        with path.open("rb") as raw, numpy.load(raw, allow_pickle=False) as file:
-            vecs, words = file["word_vecs"], json.loads(file[VOCABULARY].tobytes())
-    except Exception as error:  # a damaged zip file can raise almost anything
-        raise ValueError(f"not a readable file of word vectors ({error})") from error
+        words = json.loads(arrays[VOCABULARY].tobytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not a readable {KIND} ({error})") from error
     if not isinstance(words, list):
         raise ValueError(f"the vocabulary is a {type(words).__name__}, not a list of words")
-    return vecs, words
+    return arrays["word_vecs"], words
 
 
 def _from_book(content: Any) -> tuple[Array, Sequence[str]]:
@@ -221,7 +228,9 @@ def _from_book(content: Any) -> tuple[Array, Sequence[str]]:
     if kinds != ["ndarray", "dict", "dict"]:
         raise ValueError(f"holds a {', a '.join(kinds)}, not an array and two dictionaries")
     words = _in_order(id_to_word)
-    if word_to_id != {word: i for i, word in enumerate(words)}:
+    _check_distinct(words)
+    ids = {word: i for i, word in enumerate(words)}
+    if any(type(i) is not int for i in word_to_id.values()) or word_to_id != ids:
         raise ValueError("word_to_id and id_to_word contradict each other")
     return vecs, words
 
@@ -269,6 +278,8 @@ def _read_text(file: BinaryIO, vecs: Array) -> list[str]:
         try:
             if len(numbers) != D:
                 raise ValueError(f"{len(numbers)} numbers came after the word, {D} are needed")
+            if b"_" in b"".join(numbers):  # which Python allows in numbers
+                raise ValueError("a number has digits and no underscores")
             word = _new_word(name, words)
             _fill(vecs[len(words)], [float(x) for x in numbers])
         except ValueError as error:
