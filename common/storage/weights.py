@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike
 from common import __version__
 from common.network import named_params
 from common.np import Array, np, to_cpu
-from common.storage.files import read_npz, write_npz
+from common.storage.files import is_npz, read_npz, write_npz
 from common.storage.safe_pickle import read_pickle
 
 
@@ -49,7 +49,7 @@ def read(path: Path) -> tuple[dict[str, Any], Any]:
     Raises FileNotFoundError, or ValueError if the file is damaged.
     """
     path = existing(path)
-    if not is_zip(path):
+    if not is_npz(path, "weight file"):
         arrays = read_pickle(path)
         if not isinstance(arrays, list):
             raise ValueError(f"holds a {type(arrays).__name__}, not the list of arrays of a model")
@@ -82,7 +82,7 @@ def fill(
         params, arrays = [*named.values()], [*content.values()]
     else:
         params, arrays = model.params, content
-    check_shapes(arrays, params)
+    check_arrays(arrays, params)
     for p, a in zip(params, arrays, strict=True):
         p[...] = np.asarray(a.astype(p.dtype))
 
@@ -155,8 +155,11 @@ def check_header(model: Any, header: Mapping[str, Any], vocab: Mapping[str, int]
             raise ValueError(f"is for a vocabulary of {len(known)}, not of {len(vocab)}")
 
 
-def check_shapes(arrays: list[Array], params: list[Array]) -> None:
-    """Raise ValueError unless these are arrays of floats, of the same shapes, of any shape."""
+def check_arrays(arrays: list[Array], params: list[Array]) -> None:
+    """Raise ValueError unless these are arrays of finite floats, of the shapes of the parameters.
+
+    Finite in the dtype of the parameter, too: 1e300 is infinite in float32. They are of any shape.
+    """
     for a in arrays:
         if not isinstance(a, numpy.ndarray) or a.dtype.kind != "f":
             kind = a.dtype if isinstance(a, numpy.ndarray) else type(a).__name__
@@ -164,6 +167,9 @@ def check_shapes(arrays: list[Array], params: list[Array]) -> None:
     shapes, needed = [a.shape for a in arrays], [p.shape for p in params]
     if shapes != needed:
         raise ValueError(f"holds arrays of shapes {shapes}, the model needs {needed}")
+    for k, (a, p) in enumerate(zip(arrays, params, strict=True)):
+        if not abs(a).max(initial=0) <= numpy.finfo(p.dtype).max:
+            raise ValueError(f"holds a number that is not finite as {p.dtype}, in array {k}")
 
 
 def words_by_id(vocab: Mapping[str, int]) -> list[str]:
@@ -174,15 +180,9 @@ def words_by_id(vocab: Mapping[str, int]) -> list[str]:
     return words
 
 
-def is_zip(path: Path) -> bool:
-    """Whether a file begins as a zip archive does, by which `.npz` are told from pickles."""
-    with path.open("rb") as file:
-        return file.read(2) == b"PK"
-
-
 def is_pickle(path: Path) -> bool:
     """Whether a weight file is one of the book's, which tell neither class nor sizes."""
-    return not is_zip(existing(path))
+    return not is_npz(existing(path), "weight file")
 
 
 def existing(path: Path) -> Path:
