@@ -84,8 +84,6 @@ class BetterRnnlm(LanguageModel):
         self.train(train_flg)
         return super().predict(xs)
 
-    def forward(  # type: ignore[override]
-        self, xs: Array, ts: Array, train_flg: bool = True
-    ) -> Array:
+    def forward(self, xs: Array, ts: Array, train_flg: bool = True) -> Array:
         """Mean loss, under dropout unless train_flg is False; errors as for `LanguageModel`."""
         return super().forward(xs, ts, train_flg=train_flg)

@@ -288,13 +288,11 @@ print_results()
 # of the last layer is the first one, transposed. (Book 6.5.3.)
 
 # %%
-from ch06.eval import SHIPPED, vocabulary
-from common.base_model import read_weights
+from ch06.trained import SHIPPED
+from common.base_model import load_model
 
-header, _ = read_weights(SHIPPED / "BetterRnnlm.npz")
-vocab, _ = vocabulary(header)  # the words of Penn Treebank are in the file
-better = BetterRnnlm()
-better.load_params(SHIPPED / "BetterRnnlm.npz", vocab=vocab)
+better = load_model(SHIPPED / "BetterRnnlm.npz")  # class, sizes and words are in the file
+vocab = better.vocab
 print(better)
 first, last = better.layers[0].params[0], better.layers[-1].params[0]
 print("the same numbers:", numpy.shares_memory(first, last))
@@ -309,8 +307,7 @@ print(f"without sharing: {sum(p.size for p in better.params):,} parameters")
 # front. Perplexity is surprise; lower is better.
 
 # %%
-rnnlm = Rnnlm()
-rnnlm.load_params(SHIPPED / "Rnnlm.npz", vocab=vocab)
+rnnlm = load_model(SHIPPED / "Rnnlm.npz")
 print("Rnnlm  BetterRnnlm")
 for sentence in (
     "the company said it expects higher sales",

@@ -7,6 +7,8 @@ python -m ch06.eval --sentence "the company said it expects higher sales"
 Source: book 6.4, 6.5.
 """
 
+from typing import Any
+
 from ch06 import trained
 from ch06.cache_pointer import eval_perplexity_with_cache, tune_cache
 from common.cli import at_least_one, run
@@ -48,7 +50,7 @@ def main(
         raise ValueError("eval: the cache is for the test text, not for a sentence")
     at_least_one(wordvec_size=wordvec_size, hidden_size=hidden_size)
     given = {"wordvec_size": wordvec_size, "hidden_size": hidden_size}
-    sizes = {name: size for name, size in given.items() if size is not None}
+    sizes: dict[str, Any] = {name: size for name, size in given.items() if size is not None}
     vocab = None
     if sentence is None or corpus != "ptb":
         text, vocab, _ = texts.load_data(corpus, "test")

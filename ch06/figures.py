@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ch06 import rnn_gradient_graph
-from ch06.eval import SHIPPED
+from ch06.trained import SHIPPED
 from common.cli import run
 from common.layers import Tanh
 from common.np import np, to_cpu

@@ -121,9 +121,7 @@ class Chain(BaseModel):
 
     def predict(self, x: Array) -> Array:
         """The scores (N, ..., C) that the last layer gives for the inputs x (N, ...)."""
-        for layer in self.layers:
-            x = layer.forward(x)
-        return x
+        return Network.forward(self, x)
 
     def forward(self, x: Array, t: Array) -> Array:
         """The loss, a scalar, of the scores for x (N, ...), given the labels t (N, ...)."""
@@ -131,10 +129,7 @@ class Chain(BaseModel):
 
     def backward(self, dout: float = 1) -> Array:
         """Fill `grads` for the last forward -> the gradient of its x (N, ...); None for ids."""
-        dout = self.loss_layer.backward(dout)
-        for layer in reversed(self.layers):
-            dout = layer.backward(dout)
-        return dout
+        return Network.backward(self, self.loss_layer.backward(dout))
 
 
 def load_model(
@@ -199,6 +194,7 @@ def built(model_class: type[BaseModel], settings: Mapping[str, Any]) -> BaseMode
         raise ValueError(f"{name} cannot be built of {settings}: {error}") from error
 
 
-def subclasses(cls: type) -> list[type]:
+def subclasses(cls: type[BaseModel]) -> list[type[BaseModel]]:
     """All classes that inherit from this one, at any depth."""
-    return [c for sub in cls.__subclasses__() for c in (sub, *subclasses(sub))]
+    direct = cls.__subclasses__()
+    return direct + [deeper for each in direct for deeper in subclasses(each)]

@@ -22,13 +22,14 @@ class LanguageModel(Chain):
         self.recurrent_layers = with_state(self)
 
     @property
-    def vocab_size(self) -> int | None:
+    def vocab_size(self) -> int:
         """V, how many scores the last layer gives."""
-        return self.output_size(None)
+        size = self.output_size(None)
+        if size is None:
+            raise self._refuse("the last layer does not tell its output_size")
+        return size
 
-    def forward(  # type: ignore[override]
-        self, xs: Array, ts: Array, **options: Any
-    ) -> Array:
+    def forward(self, xs: Array, ts: Array, **options: Any) -> Array:
         """Mean loss; ids or labels that are refused leave the state where it was.
 
         options  go to `predict`

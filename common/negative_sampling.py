@@ -164,7 +164,7 @@ class NegativeSamplingLoss(Layer):
         self.sampler = UnigramSampler(corpus, power, sample_size, vocab_size=len(W), rng=rng)
 
     @property
-    def rng(self) -> numpy.random.Generator:  # type: ignore[override]
+    def rng(self) -> numpy.random.Generator:
         """What the negatives are drawn from."""
         return self.sampler.rng
 

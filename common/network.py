@@ -78,8 +78,8 @@ class Layer:
         """The arrays (N, ...) that this layer keeps, without those of its children."""
         return NOTHING
 
-    def set_state(self) -> None:
-        """Start the next call from these arrays: a layer with a state takes them by name."""
+    def set_state(self, *args: Any, **arrays: Any) -> None:
+        """Start the next call from these arrays (N, ...): a layer with a state takes them by name."""
 
     def output_size(self, size: int | None) -> int | None:
         """The width of the output for an input of this width; None where it is not known.
@@ -255,7 +255,7 @@ def walk(model: Any, path: str = "") -> Iterator[tuple[str, Layer]]:
         seen.add(id(layer))
         yield path, declared(layer)
         inside = children_of(layer).items()
-        waiting += [(f"{path}.{name}".lstrip("."), child) for name, child in reversed(inside)]
+        waiting += [(f"{path}.{name}".lstrip("."), child) for name, child in reversed([*inside])]
 
 
 def with_state(model: Any) -> list[Layer]:
@@ -378,6 +378,16 @@ class Undeclared(Layer):
         self.train_flg = getattr(thing, "train_flg", True)
 
     @property
+    def children(self) -> Mapping[str, Any]:
+        """The layers among its attributes, or in a list, tuple or dictionary that is one."""
+        found: dict[int, tuple[str, Any]] = {}
+        for name, value in attributes(self.thing).items():
+            for path, part in flattened(name, value):
+                if looks_like_a_layer(part):
+                    found.setdefault(id(part), (path, part))
+        return dict(found.values())
+
+    @property
     def state(self) -> Mapping[str, Array]:
         """The arrays, of any shape, that it keeps."""
         if not hasattr(self.thing, "reset_state"):
@@ -406,15 +416,8 @@ def declared(thing: Any) -> Layer:
 
 
 def children_of(thing: Any) -> Mapping[str, Any]:
-    """The children that a layer declares; of anything else, the layers among its attributes."""
-    if isinstance(thing, Layer) and thing.children is not None:
-        return thing.children
-    found: dict[int, tuple[str, Any]] = {}
-    for name, value in attributes(thing).items():
-        for path, part in flattened(name, value):
-            if looks_like_a_layer(part):
-                found.setdefault(id(part), (path, part))
-    return dict(found.values())
+    """The children of a layer, by name, declared or not."""
+    return declared(thing).children or NOTHING
 
 
 def flattened(name: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -101,7 +101,7 @@ class TimeDropout(Dropout):
         super().__init__(dropout_ratio, rng=rng)
         self.variational = variational
 
-    def forward(self, xs: Array) -> Array:  # type: ignore[override]
+    def forward(self, xs: Array) -> Array:
         like = xs[:, :1] if self.variational else xs
         self.mask = scaled_mask(self.rng, self.dropout_ratio, like) if self.train_flg else None
         return xs if self.mask is None else xs * self.mask

@@ -413,7 +413,7 @@ def test_sizes_and_options_are_read_from_the_weights(days, how):
     learn(**how, weights="other.npz", wordvec_size=5, hidden_size=8)
     net = visualize_attention.load(how.get("model", "attention"), "other.npz", "days.txt")
     blank = sequence.get_vocab("days.txt")[0][" "]
-    assert net.options == {
+    assert {name: net.settings[name] for name in net.fixed} == {
         "cell": how.get("cell", "lstm"),
         "bidirectional": "model" in how,
         "pass_cell": "pass_cell" in how,
@@ -676,7 +676,7 @@ def shipped(tmp_path_factory):
 def test_the_shipped_weights_are_those_of_the_default_settings(shipped):
     net, _, _, _ = shipped
     assert [p.shape for p in net.params] == [p.shape for p in AttentionSeq2seq(59, 16, 256).params]
-    assert net.options == AttentionSeq2seq(59, 16, 256).options
+    assert net.settings == AttentionSeq2seq(59, 16, 256).settings
 
 
 @shipped_weights

@@ -16,12 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.interrupts import DeferredInterrupts
-from common.layers import Affine, Dropout
 from common.np import np
 from common.optimizer import SGD, Momentum
-from common.storage.checkpoint import Checkpoint, moving_parts
+from common.storage.checkpoint import Checkpoint
 from common.storage.files import read_npz, write_npz
-from common.time_layers import TimeLSTM
 from common.trainer import RnnlmTrainer, Trainer
 from tests.interrupted_run import RUNS, outcome
 
@@ -427,29 +425,3 @@ def test_an_optimizer_that_a_file_cannot_hold_is_refused_at_the_start(tmp_path):
     with pytest.raises(TypeError, match=r"cannot hold .*schedule, a function"):
         fit(tmp_path / "run", optimizer=optimizer)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_moving_parts_are_found_wherever_they_are():
-    rng, other, dropout = numpy.random.default_rng(0), numpy.random.default_rng(1), Dropout(0.5)
-    lstm = TimeLSTM(np.ones((2, 8)), np.ones((2, 8)), np.ones(8))
-
-    class Model:
-        def __init__(self):
-            self.generators = [other]
-            self.blocks = {
-                "a": [dropout],
-                "b": (lstm, Affine(np.ones((2, 2)), np.ones(2))),
-            }
-            self.rng = rng
-            self.h = "not a state: nothing here resets it"
-
-    model = Model()
-    assert sorted((id(owner), name) for owner, name in moving_parts(model)) == sorted(
-        [
-            (id(model), "rng"),
-            (id(model.generators), 0),
-            (id(dropout), "rng"),
-            (id(lstm), "h"),
-            (id(lstm), "c"),
-        ]
-    )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from common.cores import parallel
 from common.functions import sigmoid
 from common.gradient_check import numeric_gradient
-from common.layers import SigmoidWithLoss
+from common.layers import SigmoidWithLoss, scaled_mask
 from common.np import np, to_cpu
 from common.time_layers import (
     GRU,
