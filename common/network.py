@@ -79,7 +79,7 @@ class Layer:
         return NOTHING
 
     def set_state(self, *args: Any, **arrays: Any) -> None:
-        """Start the next call from these arrays (N, ...): a layer with a state takes them by name."""
+        """Start the next call from these arrays (N, ...), given by name."""
 
     def output_size(self, size: int | None) -> int | None:
         """The width of the output for an input of this width; None where it is not known.

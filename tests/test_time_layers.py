@@ -27,7 +27,6 @@ from common.time_layers import (
     TimeRNN,
     TimeSigmoidWithLoss,
     TimeSoftmaxWithLoss,
-    scaled_mask,
 )
 from tests import reference
 
