@@ -13,10 +13,11 @@ from typing import Any
 
 from ch04.cbow import CBOW
 from ch04.skip_gram import SkipGram
-from common.cli import at_least_one, check_writable, early_stop, run
+from common.cli import at_least_one, run
 from common.np import to_cpu
 from common.optimizer import Adam
 from common.rng import generator
+from common.run import train
 from common.trainer import Trainer
 from common.words.text import create_contexts_target
 from common.words.vector_files import save_vectors
@@ -52,8 +53,8 @@ def main(
     lr             step size (book 1.3.6): learning rate of Adam
     eval_interval  iterations from report to report (book 1.4.4)
     seed           decides weights, order and negatives
-    vectors        file to save them in; <model>_params.npz if not given. Checkpoint and figure
-                   (.png) go beside it
+    vectors        file to save them in; <model>_params.npz if not given. Checkpoint, history
+                   (.json) and figure (.png) go beside it
     resume         go on with the run in the checkpoint
     plot           draw the loss during training
     """
@@ -61,7 +62,6 @@ def main(
         raise ValueError(f"train: model is one of {', '.join(MODELS)}, not {model!r}")
     file = Path(vectors or f"{model}_params.npz")
     at_least_one(hidden_size=hidden_size)
-    check_writable(file)
     text, word_to_id, id_to_word = texts.load_data(corpus, "train")
     contexts, target = create_contexts_target(text, window_size)
 
@@ -70,15 +70,13 @@ def main(
         len(word_to_id), hidden_size, window_size, text, sample_size=sample_size, rng=rng
     )
     trainer = Trainer(net, Adam(lr))
-    checkpoint = file.with_suffix(".checkpoint")
-    how: dict[str, Any] = {"rng": rng, "checkpoint": checkpoint, "resume": resume}
+    how: dict[str, Any] = {"max_epoch": max_epoch, "batch_size": batch_size, "rng": rng}
+    how |= {"eval_interval": eval_interval, "resume": resume}
 
     def save() -> None:
         save_vectors(file, to_cpu(net.word_vecs), id_to_word)
 
-    with early_stop(trainer, save, checkpoint):
-        trainer.fit(contexts, target, max_epoch, batch_size, None, eval_interval, **how)
-    save()
+    train(trainer, contexts, target, weights=file, save=save, **how)
     if plot:
         trainer.plot(file=file.with_suffix(".png"))
     return trainer.loss_list

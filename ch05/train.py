@@ -7,71 +7,58 @@
 Source: book 5.5.4.
 """
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from ch05 import train_custom_loop
 from ch05.simple_rnnlm import SimpleRnnlm
-from common.cli import at_least_one, check_writable, early_stop, run
+from common.cli import at_least_one, run, settings_of
 from common.optimizer import SGD
+from common.run import train
 from common.trainer import RnnlmTrainer
 from dataset import texts
 
+SETTINGS = settings_of(train_custom_loop.main)
+
 
 def main(
-    corpus: str = "ptb",
-    max_epoch: int = 100,
-    batch_size: int = 10,
-    wordvec_size: int = 100,
-    hidden_size: int = 100,
-    time_size: int = 5,
-    lr: float = 0.1,
+    *,
     eval_interval: int = 19,
-    corpus_size: int = 1000,
-    seed: int = 0,
     weights: str = "SimpleRnnlm.npz",
     resume: bool = False,
-    plot: bool = True,
+    **settings: Any,
 ) -> tuple[SimpleRnnlm, list[float]]:
     """Train SimpleRnnlm on the first words of a text -> the model and the reported perplexities.
 
-    corpus         ptb, grammar, or a text file (one sentence a line)
-    max_epoch      epochs (book 1.4.3): passes over the text
-    batch_size     reading positions (book 5.2.5) that are trained side by side
-    wordvec_size   embedding (book 5.5.1): numbers in a word vector
-    hidden_size    hidden layer (book 5.5.1): numbers in the recurrent layer's state
-    time_size      steps, one word each, that gradients flow back through (truncated BPTT, book 5.2)
-    lr             step size (book 1.3.6): learning rate of SGD
     eval_interval  iterations from report to report (book 5.5.4); the default is an epoch of the
                    other defaults
-    corpus_size    size of the text (book 5.5.3): use only so many words of the text
-    seed           decides the first weights
-    weights        file to save the weights in; checkpoint and figure (.png) go beside it
+    weights        file to save the weights in; checkpoint, history (.json) and figure (.png) go
+                   beside it
     resume         go on with the run in the checkpoint
-    plot           whether to draw the perplexity (book 5.5.2)
 
-    Raises what `RnnlmTrainer.fit` raises.
+    The other flags are those of train_custom_loop.py.  Raises what `RnnlmTrainer.fit` raises.
     """
-    file = Path(weights)
-    at_least_one(wordvec_size=wordvec_size, hidden_size=hidden_size)
-    check_writable(file)
-    text = texts.load_data(corpus, "train")[0][:corpus_size]
+    how, file = replace(SETTINGS, **settings), Path(weights)
+    at_least_one(wordvec_size=how.wordvec_size, hidden_size=how.hidden_size)
+    text = texts.load_data(how.corpus, "train")[0][: how.corpus_size]
     vocab_size = int(text.max(initial=0)) + 1  # ids count up in order of first appearance
-    model = SimpleRnnlm(vocab_size, wordvec_size, hidden_size, rng=seed)
-    trainer = RnnlmTrainer(model, SGD(lr))
+    model = SimpleRnnlm(vocab_size, how.wordvec_size, how.hidden_size, rng=how.seed)
+    trainer = RnnlmTrainer(model, SGD(how.lr))
 
-    checkpoint = file.with_suffix(".checkpoint")
-    with early_stop(trainer, lambda: model.save_params(file), checkpoint):
-        trainer.fit(
-            text[:-1],
-            text[1:],
-            max_epoch,
-            batch_size,
-            time_size,
-            eval_interval=eval_interval,
-            checkpoint=checkpoint,
-            resume=resume,
-        )
-    model.save_params(file)
-    if plot:
+    train(
+        trainer,
+        text[:-1],
+        text[1:],
+        weights=file,
+        save=lambda: model.save_params(file),
+        max_epoch=how.max_epoch,
+        batch_size=how.batch_size,
+        time_size=how.time_size,
+        eval_interval=eval_interval,
+        resume=resume,
+    )
+    if how.plot:
         trainer.plot(file=file.with_suffix(".png"))
     return model, trainer.ppl_list
 

@@ -8,72 +8,32 @@ python -m ch06.train_rnnlm --model gru          with a GRU
 Source: book 6.4.
 """
 
-from pathlib import Path
+from dataclasses import replace
+from typing import Any
 
 from ch06.gru_rnnlm import GruRnnlm
+from ch06.language_model_run import Settings, train_and_test
 from ch06.rnnlm import Rnnlm
-from ch06.training import train
-from common.cli import at_least_one, run
+from common.cli import run
 from dataset import texts
 
 MODELS = {"rnnlm": Rnnlm, "gru": GruRnnlm}
+SETTINGS = Settings(max_epoch=4, batch_size=20, wordvec_size=100, hidden_size=100, lr=20.0)
 
 
-def main(
-    corpus: str = "ptb",
-    max_epoch: int = 4,
-    batch_size: int = 20,
-    wordvec_size: int = 100,
-    hidden_size: int = 100,
-    time_size: int = 35,
-    lr: float = 20.0,
-    max_grad: float = 0.25,
-    eval_interval: int = 20,
-    corpus_size: int | None = None,
-    seed: int = 0,
-    weights: str | None = None,
-    resume: bool = False,
-    plot: bool = True,
-    model: str = "rnnlm",
-) -> float:
+def main(*, model: str = "rnnlm", **settings: Any) -> float:
     """Train a language model, save its best weights, return their test perplexity (book 6.4).
 
-    corpus         text: ptb, grammar (made-up English), or a text file (one sentence a line)
-    max_epoch      epochs (book 1.4.3): passes over the training text
-    batch_size     reading positions (book 5.2.5) that are trained side by side
-    wordvec_size   embedding (book 6.4): numbers in a word vector
-    hidden_size    LSTM layer (book 6.4): numbers in the recurrent layer's state
-    time_size      steps, one word each, that gradients flow back through (truncated BPTT, book 5.2)
-    lr             step size (book 1.3.6): learning rate of SGD
-    max_grad       largest norm of all gradients together (clipping, book 6.1.4)
-    eval_interval  iterations from report to report (book 5.5.4)
-    corpus_size    use only the first so many words of the training text; all if not given
-    seed           decides the first weights
-    weights        file to save the best weights in, <class>.npz if not given; checkpoint, history
-                   (.json) and figure (.png) go beside it
-    resume         go on with the run in the checkpoint
-    plot           draw the perplexity (book 5.5.2) during training
-    model          rnnlm (with an LSTM, book 6.4) or gru (with a GRU, book appendix C)
+    model  rnnlm (with an LSTM, book 6.4) or gru (with a GRU, book appendix C)
+
+    The other flags are the `Settings` of language_model_run.py.
     """
+    how = replace(SETTINGS, **settings)
     if model not in MODELS:
         raise ValueError(f"train_rnnlm: model is one of {', '.join(MODELS)}, not {model!r}")
-    at_least_one(wordvec_size=wordvec_size, hidden_size=hidden_size)
-    model_class = MODELS[model]
-    _, word_to_id, _ = texts.load_data(corpus, "train")
-    return train(
-        model_class(len(word_to_id), wordvec_size, hidden_size, rng=seed),
-        lr,
-        corpus,
-        corpus_size,
-        max_epoch,
-        batch_size,
-        time_size,
-        max_grad,
-        eval_interval,
-        Path(weights or f"{model_class.__name__}.npz"),
-        resume,
-        plot,
-    )
+    text = texts.load_parts(how.corpus)
+    sizes = len(text.word_to_id), how.wordvec_size, how.hidden_size
+    return train_and_test(MODELS[model](*sizes, rng=how.seed), text, how)
 
 
 if __name__ == "__main__":

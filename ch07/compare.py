@@ -7,11 +7,13 @@ python -m ch07.compare --resume    goes on where it was stopped
 Source: book 7.4.
 """
 
-from pathlib import Path
+from dataclasses import replace
+from typing import Any
 
+from ch07.comparison import Comparison, Curves, compare
 from ch07.peeky_seq2seq import PeekySeq2seq
 from ch07.seq2seq import Seq2seq
-from ch07.training import Curves, compare
+from ch07.train_seq2seq import BOOK
 from common.cli import run
 
 MODELS = {
@@ -19,54 +21,15 @@ MODELS = {
     "reverse": (Seq2seq, True),
     "reverse + peeky": (PeekySeq2seq, True),
 }
+SETTINGS = Comparison(**BOOK, file="addition_comparison.json")
 
 
-def main(
-    data: str = "addition.txt",
-    split: str = "random",
-    wordvec_size: int = 16,
-    hidden_size: int = 128,
-    batch_size: int = 128,
-    max_epoch: int = 25,
-    max_grad: float = 5.0,
-    eval_interval: int = 20,
-    seeds: int = 1,
-    file: str = "addition_comparison.json",
-    resume: bool = False,
-    plot: bool = True,
-) -> Curves:
+def main(**settings: Any) -> Curves:
     """Train three models on additions, and draw their accuracies in one figure (book 7.4).
 
-    data           addition.txt (book 7.2.2), or another file that `ch07.train_seq2seq` can read
-    split          random, as in the book (7.2.4), or answer: no answer of a test question is
-                   trained on
-    wordvec_size   embedding (book 7.3.1): numbers in a character's vector
-    hidden_size    hidden layers (book 7.3.1): numbers in the state of each recurrent one
-    batch_size     questions in a training step (book 1.4.3)
-    max_epoch      epochs (book 1.4.3): passes over the training questions
-    max_grad       largest norm of all gradients together (clipping, book 6.1.4)
-    eval_interval  iterations from report to report (book 1.4.4)
-    seeds          runs of each model, with the seeds 0, 1, ...
-    file           file (.json) of all accuracies, from which runs that were made already are taken;
-                   the figure goes beside it, and weights go into a folder of its name
-    resume         go on with a run that was stopped
-    plot           draw the accuracies
+    The flags are the `Settings` of seq2seq_run.py and those of `Comparison`.
     """
-    return compare(
-        MODELS,
-        Path(file),
-        data=data,
-        split=split,
-        wordvec_size=wordvec_size,
-        hidden_size=hidden_size,
-        batch_size=batch_size,
-        max_epoch=max_epoch,
-        max_grad=max_grad,
-        eval_interval=eval_interval,
-        seeds=seeds,
-        resume=resume,
-        plot=plot,
-    )
+    return compare(MODELS, replace(SETTINGS, **settings))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ Source: book 7.1.1, 7.2.2, 7.3.4, 7.4.
 from pathlib import Path
 
 from ch07 import next_word_figure
-from ch07.training import curves_in, plot_accuracy
+from ch07.comparison import curves_in
+from ch07.seq2seq_run import plot_accuracy
 from common.cli import run
 from common.plots import into
 from dataset import addition

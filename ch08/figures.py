@@ -13,13 +13,15 @@ from pathlib import Path
 import numpy
 
 from ch03.figures import draw_cells
-from ch07.training import curves_in, plot_accuracy
+from ch07.comparison import curves_in
+from ch07.seq2seq_run import plot_accuracy
 from ch08.visualize_attention import COUNT, draw_question, draw_test_questions, load
 from common.attention import WeightSum
 from common.cli import run
 from common.np import np
 from common.plots import into, show
 from common.rng import generator, randn
+from dataset import sequence
 
 RESULTS = Path(__file__).parent / "results" / "date_comparison.json"
 WEIGHTS = (0.8, 0.1, 0.03, 0.05, 0.02)  # of five steps; the figure's
@@ -59,11 +61,10 @@ def plot_accuracies(results: Path = RESULTS) -> None:
 
 def plot_attention(count: int = COUNT) -> None:
     """Figures 8-27, 8-28: the maps of one date, and of `count` test dates."""
-    data = "date.txt", "random"
-    model = load("attention", None, data[0])
-    draw_question(model, QUESTION, *data, reverse=True, file=Path("fig_8_27_attention.png"))
-    beside = Path("fig_8_28_attention")
-    draw_test_questions(model, *data, reverse=True, count=count, beside=beside)
+    model = load("attention", None, "date.txt")
+    data = sequence.load("date.txt").reversed()
+    draw_question(model, QUESTION, data, file=Path("fig_8_27_attention.png"))
+    draw_test_questions(model, data, count=count, beside=Path("fig_8_28_attention"))
 
 
 def main(seed: int = 0, folder: str = "figures") -> None:

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy
 
-from ch07.training import load_data
 from ch08.attention_score import attention_hits, attention_maps, table
 from ch08.attention_seq2seq import AttentionSeq2seq
 from ch08.bi_attention_seq2seq import BiAttentionSeq2seq
@@ -25,6 +24,7 @@ from common.cli import run
 from common.np import Array
 from common.storage.weights import find_weights, is_pickle
 from dataset import sequence
+from dataset.sequence import SequenceData
 
 MODELS = {"attention": AttentionSeq2seq, "bi": BiAttentionSeq2seq}
 SHIPPED = Path(__file__).parent / "weights"
@@ -61,13 +61,14 @@ def main(
     if beam_width < 1:
         raise ValueError(f"visualize_attention: beam_width must be at least 1, not {beam_width}")
     net = load(model, weights, data)
+    dates = sequence.load(data, split=split)
+    dates = dates.reversed() if reverse else dates
     if question is not None:
-        draw_question(net, question, data, split, reverse=reverse, beam_width=beam_width)
+        draw_question(net, question, dates, beam_width=beam_width)
     else:
-        draw_test_questions(net, data, split, reverse=reverse, count=count)
+        draw_test_questions(net, dates, count=count)
     if score:
-        _, (x, t) = load_data(data, split, reverse)
-        _, id_to_char = sequence.get_vocab(data)
+        x, t, id_to_char = dates.x_test, dates.t_test, dates.id_to_char
         for line in table(attention_hits(net, x, t, id_to_char, reverse=reverse)):
             print(line)
 
@@ -89,10 +90,8 @@ def load(model: str, weights: str | Path | None, data: str) -> Any:
 
 def draw_test_questions(
     model: Any,
-    data: str,
-    split: str,
+    data: SequenceData,
     *,
-    reverse: bool,
     count: int = COUNT,
     beside: Path = Path("attention"),
     finish: Callable[[Path], None] = plots.show,
@@ -101,22 +100,18 @@ def draw_test_questions(
 
     finish  `plots.show`, or `plots.save` for files in any case
     """
-    _, (x, t) = load_data(data, split, reverse)
-    _, id_to_char = sequence.get_vocab(data)
+    x, t = data.x_test, data.t_test
     chosen = numpy.random.RandomState(SEED).randint(0, len(x), count)  # the old generator, as there
     for k, n in enumerate(chosen, start=1):
-        file = beside.with_name(f"{beside.stem}_{k}.png")
-        draw(model, x[n], t[n], id_to_char, reverse=reverse)
-        finish(file)
+        draw(model, x[n], t[n], data.id_to_char, reverse=data.reverse)
+        finish(beside.with_name(f"{beside.stem}_{k}.png"))
 
 
 def draw_question(
     model: Any,
     question: str,
-    data: str,
-    split: str,
+    data: SequenceData,
     *,
-    reverse: bool,
     beam_width: int = 1,
     file: Path = Path("attention.png"),
 ) -> None:
@@ -125,20 +120,19 @@ def draw_question(
     beam_width  of the beam search; with more than 1, the other answers it found are printed too
     Raises ValueError for a question that `sequence.encode` refuses.
     """
-    (x, t), _ = load_data(data, split, reverse)
-    char_to_id, id_to_char = sequence.get_vocab(data)
-    asked = sequence.encode([question], char_to_id, x.shape[1], reverse=reverse)
-    start_id = int(t[0, 0])
+    width, length = data.x_train.shape[1], data.t_train.shape[1] - 1
+    asked = sequence.encode([question], data.char_to_id, width, reverse=data.reverse)
+    start_id, id_to_char = int(data.t_train[0, 0]), data.id_to_char
     print("Q", question)
     if beam_width == 1:
-        guess = model.generate(asked, start_id, t.shape[1] - 1)
+        guess = model.generate(asked, start_id, length)
         print("A", sequence.decode(guess, id_to_char))
     else:
-        ((best, *others),) = model.beam_search(asked, start_id, t.shape[1] - 1, beam_width)
+        ((best, *others),) = model.beam_search(asked, start_id, length, beam_width)
         guess = best.ids
         for found in (best, *others):
             print("A", sequence.decode(found.ids, id_to_char), f"{math.exp(found.log_p):.6f}")
-    draw(model, asked[0], numpy.array([start_id, *guess]), id_to_char, reverse=reverse)
+    draw(model, asked[0], numpy.array([start_id, *guess]), id_to_char, reverse=data.reverse)
     plots.show(file)
 
 

@@ -2,27 +2,77 @@
 
 import argparse
 import inspect
-import linecache
 import os
-import re
 import signal
 import sys
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import asdict, fields, make_dataclass
 from io import TextIOWrapper
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
-OURS = r"common|dataset|ch\d\d|__main__"  # packages whose own errors are messages to the user
+# What a user can mend: files, memory, settings, words, numbers that overflow, missing packages.
+# Other errors are bugs.
+MESSAGES = (OSError, MemoryError, ValueError, KeyError, FloatingPointError, ImportError)
+
+
+class Flag(NamedTuple):
+    """A flag of a script: the type of its value, its default (`REQUIRED` if none), its help."""
+
+    kind: Any
+    default: Any
+    help: str
+
+
+REQUIRED = inspect.Parameter.empty
+
+
+def flags(main: Callable[..., Any]) -> dict[str, Flag]:
+    """The flags of a script by name, without their hyphens.
+
+    They are the keywords of `main`, explained by the lines `name  text` of its docstring. If it
+    takes **settings as well, so are the fields of the dataclass instance SETTINGS of its script,
+    explained by the docstring of their class.
+    """
+    # Signatures are looked at here and nowhere else, so that a flag's name, type and default stand
+    # once, where a reader looks for them.
+    helps = _helps(inspect.getdoc(main) or "")
+    found: dict[str, Flag] = {}
+    for name, parameter in inspect.signature(main, eval_str=True).parameters.items():
+        if parameter.kind is not parameter.VAR_KEYWORD:
+            kind = _type(parameter.annotation, parameter.default)
+            found[name] = Flag(kind, parameter.default, helps.get(name, ""))
+            continue
+        settings = sys.modules[main.__module__].SETTINGS
+        defaults = asdict(settings)
+        for part in reversed(type(settings).__mro__):
+            helps = _helps(inspect.cleandoc(part.__doc__ or "")) | helps
+        for setting in fields(settings):
+            default = defaults[setting.name]
+            kind = _type(setting.type, default)
+            found[setting.name] = Flag(kind, default, helps.get(setting.name, ""))
+    return found
+
+
+def settings_of(main: Callable[..., Any]) -> Any:
+    """The keywords of another script's `main` as SETTINGS: an instance of a dataclass, see `flags`.
+
+    Raises ValueError for a keyword without a default.
+    """
+    found = [(name, flag.kind, flag.default) for name, flag in flags(main).items()]
+    if lacking := [name for name, _, default in found if default is REQUIRED]:
+        raise ValueError(f"settings_of: {', '.join(lacking)} of {main.__module__} have no default")
+    made = make_dataclass("Settings", found, frozen=True, kw_only=True)
+    made.__doc__ = inspect.getdoc(main)
+    return made()
 
 
 def parser(main: Callable[..., Any]) -> argparse.ArgumentParser:
-    """The parser for the signature of `main`, see `arguments`.
+    """The parser for the flags of `main`, see `arguments`.
 
     Its help shows the docstring of the script, or the first paragraph of main's where there is
-    none; and for each flag the line `name  text` of main's docstring, with the default.
+    none; and for each flag its help and its default.
     """
     script = sys.modules[main.__module__]
     doc = inspect.getdoc(main) or ""
@@ -32,11 +82,9 @@ def parser(main: Callable[..., Any]) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    helps = _helps(doc)
-    for name, parameter in inspect.signature(main, eval_str=True).parameters.items():
-        kind, default = _type(parameter), parameter.default
-        if default is parameter.empty:
-            made.add_argument(_flag(name), required=True, type=kind, help=helps.get(name))
+    for name, (kind, default, text) in flags(main).items():
+        if default is REQUIRED:
+            made.add_argument(_flag(name), required=True, type=kind, help=text)
             continue
         how: dict[str, Any] = {"type": kind}
         shown = "" if default is None else " (default: %(default)s)"
@@ -44,15 +92,15 @@ def parser(main: Callable[..., Any]) -> argparse.ArgumentParser:
             how = {"action": argparse.BooleanOptionalAction}
             shown = f" (default: {_flag(name if default else f'no_{name}')})"
         added = made.add_argument(_flag(name), default=default, **how)
-        added.help = helps.get(name, "") + shown  # not before: some Pythons would add to it
+        added.help = text + shown  # not before: some Pythons would add to it
     return made
 
 
 def arguments(main: Callable[..., Any], argv: list[str] | None = None) -> dict[str, Any]:
-    """Read the command line by the signature of `main` -> its keyword arguments.
+    """Read the command line by the `flags` of `main` -> its keyword arguments.
 
     main(max_epoch=4, plot=True) understands --max-epoch 3 and --no-plot. A flag's type is that of
-    its annotation, or else of its default; its help is the line `name  text` of main's docstring.
+    its annotation, or else of its default.
     argv  what to read instead of the command line
     An unknown flag, a value of the wrong type, or a negative int where the default is none ends the
     program with a message and status 2.
@@ -66,12 +114,11 @@ def arguments(main: Callable[..., Any], argv: list[str] | None = None) -> dict[s
 
 
 def run(main: Callable[..., Any]) -> None:
-    """Call `main` with what the command line says; what stops it is told without a traceback.
+    """Call `main` with what the command line says.
 
     Ctrl-C or SIGTERM: the exit status is the usual one, 128 and the signal's number.
-    Bad settings, missing files, too little memory: a message and status 1. These are OSError,
-    MemoryError, and all that a `raise` of this library or of the script makes. Anything else is a
-    bug and shows where it is, as everything does under `python -X dev`.
+    Bad settings, missing files, too little memory (the classes in `MESSAGES`): one line and status
+    1. Any other error is a bug and shows its traceback. `python -X dev` shows every traceback.
     A character that the terminal or a pipe cannot show is printed as ?; a pipe that is closed, as
     `| head` does, ends the program without a word.
     """
@@ -85,8 +132,8 @@ def run(main: Callable[..., Any]) -> None:
     except BrokenPipeError:  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         sys.exit(141)  # 128 + SIGPIPE, a signal that Windows has not
-    except Exception as error:
-        if sys.flags.dev_mode or not _is_message(error):
+    except MESSAGES as error:
+        if sys.flags.dev_mode:
             raise
         text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
         sys.exit(f"error: {text or type(error).__name__}")  # KeyError would quote its text
@@ -116,41 +163,14 @@ def at_least_one(**sizes: int | None) -> None:
             raise ValueError(f"{name} must be at least 1, not {size}")
 
 
-@contextmanager
-def early_stop(trainer: Any, save: Callable[[], Any], checkpoint: Path) -> Iterator[None]:
-    """Around `fit` in a script: where it is stopped, save what was learned and say how to go on."""
-    try:
-        yield
-    except (KeyboardInterrupt, FloatingPointError) as stop:
-        if trainer.steps:
-            save()
-        hint = ""
-        if checkpoint.exists():
-            diverged = isinstance(stop, FloatingPointError)
-            what = "delete it to begin anew:" if diverged else "--resume goes on with"
-            hint = f"; {what} {checkpoint}"
-        print(f"stopped early{hint}")
-        raise
-
-
-def _is_message(error: Exception) -> bool:
-    """Whether an error is meant for the user: it comes from outside, or from a `raise` of ours."""
-    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
-    package = frame.f_globals["__name__"].partition(".")[0]
-    source = linecache.getline(frame.f_code.co_filename, line)
-    raised = re.fullmatch(OURS, package) and re.search(r"\braise\b", source)
-    return isinstance(error, OSError | MemoryError) or bool(raised)
-
-
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _type(parameter: inspect.Parameter) -> Any:
+def _type(annotation: Any, default: Any) -> Any:
     """int of `int | None`, of `int`, and of a default 3."""
-    annotation, default = parameter.annotation, parameter.default
-    if annotation is parameter.empty:
-        return str if default in (None, parameter.empty) else type(default)
+    if annotation is REQUIRED:
+        return str if default in (None, REQUIRED) else type(default)
     kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
     return kinds[0] if kinds else annotation
 

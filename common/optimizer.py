@@ -196,22 +196,12 @@ class Momentum(Optimizer):
         v *= self.momentum**missed
 
 
-class Nesterov(Optimizer):
+class Nesterov(Momentum):
     """w += m * m * v - (1 + m) * lr * g, with the old v;  then v = m * v - lr * g.
 
     m is the momentum; w is kept at the point looked ahead to.  Source: Nesterov 1983, in the form
     of Bengio et al. 2012; book 1.3.6.
     """
-
-    state_names = ("v",)
-
-    def __init__(self, lr: LearningRate = 0.01, momentum: float = 0.9) -> None:
-        super().__init__(lr)
-        self.momentum = momentum
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return super().settings | {"momentum": self.momentum}
 
     def step(self, w: Array, g: Array, v: Array) -> None:
         m, lr_g = float(self.momentum), self.rate * g

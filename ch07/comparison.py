@@ -1,0 +1,133 @@
+"""A comparison of seq2seq models: several runs, a table, and their accuracies in one figure."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from ch07.seq2seq_run import Settings, new_model, plot_accuracy, train_and_answer
+from common.run import write_json
+from common.storage.checkpoint import digest
+from dataset import sequence
+from dataset.sequence import SequenceData
+
+Curves = Mapping[str, list[list[float]]]  # label: the accuracies of each run, one per epoch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison(Settings):
+    """What the comparisons of both chapters can be told.
+
+    seeds  runs of each model, with the seeds 0, 1, ...
+    file   file (.json) of all accuracies, from which runs that were made already are taken; the
+           figure goes beside it, and weights go into a folder of its name
+    """
+
+    seeds: int = 1
+    file: str
+
+
+def compare(models: Mapping[str, tuple[Any, bool]], settings: Comparison) -> Curves:
+    """Train several models with several seeds; print a table, draw their accuracies in one figure.
+
+    models  label: class, and whether it reads questions from back to front
+    Runs that the file has already, with these settings and at least as many epochs, are not
+    repeated.
+    Raises ValueError for fewer than one seed or epoch, a file of another ending or of something
+    else, and what `train_and_answer` raises.  Source: book 7.4, 8.3.2.
+    """
+    s, file = settings, Path(settings.file)
+    if s.seeds < 1 or s.max_epoch < 1:
+        raise ValueError(
+            f"compare: seeds and max_epoch must be at least 1, not {s.seeds}, {s.max_epoch}"
+        )
+    if file.suffix != ".json":  # the folder has its name without the ending
+        raise ValueError(f"compare: the file must end in .json, not {file}")
+    data = sequence.load(s.data, split=s.split)
+    same = {
+        "data": s.data,
+        "content": digest(((data.x_train, data.t_train), (data.x_test, data.t_test))),
+        **{"wordvec_size": s.wordvec_size, "hidden_size": s.hidden_size, "split": s.split},
+        **{"batch_size": s.batch_size, "max_grad": s.max_grad, "eval_interval": s.eval_interval},
+    }
+    curves: dict[str, list[list[float]]] = {label: [] for label in models}
+    for seed in range(s.seeds):
+        for label, (model_class, reverse) in models.items():
+            what = {"label": label, "model": model_class.__name__, "reverse": reverse, "seed": seed}
+            asked = data.reversed() if reverse else data
+            curves[label].append(accuracies_of(model_class, asked, s, what | same))
+    for line in table(curves):
+        print(line)
+    if s.plot:
+        plot_accuracy(curves, file.with_suffix(".png"))
+    return curves
+
+
+def accuracies_of(
+    model_class: Any, data: SequenceData, settings: Comparison, what: dict[str, Any]
+) -> list[float]:
+    """The accuracies of one run by epoch, from the file if it has them, else by training.
+
+    what  all that decides the run: label, seed, and so on
+    Raises what `compare` raises.
+    """
+    s, file, label, seed = settings, Path(settings.file), what["label"], what["seed"]
+    known = [run["accuracies"] for run in read_runs(file) if run["settings"] == what]
+    if known and len(known[0]) >= s.max_epoch:
+        return known[0][: s.max_epoch]
+    print(f"{label}, seed {seed}")
+    name = "_".join([*re.findall(r"\w+", label), str(seed), digest(what)[:6]])
+    weights = file.with_suffix("") / f"{name}.npz"
+    resume = s.resume and weights.with_suffix(".checkpoint").exists()
+    sizes = {"wordvec_size": s.wordvec_size, "hidden_size": s.hidden_size}
+    model = new_model({label: model_class}, label, data.char_to_id, **sizes, rng=seed)
+    how = replace(s, resume=resume, plot=False)
+    epochs = train_and_answer(model, data, how, weights=weights, seed=seed, show=0)
+    accuracies = [epoch["accuracy"] for epoch in epochs]
+    # read again: another comparison may have written meanwhile
+    others = [run for run in read_runs(file) if run["settings"] != what]
+    write_json(file, {"runs": [*others, {"settings": what, "accuracies": accuracies}]})
+    return accuracies
+
+
+def read_runs(file: Path) -> list[dict[str, Any]]:
+    """The runs that an earlier comparison left in a file, none if it does not exist.
+
+    Raises ValueError for a file of something else.
+    """
+    if not file.exists():
+        return []
+    try:
+        runs = json.loads(file.read_text(encoding="utf-8"))["runs"]
+        return [{"settings": run["settings"], "accuracies": [*run["accuracies"]]} for run in runs]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"compare: {file} holds no comparison ({error!r})") from error
+
+
+def curves_in(file: Path) -> dict[str, list[list[float]]]:
+    """The accuracies that `compare` wrote into a file, by label, one list for each run.
+
+    Raises FileNotFoundError, or ValueError for a file of something else.
+    """
+    if not file.exists():
+        raise FileNotFoundError(f"curves_in: there is no {file}; `compare` of a chapter makes it")
+    curves: dict[str, list[list[float]]] = {}
+    for run in read_runs(file):
+        curves.setdefault(run["settings"]["label"], []).append(run["accuracies"])
+    return curves
+
+
+def table(curves: Curves) -> Iterable[str]:
+    """Lines that tell the accuracies of all runs, and of each model's mean where it has several."""
+    width = max(map(len, ["model", *curves]))
+    yield f"{'model':{width}}  seed   last epoch   best epoch"
+    for label, runs in curves.items():
+        rows: list[tuple[Any, list[float]]] = [*enumerate(runs)]
+        if len(runs) > 1:
+            rows.append(("mean", numpy.mean(runs, axis=0).tolist()))
+        for seed, run in rows:
+            yield f"{label:{width}}  {seed:>4}  {100 * run[-1]:9.2f} %  {100 * max(run):9.2f} %"

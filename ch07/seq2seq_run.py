@@ -1,0 +1,188 @@
+"""One run of a seq2seq model: train, and answer all test questions after each epoch.
+
+The scripts of chapters 7 and 8 share this.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from common import plots
+from common.cli import at_least_one
+from common.evaluate import print_answer, seq2seq_accuracy
+from common.optimizer import Adam
+from common.run import train
+from common.trainer import Row, Trainer
+from dataset import sequence
+from dataset.sequence import SequenceData
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the scripts that train on questions and answers can be told.
+
+    data           addition.txt (book 7.2.2), date.txt (book 8.3.1), or a file with a question, _
+                   and an answer in each line, padded with blanks to the same widths (book 7.2.3)
+    split          random, as in the book (7.2.4), or answer: no answer of a test question is
+                   trained on
+    wordvec_size   embedding (book 7.3.1): numbers in a character's vector
+    hidden_size    hidden layers (book 7.3.1): numbers in the state of each recurrent one
+    batch_size     questions in a training step (book 1.4.3)
+    max_epoch      epochs (book 1.4.3): passes over the training questions
+    max_grad       largest norm of all gradients together (clipping, book 6.1.4)
+    eval_interval  iterations from report to report (book 1.4.4)
+    resume         go on with a run that was stopped, from its checkpoint
+    plot           draw the accuracy after each epoch
+    """
+
+    data: str
+    split: str = "random"
+    wordvec_size: int
+    hidden_size: int
+    batch_size: int
+    max_epoch: int
+    max_grad: float
+    eval_interval: int = 20
+    resume: bool = False
+    plot: bool = True
+
+    def __post_init__(self) -> None:
+        """ValueError for a size below 1."""
+        at_least_one(wordvec_size=self.wordvec_size, hidden_size=self.hidden_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Settings):
+    """What the training scripts of both chapters can be told as well.
+
+    reverse        read questions from back to front (book 7.4.1)
+    cell           recurrent layers: lstm (book 6.2), gru (book appendix C) or rnn (book 5.3)
+    pass_cell      hand the encoder's last cell to the decoder as well (book 7.3.1: it is not)
+    padding        blanks are padding, which counts for nothing (book 7.2.3), not characters
+    seed           decides the first weights, and the order of the questions
+    weights        file to save the weights in, <class>.npz if not given; checkpoint, history
+                   (.json) and figures (.png) go beside it
+    """
+
+    reverse: bool = False
+    cell: str = "lstm"
+    pass_cell: bool = False
+    padding: bool = False
+    seed: int = 0
+    weights: str | None = None
+
+    def load(self) -> SequenceData:
+        """The questions and answers; `sequence.load` says what is raised."""
+        data = sequence.load(self.data, split=self.split)
+        return data.reversed() if self.reverse else data
+
+    def model(self, classes: Mapping[str, Any], name: str, data: SequenceData, **how: Any) -> Any:
+        """A new model for the data, as `new_model` makes it; `how` goes to its class."""
+        how |= {"cell": self.cell, "pass_cell": self.pass_cell, "rng": self.seed}
+        sizes = {"wordvec_size": self.wordvec_size, "hidden_size": self.hidden_size}
+        return new_model(classes, name, data.char_to_id, padding=self.padding, **sizes, **how)
+
+    def file(self, model: Any) -> Path:
+        """The file for the weights of a model."""
+        return Path(self.weights or f"{type(model).__name__}.npz")
+
+
+def new_model(
+    classes: Mapping[str, Any],
+    model: str,
+    char_to_id: Mapping[str, int],
+    *,
+    wordvec_size: int,
+    hidden_size: int,
+    padding: bool = False,
+    **options: Any,
+) -> Any:
+    """A model for a vocabulary of characters.
+
+    classes  the model's name: its class
+    padding  whether the blank is padding, which counts for nothing (`pad_id` of `Seq2seq`)
+    options  go to the class
+    Raises ValueError for another name, for padding where no character is a blank, and what the
+    class raises.
+    """
+    if model not in classes:
+        raise ValueError(f"new_model: model is one of {', '.join(classes)}, not {model!r}")
+    if padding and " " not in char_to_id:
+        raise ValueError("new_model: the data have no blank that could be padding")
+    pad_id = char_to_id[" "] if padding else None
+    return classes[model](len(char_to_id), wordvec_size, hidden_size, pad_id=pad_id, **options)
+
+
+def train_and_answer(
+    model: Any,
+    data: SequenceData,
+    settings: Settings,
+    *,
+    weights: Path,
+    seed: int,
+    show: int = 10,
+) -> list[Row]:
+    """Train a model with Adam -> a row for each epoch, with what `common.run.train` puts there and
+
+        accuracy    share of the test questions that were answered right
+        characters  share of the characters that were right
+
+    weights  the file of the weights, with the characters' ids; figure (.png) and the rest go beside
+    seed     decides the order of the questions
+    show     test questions to print with their guesses after each epoch
+    Raises what `common.run.train` raises.  Source: book 7.3.4, 8.3.2.
+    """
+
+    def evaluate(trainer: Trainer) -> dict[str, Any]:
+        accuracy = seq2seq_accuracy(model, data.x_test, data.t_test)
+        asked = zip(data.x_test[:show], data.t_test[:, 1:], accuracy.guesses, strict=False)
+        for question, answer, guess in asked:
+            print_answer(question, answer, guess, data.id_to_char, data.reverse)
+        print(f"val acc {100 * accuracy.exact:.3f}%")
+        print(f"characters right {100 * accuracy.by_position:.3f}%")
+        return {"accuracy": accuracy.exact, "characters": accuracy.by_position}
+
+    epochs = train(
+        Trainer(model, Adam()),
+        data.x_train,
+        data.t_train,
+        weights=weights,
+        save=lambda: model.save_params(weights, vocab=data.char_to_id),
+        evaluate=evaluate,
+        max_epoch=settings.max_epoch,
+        batch_size=settings.batch_size,
+        max_grad=settings.max_grad,
+        eval_interval=settings.eval_interval,
+        rng=seed,
+        resume=settings.resume,
+    )
+    if settings.plot:
+        plot_accuracy({"": [[epoch["accuracy"] for epoch in epochs]]}, weights.with_suffix(".png"))
+    return epochs
+
+
+def plot_accuracy(
+    curves: Mapping[str, list[list[float]]], file: Path = Path("accuracy.png")
+) -> None:
+    """Figures 7-22, 7-24, 7-28, 8-25, 8-26: accuracy against epoch; 0 is after the first.
+
+    curves  label: the accuracies of each run, one per epoch
+    Of several runs the mean has the dots, and the runs are thin lines.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.ticker import MaxNLocator
+
+    for k, (label, runs) in enumerate(curves.items()):
+        if len(runs) > 1:
+            plt.plot(numpy.transpose(runs), color=f"C{k}", alpha=0.4, linewidth=0.8)
+        plt.plot(numpy.mean(runs, axis=0), color=f"C{k}", marker="os^Dv"[k % 5], label=label)
+    plt.xlabel("epochs")
+    plt.ylabel("accuracy")
+    plt.ylim(-0.05, 1.05)
+    plt.gca().xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(curves) > 1:
+        plt.legend()
+    plots.show(file)

@@ -1,0 +1,100 @@
+"""One training run of a script: files, evaluation, the weights that are kept, a clean stop."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from common.cli import check_writable
+from common.np import Array
+from common.storage.files import write_whole
+from common.trainer import RnnlmTrainer, Trainer
+
+
+def train(
+    trainer: Trainer | RnnlmTrainer,
+    x: Array,
+    t: Array,
+    *,
+    weights: Path,
+    save: Callable[[], Any],
+    evaluate: Callable[[Any], dict[str, Any]] | None = None,
+    lowest: str | None = None,
+    on_plateau: Callable[[], Any] | None = None,
+    **settings: Any,
+) -> list[dict[str, Any]]:
+    """Train, and leave weights and history in files -> the rows of the epochs.
+
+    x, t        training data (L, ...), as `trainer.fit` takes them
+    weights     the file that `save` writes. Beside it: the checkpoint (.checkpoint) to resume from,
+                and the history (.json)
+    evaluate    called with the trainer after each epoch; the numbers that it returns by name join
+                the epoch's row
+    lowest      one of these names: keep the weights of the epoch where it is lowest. Without it,
+                those of the last epoch are kept
+    on_plateau  called after an epoch that is not the best so far
+    settings    go to `trainer.fit`
+
+    A run that is stopped (Ctrl-C, SIGTERM, a loss that is not finite) saves its weights, unless
+    better ones are in the file, and prints how to go on.
+    Raises OSError, before it trains, if the files cannot be written, and what `trainer.fit` raises.
+    """
+    check_writable(weights)
+    checkpoint = weights.with_suffix(".checkpoint")
+    began = time.monotonic()
+
+    def after_epoch(trainer: Any) -> None:
+        nonlocal began
+        assert evaluate is not None
+        trained = time.monotonic()
+        found, row = evaluate(trainer), trainer.history[-1]
+        if lowest is not None:
+            if improves(found[lowest], [earlier[lowest] for earlier in trainer.epochs[:-1]]):
+                save()
+            elif on_plateau is not None:
+                on_plateau()
+        now = time.monotonic()
+        row |= found | {"train_seconds": trained - began, "test_seconds": now - trained}
+        write_history(trainer, weights)
+        began = time.monotonic()
+
+    settings |= {"checkpoint": checkpoint, "after_epoch": after_epoch if evaluate else None}
+    try:
+        trainer.fit(x, t, **settings)
+    except (KeyboardInterrupt, FloatingPointError) as stop:
+        if trainer.steps and not any(lowest in row for row in trainer.epochs):
+            save()
+        hint = ""
+        if checkpoint.exists():
+            diverged = isinstance(stop, FloatingPointError)
+            what = "delete it to begin anew:" if diverged else "--resume goes on with"
+            hint = f"; {what} {checkpoint}"
+        print(f"stopped early{hint}")
+        raise
+    if lowest is None:
+        save()
+    write_history(trainer, weights)
+    return trainer.epochs
+
+
+def improves(value: float, earlier: list[float]) -> bool:
+    """Whether it is below all earlier ones; the first always improves, an equal or nan never."""
+    return not earlier or value < min(v for v in [math.inf, *earlier] if v == v)
+
+
+def write_history(trainer: Any, weights: Path, **results: float) -> None:
+    """Write the .json beside a weight file: reports and epochs of a trainer, and results."""
+    history = results | {
+        "epochs": trainer.epochs,
+        "eval_interval": trainer.eval_interval,
+        "train": trainer.reports,
+    }
+    write_json(weights.with_suffix(".json"), history)
+
+
+def write_json(file: Path, content: Any) -> None:
+    """Write what JSON can hold, whole; OSError where that fails, and an older file stays."""
+    text = json.dumps(content, indent=1).encode()
+    write_whole(file, lambda opened: opened.write(text))
