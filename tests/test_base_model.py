@@ -3,14 +3,30 @@
 import json
 import pickle
 import zipfile
+from pathlib import Path
 
 import numpy
 import pytest
 
+from ch01.two_layer_net import TwoLayerNet
+from ch03.simple_cbow import SimpleCBOW
+from ch03.simple_skip_gram import SimpleSkipGram
+from ch04.cbow import CBOW
+from ch05.simple_rnnlm import SimpleRnnlm
+from ch06.better_rnnlm import BetterRnnlm
+from ch06.gru_rnnlm import GruRnnlm
 from ch06.rnnlm import Rnnlm
-from common.base_model import BaseModel
+from ch07.peeky_seq2seq import PeekySeq2seq
+from ch07.rnnlm_gen import RnnlmGen
+from ch07.seq2seq import Seq2seq
+from ch08.attention_seq2seq import AttentionSeq2seq
+from ch08.bi_attention_seq2seq import BiAttentionSeq2seq
+from common.base_model import BaseModel, load_model
+from common.gradients import owner
+from common.network import walk
 from common.np import np, to_cpu
 from common.storage.files import write_whole
+from common.time_layers import TimeBiLSTM
 
 SIZES = 11, 3, 4  # V, D, H
 
@@ -331,3 +347,158 @@ def test_a_vocabulary_with_a_gap_is_not_saved(tmp_path):
     with pytest.raises(ValueError, match=r"ids of a vocabulary are 0\.\.1, each once"):
         model(0).save_params(tmp_path / "w.npz", vocab={"a": 0, "b": 2})
     assert not list(tmp_path.iterdir())
+
+
+# --- Files that build their model ----------------------------------------------------------------
+
+
+def small_models():
+    yield TwoLayerNet(2, 4, 3, rng=0)
+    yield SimpleCBOW(7, 3, rng=0)
+    yield SimpleSkipGram(7, 3, rng=0)
+    yield SimpleRnnlm(11, 3, 4, rng=0)
+    yield Rnnlm(*SIZES, rng=0)
+    yield GruRnnlm(*SIZES, rng=0)
+    yield BetterRnnlm(11, 4, 4, 0.3, num_layers=3, variational=True, rng=0)
+    yield Seq2seq(11, 3, 4, cell="gru", pad_id=2, rng=0)
+    yield PeekySeq2seq(11, 3, 4, pass_cell=True, rng=0)
+    yield AttentionSeq2seq(11, 3, 4, bidirectional=True, rng=0)
+    yield BiAttentionSeq2seq(11, 3, 4, pad_id=0, rng=0)
+
+
+@pytest.mark.usefixtures("backend")
+def test_a_file_builds_the_model_that_it_was_saved_from(tmp_path):
+    for m in small_models():
+        m.save_params(tmp_path / "w.npz", dtype="float64")
+        other = load_model(tmp_path / "w.npz")
+        assert (type(other), other.settings, other.vocab) == (type(m), m.settings, None)
+        assert_same(values(m), values(other))
+
+
+def test_a_file_keeps_the_vocabulary_of_a_model_that_was_loaded(tmp_path):
+    with_vocab(tmp_path / "w.npz")
+    first = load_model(tmp_path / "w.npz")
+    assert first.vocab == VOCAB
+    first.save_params(tmp_path / "again.npz")
+    assert load_model(tmp_path / "again.npz").vocab == VOCAB
+
+
+def test_a_model_that_needs_more_than_settings_is_given_it(tmp_path):
+    corpus = numpy.arange(7)
+    first = CBOW(7, 3, 2, corpus, sample_size=3, rng=0)
+    first.save_params(tmp_path / "w.npz")
+    other = load_model(tmp_path / "w.npz", corpus=corpus)
+    assert other.ns_loss.sample_size == 3
+    assert_same(values(first), values(other))
+    with pytest.raises(ValueError, match=r"load_model: .*CBOW cannot be built of .*'corpus'"):
+        load_model(tmp_path / "w.npz")
+
+
+def test_a_derived_class_can_be_asked_for(tmp_path):
+    model(0).save_params(tmp_path / "w.npz")
+    writer = load_model(tmp_path / "w.npz", RnnlmGen)
+    assert type(writer) is RnnlmGen
+    assert len(writer.generate(3, sample_size=4, rng=0)) == 4
+    with pytest.raises(ValueError, match="holds the weights of Rnnlm"):
+        load_model(tmp_path / "w.npz", BetterRnnlm)
+
+
+def test_a_pickle_of_the_book_builds_the_class_that_is_given(tmp_path):
+    first = model(0)
+    (tmp_path / "Rnnlm.pkl").write_bytes(pickle.dumps(first.params))
+    sizes = {"vocab_size": 11, "wordvec_size": 3, "hidden_size": 4}
+    assert_same(values(load_model(tmp_path / "Rnnlm.pkl", Rnnlm, **sizes)), values(first))
+    with pytest.raises(ValueError, match="the file tells no class; give model_class"):
+        load_model(tmp_path / "Rnnlm.pkl")
+
+
+def as_version_0_1_0(m, path, **header):
+    """A file as that version wrote it: names by place and class of the layers, no settings."""
+    layers = [
+        layer
+        for path, layer in walk(m)
+        if isinstance(layer, TimeBiLSTM) or (layer.params and not layer.children)
+        if not path.endswith(("forward_lstm", "backward_lstm"))
+    ]
+    arrays, seen = {}, set()
+    for k, layer in enumerate(layers):
+        for i, p in enumerate(layer.params):
+            if id(owner(p)) not in seen:
+                seen.add(id(owner(p)))
+                arrays[f"{k}.{type(layer).__name__}.{i}"] = numpy.asarray(p, "f")
+    options = {name: m.settings[name] for name in m.fixed}
+    header |= {"class": m.weights_class(), "options": options, "dlfs2": "0.1.0", "vocab": None}
+    text = numpy.frombuffer(json.dumps(header).encode(), numpy.uint8)
+    numpy.savez(path, **arrays, **{"header.json": text})
+
+
+@pytest.mark.parametrize("m", [m for m in small_models() if "wordvec_size" in m.settings])
+def test_files_of_the_version_before_build_their_models_too(m, tmp_path):
+    as_version_0_1_0(m, tmp_path / "old.npz")
+    other = load_model(tmp_path / "old.npz")
+    assert type(other) is type(m)
+    assert_same(values(m), values(other))
+    again = type(m)(**m.settings)
+    again.load_params(tmp_path / "old.npz")
+    assert_same(values(m), values(again))
+
+
+def test_shipped_files_build_their_models():
+    root = Path(__file__).parent.parent
+    for name, size in [("ch06/weights/Rnnlm", 10000), ("ch06/weights/BetterRnnlm", 10000)]:
+        m = load_model(root / f"{name}.npz")
+        assert (len(m.vocab), m.vocab_size) == (size, size)
+    m = load_model(root / "ch08/weights/AttentionSeq2seq.npz")
+    assert len(m.vocab) == m.decoder.vocab_size == 59
+
+
+def test_a_class_that_is_not_known_here_is_named_with_those_that_are(tmp_path):
+    def renamed(arrays):
+        header = json.loads(arrays["header.json"].tobytes()) | {"class": "os.system"}
+        arrays["header.json"] = numpy.frombuffer(json.dumps(header).encode(), numpy.uint8)
+
+    npz(tmp_path / "w.npz", renamed)
+    with pytest.raises(ValueError, match=r"w\.npz: .* os\.system, which is not known") as e:
+        load_model(tmp_path / "w.npz")
+    assert all(name in str(e.value) for name in ("AttentionSeq2seq", "CBOW", "TwoLayerNet"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"hidden_size": 5}, "holds arrays of shapes"),
+        ({"hidden_size": -1}, "Rnnlm cannot be built of"),
+        ({"hidden_size": "4"}, "Rnnlm cannot be built of"),
+        ({"hidden_size": 10**12}, "Rnnlm cannot be built of"),
+        ({"colour": 1}, "Rnnlm cannot be built of .*colour"),
+        ({"vocab_size": None}, "Rnnlm cannot be built of"),
+    ],
+)
+def test_settings_that_do_not_fit_the_arrays_are_refused(settings, problem, tmp_path):
+    m = model(0)
+    m.settings = m.settings | settings
+    m.save_params(tmp_path / "w.npz")
+    with pytest.raises(ValueError, match=rf"load_model: .*w\.npz: {problem}"):
+        load_model(tmp_path / "w.npz")
+
+
+def test_a_vocabulary_that_does_not_fit_the_model_is_refused(tmp_path):
+    model(0).save_params(tmp_path / "nameless.npz")
+    with pytest.raises(ValueError, match=r"is for a vocabulary of 11, not of 3"):
+        load_model(tmp_path / "nameless.npz", vocab={"a": 0, "b": 1, "c": 2})
+    with_vocab(tmp_path / "w.npz")
+    with pytest.raises(ValueError, match=r"is for a vocabulary where 'b' is 0, not 1"):
+        load_model(tmp_path / "w.npz", vocab=VOCAB | {"b": 1, "a": 0})
+
+
+@pytest.mark.parametrize("value", [numpy.nan, numpy.inf, 1e300])
+def test_weights_that_are_not_finite_are_refused_with_nothing_changed(value, tmp_path):
+    def spoil(arrays):
+        arrays["1.b"] = arrays["1.b"].astype("float64")
+        arrays["1.b"][3] = value
+
+    npz(tmp_path / "w.npz", spoil)
+    m = model(1)
+    with pytest.raises(ValueError, match="not finite as float32, in array 3"):
+        m.load_params(tmp_path / "w.npz")
+    assert_same(values(m), values(model(1)))
