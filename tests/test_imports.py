@@ -103,3 +103,35 @@ def test_an_old_python_is_told_which_one_is_needed(module):
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_an_old_python_gets_as_far_as_that_message(path):
     ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 8))
+
+
+def searches(path):
+    """Where a file looks through attributes: vars, __dict__, signature, a computed name."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and node.attr in ("__dict__", "signature"):
+            yield ast.unparse(node)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            name, args = node.func.id, node.args
+            computed = name in ("getattr", "setattr") and not isinstance(args[1], ast.Constant)
+            if name == "vars" or computed:
+                yield ast.unparse(node)
+
+
+SEARCHES = {
+    "common/network.py": "for models and layers typed from the book, which declare nothing",
+    "common/cli.py": "for the flags of scripts, which are the keywords of their `main`",
+    "common/np.py": "to fill the module `np` from NumPy or CuPy",
+}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_attributes_are_looked_through_in_two_places_and_in_the_switch_of_libraries(path):
+    place = path.relative_to(ROOT).as_posix()
+    found = [*searches(path)]
+    if place == "common/network.py":
+        text = path.read_text(encoding="utf-8")
+        declared, undeclared = text.split("# --- Models and layers typed from the book")
+        assert "__dict__" not in declared
+        assert "inspect." not in declared
+        assert "__dict__" in undeclared
+    assert bool(found) == (place in SEARCHES), found

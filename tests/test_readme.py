@@ -98,7 +98,7 @@ def test_the_tree_names_every_file_once():
     files = [
         path.relative_to(ROOT).as_posix()
         for folder in ("common", "dataset", *sorted(p.name for p in ROOT.glob("ch0[1-8]")))
-        for path in (ROOT / folder).glob("*.py")
+        for path in (ROOT / folder).rglob("*.py")
         if path.name not in ("__init__.py", "figures.py") and not path.name.endswith(".nb.py")
     ]
     assert sorted(named) == sorted([*files, "tests/benchmarks/"])

@@ -29,6 +29,11 @@ DIGEST = "sha256"
 
 # --- Whole files ---------------------------------------------------------------------------------
 
+HEADERS = {  # of the versions of the .npy format that hold arrays of numbers
+    (1, 0): numpy.lib.format.read_array_header_1_0,
+    (2, 0): numpy.lib.format.read_array_header_2_0,
+}
+
 
 def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     """Let `write` fill a file that then takes the place of `path` in one move.
@@ -243,8 +248,9 @@ def _write_member(members: zipfile.ZipFile, name: str, a: Array) -> bytes:
 def _npy_header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, numpy.dtype[Any]]:
     """Shape, whether columns come first, and dtype of an array in a `.npy` file of `size` bytes."""
     version = numpy.lib.format.read_magic(file)
-    read = "read_array_header_{}_{}".format(*version)
-    shape, fortran, dtype = getattr(numpy.lib.format, read)(file)
+    if version not in HEADERS:
+        raise ValueError(f"an array in version {version} of the .npy format")
+    shape, fortran, dtype = HEADERS[version](file)
     if dtype.hasobject:
         raise ValueError("it holds objects")
     if file.tell() + math.prod(shape) * dtype.itemsize != size or min(shape, default=0) < 0:
