@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy
 
-from ch07.seq2seq_run import Settings, new_model, plot_accuracy, train_and_answer
+from ch07.seq2seq_run import Settings, plot_accuracy, train_and_answer
 from common.run import write_json
 from common.storage.checkpoint import digest
 from dataset import sequence
@@ -76,15 +76,15 @@ def accuracies_of(
     Raises what `compare` raises.
     """
     s, file, label, seed = settings, Path(settings.file), what["label"], what["seed"]
-    known = [run["accuracies"] for run in read_runs(file) if run["settings"] == what]
-    if known and len(known[0]) >= s.max_epoch:
-        return known[0][: s.max_epoch]
+    for run in read_runs(file):
+        accuracies: list[float] = run["accuracies"]
+        if run["settings"] == what and len(accuracies) >= s.max_epoch:
+            return accuracies[: s.max_epoch]
     print(f"{label}, seed {seed}")
     name = "_".join([*re.findall(r"\w+", label), str(seed), digest(what)[:6]])
     weights = file.with_suffix("") / f"{name}.npz"
     resume = s.resume and weights.with_suffix(".checkpoint").exists()
-    sizes = {"wordvec_size": s.wordvec_size, "hidden_size": s.hidden_size}
-    model = new_model({label: model_class}, label, data.char_to_id, **sizes, rng=seed)
+    model = model_class(len(data.char_to_id), s.wordvec_size, s.hidden_size, rng=seed)
     how = replace(s, resume=resume, plot=False)
     epochs = train_and_answer(model, data, how, weights=weights, seed=seed, show=0)
     accuracies = [epoch["accuracy"] for epoch in epochs]

@@ -139,6 +139,7 @@ def test_training_runs_small_and_leaves_vectors_and_figure(model, tmp_path, monk
     losses = train.main(model, corpus="text.txt", **TINY, sample_size=2)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         f"{model}_params.checkpoint",
+        f"{model}_params.json",
         f"{model}_params.npz",
         f"{model}_params.png",
         "text.txt",

@@ -121,7 +121,7 @@ def test_loop_and_trainer_show_the_same_batches_and_end_with_the_same_weights(se
 def test_the_loop_forgets_nothing_between_epochs(folder, monkeypatch):
     monkeypatch.setattr(SimpleRnnlm, "reset_state", lambda _: pytest.fail("state was reset"))
     train_custom_loop.main("grammar", **TINY)
-    train.main("grammar", **TINY)
+    train.main(corpus="grammar", **TINY)
 
 
 # --- SimpleRnnlm ---------------------------------------------------------------------------------
@@ -216,14 +216,16 @@ def test_printed_lines_are_the_books(folder, capsys):
     first, second = capsys.readouterr().out.splitlines()
     assert first == "corpus size: 1000, vocabulary size: 128"
     assert re.fullmatch(r"\| epoch 1 \| perplexity \d+\.\d\d", second)
-    train.main("grammar", max_epoch=1, plot=False)
+    train.main(corpus="grammar", max_epoch=1, plot=False)
     (line,) = capsys.readouterr().out.splitlines()
     pattern = r"\| epoch 1 \|  iter 1 / 19 \| time \d+\[s\] \| perplexity 1[12]\d\.\d\d"
     assert re.fullmatch(pattern, line)
 
 
 def test_the_trainer_reports_as_with_an_interval_of_twenty(folder):
-    reports = [train.main("grammar", 4, eval_interval=n, plot=False)[1] for n in (19, 20)]
+    reports = [
+        train.main(corpus="grammar", max_epoch=4, eval_interval=n, plot=False)[1] for n in (19, 20)
+    ]
     assert reports[0] == reports[1]
     assert len(reports[0]) == 4
     model, losses = SimpleRnnlm(128, 100, 100, rng=0), []
@@ -250,7 +252,7 @@ def test_bad_sizes_are_refused_and_overwrite_nothing(script, folder):
         {"batch_size": -1, "time_size": -1},
     ]:
         with pytest.raises(ValueError, match=r"fit: |no batch of .* in a text of"):
-            script.main("grammar", **TINY | flags)
+            script.main(corpus="grammar", **TINY | flags)
     assert [p.name for p in folder.iterdir()] == ["SimpleRnnlm.npz"]
     assert (folder / "SimpleRnnlm.npz").read_text() == "mine"
 
@@ -258,26 +260,26 @@ def test_bad_sizes_are_refused_and_overwrite_nothing(script, folder):
 @both_scripts
 def test_a_corpus_that_is_nothing_is_refused(script, folder):
     with pytest.raises(FileNotFoundError, match="'nope' is neither 'ptb' nor 'grammar' nor a file"):
-        script.main("nope")
+        script.main(corpus="nope")
 
 
 @both_scripts
 def test_any_text_file_is_a_corpus(script, folder):
     (folder / "novel.txt").write_text("the sun sets\nit rises again\n" * 100)
-    _, ppl_list = script.main("novel.txt", 50, lr=1.0, corpus_size=500, plot=False)
+    _, ppl_list = script.main(corpus="novel.txt", max_epoch=50, lr=1.0, corpus_size=500, plot=False)
     assert ppl_list[-1] < 1.1  # eight words in turn: all that comes is certain
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, FloatingPointError])
 def test_an_early_stop_keeps_what_was_learned(stop, folder, monkeypatch, capsys):
     def fit(self, *args, **options):
-        self._step = 1
+        self._at.step = 1
         self.model.params[0][...] = 5
         raise stop
 
     monkeypatch.setattr(RnnlmTrainer, "fit", fit)
     with pytest.raises(stop):
-        train.main("grammar", **TINY, weights="deep/w.npz")
+        train.main(corpus="grammar", **TINY, weights="deep/w.npz")
     assert {float(v) for v in numpy.load("deep/w.npz")["0.W"].flat} == {5}
     assert "stopped early" in capsys.readouterr().out
 
@@ -327,7 +329,7 @@ def drawn(monkeypatch):
 def test_scripts_save_their_figures(folder, capsys):
     figures.main(corpus="grammar", folder=".")
     train_custom_loop.main("grammar", **TINY | {"plot": True})
-    train.main("grammar", **TINY | {"plot": True})
+    train.main(corpus="grammar", **TINY | {"plot": True})
     names = [f"fig_5_{name}.png" for name in ("26_steps", "31_first_weights", "32_two_models")]
     names += ["fig_5_33_perplexity.png", "SimpleRnnlm.png"]
     assert sorted(p.name for p in folder.glob("*.png")) == sorted(names)
@@ -340,8 +342,8 @@ def test_scripts_save_their_figures(folder, capsys):
 def test_no_plot_means_no_figure(folder):
     train_custom_loop.main("grammar", **TINY)
     assert list(folder.iterdir()) == []
-    train.main("grammar", **TINY)
-    files = ["SimpleRnnlm.checkpoint", "SimpleRnnlm.npz"]
+    train.main(corpus="grammar", **TINY)
+    files = [f"SimpleRnnlm.{ending}" for ending in ("checkpoint", "json", "npz")]
     assert sorted(p.name for p in folder.iterdir()) == files
 
 
@@ -360,7 +362,7 @@ def test_the_perplexity_figure_has_a_point_for_each_epoch(drawn):
 
 
 def test_the_trainers_figure_says_how_far_apart_its_points_are(folder, drawn):
-    _, ppl_list = train.main("grammar", 3, wordvec_size=5, hidden_size=5)
+    _, ppl_list = train.main(corpus="grammar", max_epoch=3, wordvec_size=5, hidden_size=5)
     (axes,) = drawn["SimpleRnnlm.png"]
     assert axes.lines[0].get_ydata().tolist() == ppl_list
     assert len(ppl_list) == 3  # at iterations 1, 20 and 39 of the run: 19 apart

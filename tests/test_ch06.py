@@ -146,7 +146,7 @@ def test_bad_ids_and_labels_are_refused_with_nothing_changed():
 
 def test_training_runs_small_and_leaves_its_files(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    perplexity = train_rnnlm.main("grammar", **TINY | {"plot": True})
+    perplexity = train_rnnlm.main(corpus="grammar", **TINY | {"plot": True})
     endings = ["checkpoint", "json", "npz", "png"]
     assert sorted(p.name for p in tmp_path.iterdir()) == [f"Rnnlm.{e}" for e in endings]
     history = json.loads((tmp_path / "Rnnlm.json").read_text())
@@ -160,7 +160,7 @@ def test_training_runs_small_and_leaves_its_files(tmp_path, monkeypatch, capsys)
 
 def test_evaluation_finds_what_training_found(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    perplexity = train_rnnlm.main("grammar", **TINY)
+    perplexity = train_rnnlm.main(corpus="grammar", **TINY)
     sizes = {"corpus": "grammar", "wordvec_size": 5, "hidden_size": 6}
     assert eval_script.main(**sizes) == perplexity
     of_sentence = eval_script.main(**sizes, sentence="the dog sleeps")
@@ -174,7 +174,7 @@ def test_evaluation_finds_what_training_found(tmp_path, monkeypatch, capsys):
 def test_any_text_file_is_a_corpus(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("novel.txt").write_text("the sun sets\nit rises again\n" * 200)
-    assert train_rnnlm.main("novel.txt", **TINY | {"max_epoch": 3, "eval_interval": 1}) < 9
+    assert train_rnnlm.main(corpus="novel.txt", **TINY | {"max_epoch": 3, "eval_interval": 1}) < 9
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, FloatingPointError])
@@ -182,13 +182,13 @@ def test_an_early_stop_keeps_what_was_learned(stop, tmp_path, monkeypatch, capsy
     monkeypatch.chdir(tmp_path)
 
     def fit(self, *args, **options):
-        self._step = 1
+        self._at.step = 1
         self.model.params[0][...] = 5
         raise stop
 
     monkeypatch.setattr(RnnlmTrainer, "fit", fit)
     with pytest.raises(stop):
-        train_rnnlm.main("grammar", **TINY)
+        train_rnnlm.main(corpus="grammar", **TINY)
     model = Rnnlm(140, 5, 6)
     model.load_params()
     assert (model.params[0] == 5).all()
@@ -200,7 +200,7 @@ def test_a_bad_setting_does_not_overwrite_weights(flags, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("Rnnlm.npz").write_text("mine")
     with pytest.raises(ValueError, match=r"fit|clip_grads"):
-        train_rnnlm.main("grammar", **TINY | flags)
+        train_rnnlm.main(corpus="grammar", **TINY | flags)
     assert Path("Rnnlm.npz").read_text() == "mine"
 
 
@@ -218,6 +218,20 @@ def test_every_corpus_has_the_same_form(tmp_path):
         assert [word_to_id[id_to_word[k]] for k in range(len(id_to_word))] == list(
             range(len(word_to_id))
         )
+
+
+def test_all_parts_of_a_corpus_are_those_that_are_loaded_one_by_one(tmp_path):
+    (tmp_path / "t.txt").write_text("a b\nc <unk>\n" * 10 + "d <unk> a\n" * 10)
+    (tmp_path / "u.txt").write_text("a b\nc\n" * 10 + "d a\n<unk>\n" * 4)
+    for name in "grammar", str(tmp_path / "t.txt"), str(tmp_path / "u.txt"):
+        parts = texts.load_parts(name)
+        for split, text in (("train", parts.train), ("valid", parts.valid), ("test", parts.test)):
+            expected, word_to_id, id_to_word = texts.load_data(name, split)
+            numpy.testing.assert_array_equal(text, expected)
+            assert (parts.word_to_id, parts.id_to_word) == (word_to_id, id_to_word)
+            assert text.max() < len(word_to_id)
+    with pytest.raises(FileNotFoundError, match="'nope' is neither 'ptb' nor 'grammar' nor a file"):
+        texts.load_parts("nope")
 
 
 @pytest.mark.parametrize("how", [["-m", "ch06.train_rnnlm"], ["train_rnnlm.py"]])
@@ -241,7 +255,7 @@ def test_the_script_runs_as_a_module_and_from_its_folder(how, tmp_path):
 
 def test_an_lstm_comes_within_ten_percent_of_the_true_perplexity(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    perplexity = train_rnnlm.main("grammar", plot=False)
+    perplexity = train_rnnlm.main(corpus="grammar", plot=False)
     assert grammar.true_perplexity("test") < perplexity < 1.10 * grammar.true_perplexity("test")
 
 

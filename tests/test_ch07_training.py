@@ -1,6 +1,5 @@
 """The training scripts of chapter 7: what they print and leave behind, stopping, comparing."""
 
-import inspect
 import json
 import re
 import signal
@@ -12,9 +11,10 @@ from typing import Any
 import numpy
 import pytest
 
-from ch07 import compare, show_addition_dataset, train_seq2seq, training
+from ch07 import compare, comparison, seq2seq_run, show_addition_dataset, train_seq2seq
 from ch07.peeky_seq2seq import PeekySeq2seq
 from ch07.seq2seq import Seq2seq
+from common.cli import flags
 from common.evaluate import seq2seq_accuracy
 from dataset import addition, sequence
 from tests.scripts import ROOT, assert_not_blank, copy_packages, run
@@ -65,16 +65,15 @@ def test_it_prints_reports_questions_and_the_share_of_right_answers(sums, capsys
 
 
 def test_the_history_and_the_result_are_those_of_the_saved_weights(sums):
-    result = learn(reverse=True)
+    epochs = learn(reverse=True)
     history = json.loads(Path("Seq2seq.json").read_text())
-    assert history == {"epochs": result.epochs}
-    assert [epoch["epoch"] for epoch in result.epochs] == [1, 2]
-    last = result.epochs[-1]
+    assert history["epochs"] == epochs
+    assert [epoch["epoch"] for epoch in epochs] == [1, 2]
+    last = epochs[-1]
     _, (x, t) = sequence.load_data("sums.txt")
     exact, by_position, _ = seq2seq_accuracy(load(), x[:, ::-1], t)
     assert (exact, by_position) == (last["accuracy"], last["characters"])
-    assert result.accuracies == [epoch["accuracy"] for epoch in result.epochs]
-    assert 1 < last["loss"] < result.epochs[0]["loss"] < 3  # log 13 = 2.6
+    assert 1 < last["loss"] < epochs[0]["loss"] < 3  # log 13 = 2.6
     assert min(last["train_seconds"], last["test_seconds"]) > 0
 
 
@@ -125,8 +124,8 @@ def test_every_kind_of_model_is_trained_and_saved(sums, how):
 
 def test_padding_is_the_id_of_the_blank(sums, monkeypatch):
     made = []
-    monkeypatch.setattr(training, "train", lambda net, *_, **__: made.append(net))
-    monkeypatch.setattr(train_seq2seq, "train", training.train)
+    keep = lambda net, *_, **__: made.append(net)  # noqa: E731
+    monkeypatch.setattr(train_seq2seq, "train_and_answer", keep)
     learn(padding=True)
     learn()
     assert [net.pad_id for net in made] == [sequence.get_vocab("sums.txt")[0][" "], None]
@@ -157,10 +156,10 @@ def test_the_figure_begins_at_0_and_has_room_at_both_ends(folder, monkeypatch):
         seen.append(axes.get_legend())
         plt.close()
 
-    monkeypatch.setattr(training.plots, "show", look)
-    training.plot_accuracy({"": [[0.1, 0.5]]}, Path("f.png"))
+    monkeypatch.setattr(seq2seq_run.plots, "show", look)
+    seq2seq_run.plot_accuracy({"": [[0.1, 0.5]]}, Path("f.png"))
     assert seen == [(Path("f.png"), (-0.05, 1.05), [[[0, 0.1], [1, 0.5]]]), None]
-    training.plot_accuracy({"a": [[0.0, 1.0], [0.5, 0.5]], "b": [[0.2, 0.3]]}, Path("f.png"))
+    seq2seq_run.plot_accuracy({"a": [[0.0, 1.0], [0.5, 0.5]], "b": [[0.2, 0.3]]}, Path("f.png"))
     _, _, lines = seen[2]
     assert lines[:3] == [[[0, 0], [1, 1]], [[0, 0.5], [1, 0.5]], [[0, 0.25], [1, 0.75]]]
     assert [text.get_text() for text in seen[3].get_texts()] == ["a", "b"]
@@ -176,7 +175,7 @@ def test_the_figure_begins_at_0_and_has_room_at_both_ends(folder, monkeypatch):
         ({"max_epoch": 0}, "max_epoch must be at least 1, not 0"),
         ({"batch_size": 271}, "a batch of 271 needs more than the 270 samples"),
         ({"eval_interval": 0}, "eval_interval must be at least 1"),
-        ({"hidden_size": 0}, "must be at least 1, not 4 and 0"),
+        ({"hidden_size": 0}, "hidden_size must be at least 1, not 0"),
         ({"bidirectional": True, "cell": "gru"}, "two directions need cell='lstm'"),
         ({"resume": True}, "there is no checkpoint Seq2seq.checkpoint to resume"),
         ({"cell": "gru", "pass_cell": True}, "pass_cell needs cell='lstm', not 'gru'"),
@@ -191,7 +190,7 @@ def test_what_cannot_be_done_is_refused_before_a_file_is_touched(sums, how, prob
 
 def test_padding_needs_a_blank(sums):
     Path("full.txt").write_text("\n".join(f"{n}_{n}" for n in range(10, 40)))
-    with pytest.raises(ValueError, match=r"full.txt has no blank that could be padding"):
+    with pytest.raises(ValueError, match="the data have no blank that could be padding"):
         learn(data="full.txt", padding=True)
 
 
@@ -260,21 +259,22 @@ def trained(monkeypatch):
     """What was trained, as (class, reverse, seed, max_epoch), instead of training."""
     runs = []
 
-    def train(model, data, *, reverse, seed, max_epoch, **how):
-        runs.append((type(model).__name__, reverse, seed, max_epoch))
+    def train(model, data, settings, *, seed, **how):
+        max_epoch = settings.max_epoch
+        runs.append((type(model).__name__, data.reverse, seed, max_epoch))
         share = len(runs) / 10
-        return training.Result([{"accuracy": share * k / max_epoch} for k in range(max_epoch)])
+        return [{"accuracy": share * k / max_epoch} for k in range(max_epoch)]
 
-    monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(comparison, "train_and_answer", train)
     return runs
 
 
-def comparison(**how):
+def compared(**how):
     return compare.main(**TINY | how)
 
 
 def test_a_comparison_trains_three_models_and_draws_them(sums, capsys):
-    curves = comparison(plot=True, seeds=2, max_epoch=1)
+    curves = compared(plot=True, seeds=2, max_epoch=1)
     assert list(curves) == ["baseline", "reverse", "reverse + peeky"]
     assert [len(run) for runs in curves.values() for run in runs] == 6 * [1]
     runs = json.loads(Path("addition_comparison.json").read_text())["runs"]
@@ -293,7 +293,7 @@ def test_a_comparison_trains_three_models_and_draws_them(sums, capsys):
 
 
 def test_the_models_differ_as_in_the_book(sums, trained):
-    comparison()
+    compared()
     assert trained == [
         ("Seq2seq", False, 0, 2),
         ("Seq2seq", True, 0, 2),
@@ -302,29 +302,29 @@ def test_the_models_differ_as_in_the_book(sums, trained):
 
 
 def test_runs_that_were_made_already_are_not_made_again(sums, trained):
-    first = comparison()
+    first = compared()
     trained.clear()
-    assert comparison() == first
+    assert compared() == first
     assert trained == []
-    more = comparison(seeds=2)
+    more = compared(seeds=2)
     assert [seed for _, _, seed, _ in trained] == [1, 1, 1]
     assert {label: runs[:1] for label, runs in more.items()} == first
     trained.clear()
-    comparison(hidden_size=8)
+    compared(hidden_size=8)
     assert len(trained) == 3
-    comparison(max_epoch=3)  # longer, so the first three are of no use
+    compared(max_epoch=3)  # longer, so the first three are of no use
     assert len(trained) == 6
     trained.clear()
-    assert [len(run) for (run,) in comparison(max_epoch=1).values()] == [1, 1, 1]
-    assert comparison(max_epoch=3, seeds=1).keys() == first.keys()
+    assert [len(run) for (run,) in compared(max_epoch=1).values()] == [1, 1, 1]
+    assert compared(max_epoch=3, seeds=1).keys() == first.keys()
     assert trained == []
     Path("sums.txt").write_text("\n".join(addition.lines(300, seed=1)))  # other data, same name
-    comparison()
+    compared()
     assert len(trained) == 3
 
 
 def test_a_stopped_comparison_goes_on_where_it_was(sums, monkeypatch, capsys):
-    whole = comparison(file="whole.json", max_epoch=3)
+    whole = compared(file="whole.json", max_epoch=3)
     evaluated = []
 
     def stops(*args):
@@ -333,13 +333,13 @@ def test_a_stopped_comparison_goes_on_where_it_was(sums, monkeypatch, capsys):
             raise KeyboardInterrupt
         return seq2seq_accuracy(*args)
 
-    monkeypatch.setattr(training, "seq2seq_accuracy", stops)
+    monkeypatch.setattr(seq2seq_run, "seq2seq_accuracy", stops)
     with pytest.raises(KeyboardInterrupt):
-        comparison(file="parts.json", max_epoch=3)
+        compared(file="parts.json", max_epoch=3)
     with pytest.raises(ValueError, match="holds a run that is not finished"):
-        comparison(file="parts.json", max_epoch=3)
+        compared(file="parts.json", max_epoch=3)
     capsys.readouterr()
-    assert comparison(file="parts.json", max_epoch=3, resume=True) == whole
+    assert compared(file="parts.json", max_epoch=3, resume=True) == whole
     assert "baseline, seed 0" not in capsys.readouterr().out
     assert len(evaluated) == 5 + 2 + 3
     (peeky,) = Path("parts").glob("reverse_peeky_0_*.npz")
@@ -354,14 +354,14 @@ def test_a_stopped_comparison_goes_on_where_it_was(sums, monkeypatch, capsys):
 def test_a_file_of_something_else_is_not_overwritten(sums, trained, content):
     Path("addition_comparison.json").write_text(content)
     with pytest.raises(ValueError, match=r"addition_comparison.json holds no comparison"):
-        comparison()
+        compared()
     assert Path("addition_comparison.json").read_text() == content
 
 
 @pytest.mark.parametrize("how", [{"seeds": 0}, {"max_epoch": 0}, {"split": "no"}, {"file": "x"}])
 def test_a_comparison_of_nothing_is_refused_before_a_file_is_touched(sums, how):
     with pytest.raises(ValueError, match=r"at least 1|split is|must end in .json"):
-        comparison(**how)
+        compared(**how)
     assert [path.name for path in sums.iterdir()] == ["sums.txt"]
 
 
@@ -400,8 +400,8 @@ def without_times(out):
 
 @pytest.mark.parametrize("module", [show_addition_dataset, train_seq2seq, compare])
 def test_every_flag_is_explained(module):
-    for name in inspect.signature(module.main).parameters:
-        assert re.search(rf"^    {name}  +\w", module.main.__doc__, re.M), name
+    for name, flag in flags(module.main).items():
+        assert flag.help, name
     done = run("-m", module.__name__, "--no-such-flag", cwd=ROOT, status=2)
     assert "--no-such-flag" in done.stderr
 

@@ -1,6 +1,5 @@
 """The scripts of chapter 8: training with attention, comparing, and what attention looks at."""
 
-import inspect
 import itertools
 import json
 import os
@@ -14,11 +13,11 @@ import pytest
 
 from ch07.peeky_seq2seq import PeekySeq2seq
 from ch07.seq2seq import Seq2seq
-from ch07.training import load_data
 from ch08 import compare, train, visualize_attention
 from ch08.attention_score import Hits, attention_hits, attention_maps, places, table
 from ch08.attention_seq2seq import AttentionSeq2seq
 from ch08.bi_attention_seq2seq import BiAttentionSeq2seq
+from common.cli import flags
 from common.evaluate import seq2seq_accuracy
 from common.np import np
 from dataset import dates, sequence
@@ -145,10 +144,10 @@ def test_a_comparison_draws_attention_peeky_and_the_plain_model(days):
 
 
 def test_a_comparisons_default_sizes_are_those_of_the_training_script():
-    defaults = inspect.signature(train.main).parameters
-    for name, parameter in inspect.signature(compare.main).parameters.items():
+    defaults = flags(train.main)
+    for name, flag in flags(compare.main).items():
         if name not in ("seeds", "file"):
-            assert parameter.default == defaults[name].default
+            assert flag.default == defaults[name].default
 
 
 class Looks:
@@ -338,8 +337,8 @@ def test_the_dates_are_chosen_as_in_the_book(trained, monkeypatch):
         numpy.testing.assert_array_equal(answer, t[n])
     drawn.clear()
     rows = numpy.arange(5000)  # as many as there are test dates in date.txt
-    monkeypatch.setattr(visualize_attention, "load_data", lambda *_: ((), (rows, rows)))
-    look()
+    many = sequence.load("days.txt")._replace(x_test=rows, t_test=rows)
+    visualize_attention.draw_test_questions(None, many, finish=lambda file: None)
     assert [int(n) for n, _ in drawn] == [4316, 1779, 1817, 3848, 138]
 
 
@@ -479,9 +478,9 @@ def test_attention_learns_to_copy_and_looks_at_what_it_copies(folder):
     words = ["".join(row) for row in letters]
     Path("copy.txt").write_text("\n".join(f"{word}_{word}" for word in words))
     how = TINY | {"data": "copy.txt", "max_epoch": 8, "hidden_size": 64, "wordvec_size": 16}
-    result = train.main(**how | {"reverse": False, "batch_size": 32})
-    assert result.accuracies[0] < 0.1
-    assert result.accuracies[-1] > 0.95
+    epochs = train.main(**how | {"reverse": False, "batch_size": 32})
+    assert epochs[0]["accuracy"] < 0.1
+    assert epochs[-1]["accuracy"] > 0.95
     net = AttentionSeq2seq(9, 16, 64)
     net.load_params()
     _, (x, t) = sequence.load_data("copy.txt")
@@ -666,10 +665,9 @@ def shipped(tmp_path_factory):
         patch.chdir(folder)
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         net = visualize_attention.load("attention", str(WEIGHTS), "date.txt")
-        _, (x, t) = load_data("date.txt", "random", reverse=True)
-        _, ids = sequence.get_vocab("date.txt")
-    assert len(x) == 5000
-    return net, x, t, ids
+        data = sequence.load("date.txt").reversed()
+    assert len(data.x_test) == 5000
+    return net, data.x_test, data.t_test, data.id_to_char
 
 
 @shipped_weights
@@ -705,7 +703,7 @@ def test_the_shipped_model_gives_one_by_one_the_answers_it_gives_in_batches(ship
 
 @pytest.mark.parametrize("module", [train, compare, visualize_attention])
 def test_every_flag_is_explained(module):
-    for name in inspect.signature(module.main).parameters:
-        assert re.search(rf"^    {name}  +\w", module.main.__doc__, re.M), name
+    for name, flag in flags(module.main).items():
+        assert flag.help, name
     done = run("-m", module.__name__, "--no-such-flag", cwd=ROOT, status=2)
     assert "--no-such-flag" in done.stderr

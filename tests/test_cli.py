@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ from ch05 import train as ch05_train
 from ch05 import train_custom_loop as ch05_loop
 from ch06 import eval as ch06_eval
 from ch06 import rnn_gradient_graph, train_better_rnnlm, train_rnnlm
-from ch07 import train_seq2seq, training
+from ch07 import comparison, train_seq2seq
 from ch08 import train as ch08_train
 from common import cli
 from common.cli import arguments, at_least_one, check_writable
+from common.run import write_json
 from common.trainer import RnnlmTrainer, Trainer
 from common.words.text import preprocess, words_to_ids
 from dataset import addition, dates
@@ -88,6 +90,66 @@ def test_without_a_docstring_of_the_script_the_help_begins_with_that_of_main(mon
     assert "\n\nDo something.\n\n" in cli.parser(main).format_help()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """What several scripts can be told.
+
+    width   how wide, in units
+    height  how high, in units
+    """
+
+    width: int
+    height: float = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Base):
+    """What this one can be told as well.
+
+    colour  of the paint
+    """
+
+    colour: str | None = None
+    open: bool = False
+
+
+SETTINGS = Settings(width=7)
+
+
+def with_settings(*, size=3, **settings):
+    """Do something.
+
+    height  how high it is here
+    """
+    return size, replace(SETTINGS, **settings)
+
+
+def test_settings_of_a_dataclass_are_flags_too():
+    argv = ["--width", "8", "--colour", "red", "--open"]
+    expected = (3, Settings(width=8, colour="red", open=True))
+    assert with_settings(**arguments(with_settings, argv)) == expected
+    assert with_settings(**arguments(with_settings, [])) == (3, SETTINGS)
+    found = cli.flags(with_settings)
+    assert list(found) == ["size", "width", "height", "colour", "open"]
+    assert found["width"] == (int, 7, "how wide, in units")
+    assert found["height"] == (float, 2.0, "how high it is here")  # what the script says goes first
+    assert found["colour"] == (str, None, "of the paint")
+    with pytest.raises(TypeError, match="'sise'"):
+        with_settings(sise=3)
+
+
+def test_the_flags_of_another_script_can_be_taken_over():
+    settings = cli.settings_of(main)
+    assert asdict(settings) == arguments(main, [])
+    assert replace(settings, size=4).size == 4
+
+    def needs(name: str):
+        """Do something."""
+
+    with pytest.raises(ValueError, match=r"name of .* have no default"):
+        cli.settings_of(needs)
+
+
 @pytest.mark.parametrize("argv", [["--sise", "3"], ["--size", "three"], ["--size"], ["3"]])
 def test_what_is_not_understood_ends_with_status_2(argv, capsys):
     with pytest.raises(SystemExit) as ended:
@@ -139,19 +201,36 @@ def test_what_the_user_can_mend_is_one_message(action, message, monkeypatch, fol
     assert not told.endswith("'\"")  # a KeyError puts its text into quotes
 
 
+@pytest.mark.parametrize("error", cli.MESSAGES)
+def test_the_class_of_an_error_says_whether_the_user_can_mend_it(error, monkeypatch):
+    class Special(error):
+        pass
+
+    for kind in error, Special:
+        assert stopped_by(lambda kind=kind: fail(kind("because")), monkeypatch) == "error: because"
+
+
+def fail(error):
+    raise error
+
+
 @pytest.mark.parametrize(
     "action",
     [
-        lambda: numpy.zeros(3) + numpy.zeros(4),  # ValueError
-        lambda: numpy.stack([numpy.zeros(3), numpy.zeros(4)]),  # one that NumPy raises in Python
-        lambda: NOTHING["key"],
-        lambda: NOTHING.shape,
+        lambda: NOTHING.shape,  # AttributeError
         lambda: preprocess(NOTHING),
+        lambda: [][0],  # IndexError
+        lambda: len(3),  # TypeError
+        lambda: 1 // 0,
+        lambda: fail(AssertionError("no")),
+        lambda: fail(NotImplementedError("not yet")),
     ],
 )
 def test_a_bug_shows_where_it_is(action, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["script.py"])
-    with pytest.raises((ValueError, KeyError, AttributeError)) as raised:
+    with pytest.raises(
+        (AttributeError, IndexError, TypeError, ZeroDivisionError, AssertionError, RuntimeError)
+    ) as raised:
         cli.run(lambda: action())
     assert raised.traceback[-1].path != Path(cli.__file__)
 
@@ -318,14 +397,13 @@ def test_two_comparisons_at_once_keep_the_runs_of_each_other(folder, monkeypatch
     file, others = Path("c.json"), {"settings": {"label": "other"}, "accuracies": [0.5]}
 
     def train(*args, **how):  # and meanwhile, in another process
-        training.write_json(file, {"runs": [others]})
-        return training.Result([{"accuracy": 1.0}])
+        write_json(file, {"runs": [others]})
+        return [{"accuracy": 1.0}]
 
-    monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(comparison, "train_and_answer", train)
     sizes = {"wordvec_size": 4, "hidden_size": 4, "batch_size": 4, "max_epoch": 1, "max_grad": 5.0}
-    how = {"data": "sums.txt", "split": "random", "eval_interval": 1, "seeds": 1, **sizes}
-    models = {"plain": (train_seq2seq.MODELS["seq2seq"], False)}
-    training.compare(models, file, resume=False, plot=False, **how)
+    how = comparison.Comparison(data="sums.txt", file=str(file), plot=False, **sizes)
+    comparison.compare({"plain": (train_seq2seq.MODELS["seq2seq"], False)}, how)
     assert [run["accuracies"] for run in json.loads(file.read_text())["runs"]] == [[0.5], [1.0]]
 
 

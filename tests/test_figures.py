@@ -10,8 +10,8 @@ import pytest
 import ch01.figures
 import ch04.figures
 import ch06.figures
+import ch07.comparison
 import ch07.figures
-import ch07.training
 import ch08.figures
 from common import plots
 from tests.scripts import ROOT, assert_not_blank, run
@@ -194,7 +194,7 @@ def test_shapes_of_a_weighted_sum(capsys):
 
 
 def test_curves_of_a_comparison_are_grouped_by_model():
-    curves = ch07.training.curves_in(ROOT / "ch08/results/date_comparison.json")
+    curves = ch07.comparison.curves_in(ROOT / "ch08/results/date_comparison.json")
     assert {label: len(runs) for label, runs in curves.items()} == {
         "baseline": 3,
         "peeky": 3,
@@ -202,4 +202,4 @@ def test_curves_of_a_comparison_are_grouped_by_model():
     }
     assert all(len(run) == 10 for runs in curves.values() for run in runs)
     with pytest.raises(FileNotFoundError, match=r"nothing.json; `compare` of a chapter makes it"):
-        ch07.training.curves_in(ROOT / "nothing.json")
+        ch07.comparison.curves_in(ROOT / "nothing.json")

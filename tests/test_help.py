@@ -10,7 +10,7 @@ import re
 
 import pytest
 
-from common.cli import parser
+from common.cli import flags, parser
 from tests.scripts import ROOT, run
 
 
@@ -54,11 +54,6 @@ def explanations(name):
     return found
 
 
-def kind(parameter):
-    """The type of a flag: that of its annotation, without `| None`."""
-    return getattr(parameter.annotation, "__args__", [parameter.annotation])[0]
-
-
 def words(text):
     return set(re.findall(r"\w+", text))
 
@@ -71,7 +66,11 @@ def test_the_scripts_are_found():
 @each_script
 def test_every_keyword_is_explained(name):
     explained = explanations(name)
-    assert list(explained) == list(inspect.signature(main_of(name)).parameters)
+    assert list(explained) == list(flags(main_of(name)))
+    main = inspect.signature(main_of(name)).parameters
+    assert [p for p in main if p != "settings"] == list(explained)[
+        : len(main) - ("settings" in main)
+    ]
     for keyword, text in explained.items():
         assert len(text.split()) > 1, keyword
 
@@ -79,9 +78,7 @@ def test_every_keyword_is_explained(name):
 @each_script
 def test_the_default_is_told_unless_there_is_none(name):
     text = " ".join(parser(main_of(name)).format_help().split())
-    given = [
-        p for p in inspect.signature(main_of(name)).parameters.values() if p.default is not None
-    ]
+    given = [flag for flag in flags(main_of(name)).values() if flag.default is not None]
     assert text.count("(default: ") == len(given)
 
 
@@ -97,12 +94,12 @@ def test_the_head_says_what_the_script_does_how_it_is_called_and_where_the_book_
 
 @each_script
 def test_a_number_has_a_unit_or_is_a_number_of_something(name):
-    parameters, explained = inspect.signature(main_of(name)).parameters, explanations(name)
-    for keyword, parameter in parameters.items():
+    explained = explanations(name)
+    for keyword, flag in flags(main_of(name)).items():
         text = explained[keyword]
         if keyword == "seed":
             assert "decides" in words(text), keyword
-        elif kind(parameter) in (int, float):
+        elif flag.kind in (int, float):
             assert UNITS & words(f"{keyword} {text}"), f"{keyword}: {text}"
 
 

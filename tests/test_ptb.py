@@ -54,6 +54,14 @@ def test_the_other_parts_use_the_training_ids():
 
 
 @pytest.mark.usefixtures("small")
+def test_all_parts_at_once_are_those_that_are_loaded_one_by_one():
+    parts = ptb.load_parts()
+    for split, text in (("train", parts.train), ("valid", parts.valid), ("test", parts.test)):
+        assert_array_equal(text, ptb.load_data(split)[0])
+    assert (parts.word_to_id, parts.id_to_word) == ptb.load_vocab()
+
+
+@pytest.mark.usefixtures("small")
 def test_train_is_the_default_and_val_is_another_name_of_valid():
     assert_array_equal(ptb.load_data()[0], ptb.load_data("train")[0])
     assert_array_equal(ptb.load_data("val")[0], ptb.load_data("valid")[0])
