@@ -10,9 +10,10 @@ import pytest
 from ch04.cbow import CBOW
 from ch06.better_rnnlm import BetterRnnlm
 from common.evaluate import eval_perplexity
+from common.network import states
 from common.np import np, to_cpu
 from common.optimizer import SGD, Adam
-from common.storage.checkpoint import digest, state_of
+from common.storage.checkpoint import digest
 from common.trainer import RnnlmTrainer, Trainer
 from common.words.text import create_contexts_target
 
@@ -369,13 +370,13 @@ def test_validation_changes_nothing_in_what_is_learned(made):
         model, optimizer, cls, how = made()
         ids = numpy.random.default_rng(0).integers(12, size=200)
         data = create_contexts_target(ids, 1) if cls is Trainer else (ids[:-1], ids[1:])
-        states = []
+        seen = []
         if validated:
             how["valid"] = data[0][:50], data[1][:50]
-        how["after_epoch"] = lambda t, states=states: states.append(deepcopy(state_of(t.model)))
+        how["after_epoch"] = lambda t, seen=seen: seen.append(deepcopy(states(t.model)))
         t = cls(model, optimizer)
         t.fit(*data, 3, 4, eval_interval=5, verbose=False, **how)
-        found.append((digest(model.params, t.reports), digest(states)))
+        found.append((digest(model.params, t.reports), digest(seen)))
         assert all(f"valid_{t.quantity}" in row for row in t.epochs) == validated
     assert found[0] == found[1]
 
