@@ -5,20 +5,20 @@ has a time axis; `dx` is the gradient of the loss with respect to `x`.
 
 `RNN`, `LSTM` and `GRU` are one step, written to be read. `TimeRNN`, `TimeLSTM` and `TimeGRU` are
 the same equations over T steps, arranged so that the loop holds only what depends on the step
-before: all inputs go through one product beforehand, all weight gradients come from one product
-afterwards.  Source: book chapters 5 and 6, appendix C.
+before: one product for all inputs comes before the loop, one product for each weight gradient after
+that of backward.  Source: book chapters 5 and 6, appendix C.
 """
 
 from typing import Any
 
 from common.checks import checked_ratio
-from common.cores.parallel import blocks
+from common.cores import parallel
 from common.functions import sigmoid
 from common.layers import Layer, scaled_mask
 from common.np import Array, np
 from common.rng import Seed, device_generator
 
-BETWEEN_ROWS = 16  # numbers; rows a power of two apart would get in each other's way in the cache
+ROW_PADDING = 16  # numbers; rows a power of two apart would evict each other from the cache
 
 
 class _Recurrent(Layer):
@@ -132,9 +132,9 @@ class LSTM(_Recurrent):
 class GRU(_Recurrent):
     """One step of a gated recurrent unit, with blocks of columns z, r, n.
 
-    z = sigmoid(x @ Wx_z + h_prev @ Wh_z + b_z)         how much of the state is new
-    r = sigmoid(x @ Wx_r + h_prev @ Wh_r + b_r)         how much of the old one the news may see
-    n = tanh(x @ Wx_n + (r * h_prev) @ Wh_n + b_n)      the news
+    z = sigmoid(x @ Wx_z + h_prev @ Wh_z + b_z)         how much of the new state is n
+    r = sigmoid(x @ Wx_r + h_prev @ Wh_r + b_r)         how much of the old state the candidate sees
+    n = tanh(x @ Wx_n + (r * h_prev) @ Wh_n + b_n)      the candidate state
     h = (1 - z) * h_prev + z * n
 
     Others exchange z and 1 - z, or apply r after the product with Wh_n (PyTorch does both).
@@ -176,13 +176,11 @@ class GRU(_Recurrent):
 
 
 class _TimeRecurrent(_Recurrent):
-    """What the recurrent layers over T steps share: the state, and the products outside the loop.
+    """What `TimeRNN`, `TimeLSTM` and `TimeGRU` share: the state, the door check, and the inputs.
 
-    A layer says what happens from step to step in `_steps` and `_steps_backward`, where all that is
-    worth reading stands. There, states are (T, N, H) and pre-activations (k, T, N, H), one of k
-    blocks for each gate, so that what belongs to a step and a gate is one piece of memory.
-
-    `mask` and `constant` are explained in `TimeRNN`.
+    Inside, time comes before the samples: states are (T + 1, N, H), of which [t] is the state
+    before step t, and pre-activations (k, T, N, H), one of k for each gate. What belongs to one
+    step and gate is then contiguous.
     """
 
     def __init__(self, Wx: Array, Wh: Array, b: Array, stateful: bool = False) -> None:
@@ -191,159 +189,124 @@ class _TimeRecurrent(_Recurrent):
         self.h: Array = None
         self.dh: Array = None
         self.dconstant: Array = None
-        self._rooms: dict[str, Array] = {}
+        self._buffers: dict[str, Array] = {}
 
     @property
     def state(self) -> dict[str, Array]:
         """h (N, H) after the last step; None before the first call."""
         return {"h": self.h}
 
-    def set_state(self, h: Array) -> None:
+    def set_state(self, h: Array) -> None:  # type: ignore[override]
         """Start the next call, if stateful, from h (N, H); None is zeros."""
         self.h = own(h)
 
-    def forward(self, xs: Array, mask: Array = None, *, constant: Array = None) -> Array:
-        Wx, Wh, _ = self.params
-        if constant is not None and (constant.ndim != 2 or constant.shape[1] > len(Wx)):
-            raise self._refuse(f"constant must be (N, C), C <= {len(Wx)}, not {constant.shape}")
+    def _check_sequence(self, xs: Array, mask: Array, constant: Array) -> Array:
+        """Refuse what does not fit -> where there is padding, (T, N, 1); None without a mask."""
+        D = len(self.params[0])
+        if constant is not None and (constant.ndim != 2 or constant.shape[1] > D):
+            raise self._refuse(f"constant must be (N, C), C <= {D}, not {constant.shape}")
         C = 0 if constant is None else constant.shape[1]
-        if xs.ndim != 3 or xs.shape[2] != len(Wx) - C or not xs.shape[1]:
-            raise self._refuse(f"input must be (N, T, {len(Wx) - C}) with T > 0, not {xs.shape}")
-        (N, T, _), H = xs.shape, len(Wh)
+        if xs.ndim != 3 or xs.shape[2] != D - C or not xs.shape[1]:
+            raise self._refuse(f"input must be (N, T, {D - C}) with T > 0, not {xs.shape}")
+        N, T, _ = xs.shape
         if constant is not None:
             self._check(constant, "constant", (N, C))
-        padding = None
-        if mask is not None:
-            self._check(mask, "mask", (N, T))
-            padding = np.asarray(~mask.astype(bool)).T[:, :, None]
-        start = self._start(N)
-        self._started, self._constant, self.dconstant = start[0] is not None, own(constant), None
-        self._prepare(N, T)
-        states = [self._room(f"state {k}", T + 1, N, H) for k in range(len(start))]
-        for sequence, first in zip(states, start, strict=True):
-            sequence[0] = 0 if first is None else first
-        self._steps(self._inputs(xs), states, padding)
-        self.set_state(*(sequence[T] for sequence in states))
-        return states[0][1:].swapaxes(0, 1).copy()
+        if mask is None:
+            return None
+        self._check(mask, "mask", (N, T))
+        return np.asarray(~mask.astype(bool)).T[:, :, None]
 
-    def _backward(self, dhs: Array, *dend: Array) -> tuple[Array, list[Array]]:
-        """Fill `grads`; dend are the gradients of the last state -> dxs, those of the first one."""
-        Wh = self.params[1]
-        T, N, _ = self._rooms["x"].shape
-        self._check(dhs, "dhs", (N, T, len(Wh)))
-        dstate = [np.zeros((N, len(Wh)), Wh.dtype) for _ in self.state]
-        for d, given in zip(dstate[1:], dend, strict=False):
-            if given is not None:
-                self._check(given, "dc", d.shape)
-                d[...] = given
-        da, dstart = self._steps_backward(dhs.swapaxes(0, 1), *dstate)
-        return self._inputs_backward(da).swapaxes(0, 1).copy(), dstart
+    def _start(self, N: int, T: int) -> list[Any]:
+        """-> first, and for each state a buffer (T + 1, N, H) whose [0] is the kept one, or zeros.
 
-    def _steps(self, a: Array, states: list[Array], padding: Array) -> None:
-        """Fill states (T + 1, N, H), of which the first is set; a (k, T, N, H) is xs @ Wx + b."""
-        raise NotImplementedError
-
-    def _steps_backward(self, dhs: Array, *dstate: Array) -> tuple[Array, list[Array]]:
-        """The gradients of a and of the first state, given dstate (N, H), that of the last one."""
-        raise NotImplementedError
-
-    def _start(self, N: int) -> list[Array]:
-        """The state that this call starts from; None for zeros."""
+        first  the first step whose h_prev is not zeros: 0 with a kept h, else 1
+        """
         shape = N, len(self.params[1])
-        start = {name: last if self.stateful else None for name, last in self.state.items()}
-        for name, last in start.items():
+        kept = self.state if self.stateful else dict.fromkeys(self.state)
+        for name, last in kept.items():
             if last is not None and last.shape != shape:
                 raise self._refuse(
                     f"the kept {name} is {last.shape}, this batch needs {shape}; "
                     "reset_state() drops it"
                 )
-        return [*start.values()]
+        states = [self._scratch(name, T + 1, *shape) for name in kept]
+        for steps, last in zip(states, kept.values(), strict=True):
+            steps[0] = 0 if last is None else last
+        return [1 if kept["h"] is None else 0, *states]
 
-    def _prepare(self, N: int, T: int) -> None:
-        """Called when the input was found good, before the steps."""
-
-    def _room(self, name: str, *shape: int) -> Array:
-        """Room for an array that lasts until the next call: that of the last call, where it fits.
-
-        New memory would have to be cleared by the system, which takes as long as filling it.
-        """
-        room, dtype = self._rooms.get(name), self.params[1].dtype
-        if room is None or room.shape != shape or room.dtype != dtype:
-            room = self._rooms[name] = np.empty(shape, dtype)
-        return room
-
-    def _copied(self, Wh: Array) -> Array:
-        """Wh (k, H, H) in one piece, but for the room between rows."""
-        k, H, _ = Wh.shape
-        copy = self._room("Wh", k, H, H + BETWEEN_ROWS)[:, :, :H]
-        copy[...] = Wh
-        return copy
-
-    def _transposed(self, Wh: Array) -> Array:
-        """A copy of each block of Wh (k, H, H) with rows and columns exchanged."""
-        copy = self._room("WhT", *Wh.shape)
-        copy[...] = Wh.swapaxes(1, 2)
-        return copy
-
-    def _inputs(self, xs: Array) -> Array:
-        """xs (N, T, D) -> xs @ Wx + b as (k, T, N, H).
-
-        b is the row of Wx that belongs to an input of 1, which makes one product of two sums.
-        """
+    def _inputs_forward(self, xs: Array, constant: Array) -> Array:
+        """xs (N, T, D) -> xs @ Wx + b, (k, T, N, H), the part of a that needs no h."""
         Wx, Wh, b = self.params
         (N, T, D), H, k = xs.shape, len(Wh), self.blocks
-        C = len(Wx) - D
-        x = self._room("x", T, N, D + 1)
+        C = len(Wx) - D  # the rows of Wx that belong to the constant come first
+        x = self._scratch("x", T, N, D + 1)
         x[:, :, :D] = xs.swapaxes(0, 1)
-        x[:, :, D] = 1
-        a = self._room("a", k, T * N, H)
-        W = by_block(np.concatenate([Wx[C:], b[None]]), k)
-        np.matmul(x.reshape(T * N, D + 1), W, out=a)
-        a = a.reshape(k, T, N, H)
-        if self._constant is not None:
-            a += np.matmul(self._constant, by_block(Wx[:C], k))[:, None]
+        x[:, :, D] = 1  # an input of 1, whose row of W is b: the product adds the bias
+        a = self._scratch("a", k, T, N, H)
+        W = by_gate(np.concatenate([Wx[C:], b[None]]), k)
+        np.matmul(x.reshape(T * N, D + 1), W, out=a.reshape(k, T * N, H))
+        constant = own(constant)
+        if constant is not None:
+            a += np.matmul(constant, by_gate(Wx[:C], k))[:, None]
+        self._inputs, self.dconstant = (x, constant), None
         return a
 
     def _inputs_backward(self, da: Array) -> Array:
-        """da (k, T, N, H), of the pre-activations, -> dxs (T, N, D); fills the gradients."""
+        """da (k, T, N, H) -> dxs (N, T, D); fills dWx, db and dconstant."""
         Wx, _, _ = self.params
-        dWx, dWh, db = self.grads
+        dWx, _, db = self.grads
+        x, constant = self._inputs
         k, T, N, H = da.shape
-        x = self._rooms["x"].reshape(T * N, -1)[:, :-1]
-        D = x.shape[1]
+        D = x.shape[2] - 1
         C = len(Wx) - D
-        if self._constant is not None:
-            da_sum = da.sum(axis=1)
-            np.matmul(self._constant.T, da_sum, out=by_block(dWx[:C], k))
-            self.dconstant = sum_of_products(da_sum, by_block(Wx[:C], k))
-        first = 0 if self._started else 1  # zeros, multiplied by Wh at step 0, add nothing to dWh
-        da = da.reshape(k, T * N, H)
-        np.matmul(x.T, da, out=by_block(dWx[C:], k))
-        np.matmul(np.ones(T * N, da.dtype), da, out=db.reshape(k, H))  # the sum, in less time
-        self._fill_dWh(slice(first, T), da[:, first * N :], by_block(dWh, k))
-        return sum_of_products(da, by_block(Wx[C:], k)).reshape(T, N, D)
+        rows = da.reshape(k, T * N, H)
+        np.matmul(x.reshape(T * N, D + 1)[:, :D].T, rows, out=by_gate(dWx[C:], k))
+        np.matmul(np.ones(T * N, da.dtype), rows, out=db.reshape(k, H))  # a sum, but faster
+        if constant is not None:
+            da_sum = da.sum(axis=1)  # over time: every step got the constant
+            np.matmul(constant.T, da_sum, out=by_gate(dWx[:C], k))
+            self.dconstant = sum_over_gates(da_sum, by_gate(Wx[:C], k))
+        dxs = sum_over_gates(rows, by_gate(Wx[C:], k)).reshape(T, N, D)
+        return dxs.swapaxes(0, 1).copy()
 
-    def _fill_dWh(self, steps: slice, da: Array, dWh: Array) -> None:
-        """dWh (k, H, H), given da (k, S * N, H) of these S steps."""
-        sum_over_time(self._rooms["state 0"][steps], da, dWh)
+    def _scratch(self, name: str, *shape: int) -> Array:
+        """A scratch buffer, reused between calls of the same shape.
+
+        Fresh memory costs as much as filling it, because the system clears it first.
+        """
+        buffer, dtype = self._buffers.get(name), self.params[1].dtype
+        if buffer is None or buffer.shape != shape or buffer.dtype != dtype:
+            buffer = self._buffers[name] = np.empty(shape, dtype)
+        return buffer
+
+    def _padded_copy(self, name: str, W: Array) -> Array:
+        """A contiguous copy of W (k, H, H) with padded rows (avoids cache conflicts).
+
+        For matmul, which takes it as it is; `dot` would copy it once more.
+        """
+        k, H, _ = W.shape
+        copy = self._scratch(name, k, H, H + ROW_PADDING)[:, :, :H]
+        copy[...] = W
+        return copy
 
 
-def sum_over_time(h_prev: Array, da: Array, dWh: Array) -> None:
-    """Fill dWh (k, H, H) with h_prev.T @ da, for h_prev (S, N, H) and da (k, S * N, H)."""
-    np.matmul(h_prev.reshape(-1, h_prev.shape[2]).T, da, out=dWh)
+def by_gate(W: Array, k: int) -> Array:
+    """W (D, kH) as a view (k, D, H): one matrix for each gate."""
+    return W.reshape(len(W), k, W.shape[1] // k).swapaxes(0, 1)
 
 
-def by_block(W: Array, blocks: int) -> Array:
-    """W (D, kH) as a view (k, D, H)."""
-    return W.reshape(len(W), blocks, W.shape[1] // blocks).swapaxes(0, 1)
-
-
-def sum_of_products(da: Array, W: Array) -> Array:
+def sum_over_gates(da: Array, W: Array) -> Array:
     """da (k, R, H), W (k, D, H) -> the sum over k of da @ W.T, (R, D)."""
     total = da[0].dot(W[0].T)
     for d, w in zip(da[1:], W[1:], strict=True):
         total += d.dot(w.T)
     return total
+
+
+def sum_over_steps(h_prev: Array, da: Array, dWh: Array) -> None:
+    """Fill dWh (k, H, H) with the sum of h_prev.T @ da, h_prev (T, N, H) and da (k, T, N, H)."""
+    k, T, N, H = da.shape
+    np.matmul(h_prev.reshape(T * N, H).T, da.reshape(k, T * N, H), out=dWh)
 
 
 def own(a: Array) -> Array:
@@ -352,70 +315,87 @@ def own(a: Array) -> Array:
 
 
 class TimeRNN(_TimeRecurrent):
-    """An RNN over T steps.   xs (N, T, D) -> hs (N, T, H)
+    """The equation of `RNN` over T steps.   xs (N, T, D) -> hs (N, T, H)
 
-    stateful  whether a call starts from the h that the last one left, instead of zeros; gradients
-              never cross calls (truncated backpropagation through time)
-    h   (N, H) after the last step;  dh: gradient of the h it started from
-    forward(xs, mask=None, *, constant=None)
-        mask      (N, T), an array on the host, is False at padding: such a step hands on the state
-                  it got, and its input has no gradient
-        constant  (N, C), what every step gets before its own input: the same as xs of
-                  [constant, xs[:, t]], but multiplied only once. Wx is (C + D, kH) then
-    backward(dhs (N, T, H)) -> dxs (N, T, D);  dconstant: gradient of the constant, None without
+    h = tanh(xs[:, t] @ Wx + h @ Wh + b),  hs[:, t] = h
+
+    forward(xs, mask=None, *, constant=None) -> hs;  backward(dhs (N, T, H)) -> dxs (N, T, D)
+    stateful   whether a call starts from the h that the last one left, instead of zeros. Gradients
+               never cross calls (truncated backpropagation through time)
+    mask       (N, T), an array on the host, False at padding: such a step hands on the state it
+               got, and its input has no gradient
+    constant   (N, C), an input that is the same at every step. It gives what xs of
+               [constant, xs[:, t]] would give, but is multiplied only once. Wx is (C + D, H) then
+    h, dh      (N, H) after the last step;  gradient of the h that the call started from
+    dconstant  (N, C), gradient of the constant; None without one
     Raises ValueError if a shape does not fit, the kept state's included.  Source: book 5.3.2.
     """
 
-    def _steps(self, a: Array, states: list[Array], padding: Array) -> None:
-        Wh, (hs,) = self.params[1], states
-        for t in range(a.shape[1]):
+    def forward(self, xs: Array, mask: Array = None, *, constant: Array = None) -> Array:
+        _, Wh, _ = self.params
+        padding = self._check_sequence(xs, mask, constant)
+        N, T, _ = xs.shape
+        first, hs = self._start(N, T)
+        (a,) = self._inputs_forward(xs, constant)
+        for t in range(T):
             h = hs[t].dot(Wh)
-            h += a[0, t]
+            h += a[t]
             np.tanh(h, out=hs[t + 1])
             if padding is not None:
                 np.copyto(hs[t + 1], hs[t], where=padding[t])
-        self.cache = hs, padding
+        self.cache = hs, padding, first
+        self.set_state(hs[T])
+        return hs[1:].swapaxes(0, 1).copy()
 
     def backward(self, dhs: Array) -> Array:
-        dxs, (self.dh,) = self._backward(dhs)
-        return dxs
+        _, Wh, _ = self.params
+        _, dWh, _ = self.grads
+        hs, padding, first = self.cache
+        T, N, H = hs[1:].shape
+        self._check(dhs, "dhs", (N, T, H))
 
-    def _steps_backward(self, dhs: Array, *dstate: Array) -> tuple[Array, list[Array]]:
-        (dh,) = dstate
-        hs, padding = self.cache
-        (WhT,) = self._transposed(by_block(self.params[1], 1))
-        da = self._room("da", *hs[1:].shape)
-        np.multiply(hs[1:], hs[1:], out=da)
-        np.subtract(1, da, out=da)
+        # Independent of later steps: da without its factor dh, the slope 1 - h^2 of tanh.
+        da, WhT = self._scratch("da", T, N, H), self._scratch("WhT", H, H)
+        np.subtract(1, hs[1:] * hs[1:], out=da)
         if padding is not None:
             np.copyto(da, 0, where=padding)
-        for t in reversed(range(len(da))):
-            dh += dhs[t]  # h went up and to the right
+
+        WhT[...] = Wh.T
+        dh = np.zeros_like(hs[0])
+        for t in reversed(range(T)):
+            dh += dhs[:, t]  # h is the output of this step and the input of the next
             da[t] *= dh
-            through = da[t].dot(WhT)
-            dh = before_step(dh, through, None if padding is None else padding[t])
-        return da[None], [dh]
+            dh_prev = da[t].dot(WhT)
+            dh = dh_prev if padding is None else np.where(padding[t], dh, dh_prev)
+        self.dh = dh
+
+        sum_over_steps(hs[first:T], da[None, first:], dWh[None])
+        return self._inputs_backward(da[None])
 
 
 class TimeLSTM(_TimeRecurrent):
-    """An LSTM over T steps.   xs (N, T, D) -> hs (N, T, H)
+    """The equations of `LSTM` over T steps.   xs (N, T, D) -> hs (N, T, H)
 
-    stateful  whether a call starts from the h and c that the last one left, instead of zeros;
-              gradients never cross calls (truncated backpropagation through time)
-    h, c      (N, H) after the last step;  dh, dc: gradients of the h and c it started from
-    forward(xs, mask=None, *, constant=None), and dconstant, as for `TimeRNN`
-    backward(dhs, dc=None) -> dxs (N, T, D); dc (N, H) is the gradient of c after the last step,
-              where that is used
+    a = xs[:, t] @ Wx + h @ Wh + b, cut into four blocks (N, H), one per gate:
+        f = sigmoid(a_f),  g = tanh(a_g),  i = sigmoid(a_i),  o = sigmoid(a_o)
+    c = f * c + g * i
+    h = o * tanh(c),  hs[:, t] = h
 
-    While `train_flg` is True, two kinds of dropout can act on the recurrent product, each with one
-    mask for all steps of a call, scaled as in `TimeDropout`:
-    dropconnect_ratio        of elements of Wh (H, 4H) that are switched off
-    recurrent_dropout_ratio  of elements of h (N, H) that are, where h is multiplied by Wh
+    forward(xs, mask=None, *, constant=None) -> hs
+    backward(dhs (N, T, H), dc=None) -> dxs (N, T, D)
+        dc (N, H) is the gradient of c after the last step, where that is used
+    h, c    (N, H) after the last step;  dh, dc: gradients of the h and c that the call started from
+    stateful, mask, constant, dconstant: see `TimeRNN`; a stateful layer keeps h and c
+
+    While `train_flg` is True, two kinds of dropout can act on h @ Wh, each with one mask for all
+    steps of a call, scaled as in `TimeDropout`:
+    dropconnect_ratio        share of the elements of Wh (H, 4H) that are switched off
+    recurrent_dropout_ratio  share of the elements of h (N, H) that are, in this product only
     rng                      seed or Generator of the masks; None follows NumPy's global seed
     Raises ValueError if a shape does not fit, the kept state's included, or for a ratio outside
     0 <= ratio < 1.
     Source: book 6.3; Merity et al. 2018 (DropConnect), https://arxiv.org/abs/1708.02182; Gal and
-    Ghahramani 2016 (the other), https://arxiv.org/abs/1512.05287.
+    Ghahramani 2016 (recurrent dropout), https://arxiv.org/abs/1512.05287.
     """
 
     blocks = 4
@@ -446,35 +426,31 @@ class TimeLSTM(_TimeRecurrent):
         """h and c (N, H) after the last step; None before the first call."""
         return {"h": self.h, "c": self.c}
 
-    def set_state(self, h: Array, c: Array = None) -> None:
+    def set_state(self, h: Array, c: Array = None) -> None:  # type: ignore[override]
         """Start the next call, if stateful, from h and c (N, H); without c, from an empty cell."""
         self.h, self.c = own(h), own(c)
 
-    def _prepare(self, N: int, T: int) -> None:
-        Wh = self.params[1]
-        self._Wh_mask = self._mask(self.dropconnect_ratio, Wh.shape)
-        self._h_mask = self._mask(self.recurrent_dropout_ratio, (N, len(Wh)))
-        self._Wh = by_block(Wh if self._Wh_mask is None else Wh * self._Wh_mask, 4)
-        if Wh.shape[1] <= N * T:  # then a faster product pays for a copy
-            self._Wh = self._copied(self._Wh)
+    def forward(self, xs: Array, mask: Array = None, *, constant: Array = None) -> Array:
+        _, Wh, _ = self.params
+        padding = self._check_sequence(xs, mask, constant)
+        (N, T, _), H = xs.shape, len(Wh)
+        first, hs, cs = self._start(N, T)
+        tanh_cs = self._scratch("tanh_c", T, N, H)
+        Wh_mask = self._dropout_mask(self.dropconnect_ratio, Wh)
+        h_mask = self._dropout_mask(self.recurrent_dropout_ratio, hs[0])
+        Wh = by_gate(Wh if Wh_mask is None else Wh * Wh_mask, 4)
+        if 4 * H <= N * T:  # with fewer rows, the copy takes longer than it saves
+            Wh = self._padded_copy("Wh", Wh)
 
-    def _mask(self, ratio: float, shape: tuple[int, ...]) -> Array:
-        """A mask; None where nothing is switched off."""
-        like = np.empty(shape, self.params[1].dtype)
-        return scaled_mask(self.rng, ratio, like) if ratio and self.train_flg else None
-
-    def _steps(self, gates: Array, states: list[Array], padding: Array) -> None:
-        (_, *shape), (hs, cs), h_mask = gates.shape, states, self._h_mask
-        tanh_cs = self._room("tanh_c", *shape)
-
+        gates = self._inputs_forward(xs, constant)  # pre-activations, still without h @ Wh
         # sigmoid(a) = (1 + tanh(a / 2)) / 2, so one tanh serves all four gates of a step.
         scale = np.asarray([0.5, 1, 0.5, 0.5], gates.dtype)[:, None, None]  # g is a tanh as it is
         shift = 1 - scale
-        closed = np.asarray([1, 0, 0, 0], gates.dtype)[:, None, None]  # keeps the cell, hides it
-        for t in range(len(tanh_cs)):
+        closed = np.asarray([1, 0, 0, 0], gates.dtype)[:, None, None]  # f = 1 hands on the cell
+        for t in range(T):
             a, c = gates[:, t], cs[t + 1]
-            if t or self._started:  # else h is zero
-                a += np.matmul(hs[t] if h_mask is None else hs[t] * h_mask, self._Wh)
+            if t >= first:  # before, h is zero
+                a += np.matmul(hs[t] if h_mask is None else hs[t] * h_mask, Wh)
             a *= scale
             np.tanh(a, out=a)
             a *= scale
@@ -488,61 +464,84 @@ class TimeLSTM(_TimeRecurrent):
             np.multiply(o, tanh_cs[t], out=hs[t + 1])
             if padding is not None:
                 np.copyto(hs[t + 1], hs[t], where=padding[t])
-        self.cache = gates, cs, tanh_cs, padding
+        self.cache = gates, hs, cs, tanh_cs, padding, first, Wh, Wh_mask, h_mask
+        self.set_state(hs[T], cs[T])
+        return hs[1:].swapaxes(0, 1).copy()
 
     def backward(self, dhs: Array, dc: Array = None) -> Array:
-        dxs, (self.dh, self.dc) = self._backward(dhs, dc)
-        if self._Wh_mask is not None:
-            self.grads[1][...] *= self._Wh_mask
-        return dxs
-
-    def _steps_backward(self, dhs: Array, *dstate: Array) -> tuple[Array, list[Array]]:
-        dh, dc = dstate
-        gates, cs, tanh_cs, padding = self.cache
+        _, dWh, _ = self.grads
+        gates, hs, cs, tanh_cs, padding, first, Wh, Wh_mask, h_mask = self.cache
         _, T, N, H = gates.shape
-        da = self._room("da", *gates.shape)
-        WhT = self._transposed(self._Wh)
-        for block in reversed([*blocks(slice(0, T), N * H)]):
-            # Everything that does not wait for a later step: what dc and dh are multiplied by.
-            (f, g, i, o), tanh_c, d = gates[:, block], tanh_cs[block], da[:, block]
-            np.subtract(1, gates[:, block], out=d)
-            d *= gates[:, block]  # the slope of a sigmoid
-            d[1] = 1 - g * g
-            for of_gate, factor in zip(d, (cs[block], i, g, tanh_c), strict=True):
-                of_gate *= factor
-            dc_by_dh = o * (1 - tanh_c * tanh_c)
+        self._check(dhs, "dhs", (N, T, H))
+        if dc is not None:
+            self._check(dc, "dc", (N, H))
+
+        da = self._scratch("da", *gates.shape)
+        dc_by_dh = self._scratch("dc_by_dh", T, N, H)
+        WhT = self._padded_copy("WhT", Wh.swapaxes(1, 2))
+        dh = np.zeros_like(hs[0])
+        dc = np.zeros_like(dh) if dc is None else dc.astype(dh.dtype)  # a copy, to write into
+        for block in reversed([*parallel.blocks(slice(0, T), N * H)]):
+            # Independent of later steps, for a block of steps that fits the cache: da without its
+            # factor dc (dh for da_o), and dc_by_dh, the factor of dh in dc.
+            (_, g, i, o), tanh_c = gates[:, block], tanh_cs[block]
+            np.subtract(1, gates[:, block], out=da[:, block])
+            da[:, block] *= gates[:, block]  # the slope of sigmoid, y (1 - y)
+            da_f, da_g, da_i, da_o = da[:, block]
+            np.subtract(1, g * g, out=da_g)  # the slope of tanh
+            da_f *= cs[block]  # c before the step
+            da_g *= i
+            da_i *= g
+            da_o *= tanh_c
+            np.multiply(o, 1 - tanh_c * tanh_c, out=dc_by_dh[block])
+
             for t in reversed(range(block.start, block.stop)):
-                dh += dhs[t]  # h went up and to the right
-                dc += dh * dc_by_dh[t - block.start]
+                dh += dhs[:, t]  # h is the output of this step and the input of the next
+                dc += dh * dc_by_dh[t]  # c reaches the loss through h as well
                 da[:3, t] *= dc
                 da[3, t] *= dh
-                dc *= f[t - block.start]
-                through = np.matmul(da[:, t], WhT).sum(axis=0)
-                if self._h_mask is not None:
-                    through = through * self._h_mask
-                dh = before_step(dh, through, None if padding is None else padding[t])
-        return da, [dh, dc]
+                dc *= gates[0, t]
+                dh_prev = np.matmul(da[:, t], WhT).sum(axis=0)
+                if h_mask is not None:
+                    dh_prev *= h_mask
+                dh = dh_prev if padding is None else np.where(padding[t], dh, dh_prev)
+        self.dh, self.dc = dh, dc
 
-    def _fill_dWh(self, steps: slice, da: Array, dWh: Array) -> None:
-        h_prev = self._rooms["state 0"][steps]
-        sum_over_time(h_prev if self._h_mask is None else h_prev * self._h_mask, da, dWh)
+        h_prev = hs[first:T] if h_mask is None else hs[first:T] * h_mask
+        sum_over_steps(h_prev, da[:, first:], by_gate(dWh, 4))
+        if Wh_mask is not None:
+            dWh *= Wh_mask
+        return self._inputs_backward(da)
+
+    def _dropout_mask(self, ratio: float, x: Array) -> Array:
+        """A mask for x, of any shape; None where nothing is switched off."""
+        return scaled_mask(self.rng, ratio, x) if ratio and self.train_flg else None
 
 
 class TimeGRU(_TimeRecurrent):
-    """A GRU over T steps.   xs (N, T, D) -> hs (N, T, H)
+    """The equations of `GRU` over T steps.   xs (N, T, D) -> hs (N, T, H)
 
-    stateful, forward, h, dh, dconstant, backward and errors as for `TimeRNN`.
-    Source: book appendix C.
+    z = sigmoid(xs[:, t] @ Wx_z + h @ Wh_z + b_z)
+    r = sigmoid(xs[:, t] @ Wx_r + h @ Wh_r + b_r)
+    n = tanh(xs[:, t] @ Wx_n + (r * h) @ Wh_n + b_n)
+    h = (1 - z) * h + z * n,  hs[:, t] = h
+
+    forward, backward, options, attributes and errors: see `TimeRNN`.  Source: book appendix C.
     """
 
     blocks = 3
 
-    def _steps(self, a: Array, states: list[Array], padding: Array) -> None:
-        (_, *shape), (hs,) = a.shape, states
-        rhs = self._room("rh", *shape)  # r * h, what the candidate sees
-        Wh = self._copied(by_block(self.params[1], 3))
-        for t in range(len(rhs)):
-            zr, n = a[:2, t], a[2, t]
+    def forward(self, xs: Array, mask: Array = None, *, constant: Array = None) -> Array:
+        _, Wh, _ = self.params
+        padding = self._check_sequence(xs, mask, constant)
+        (N, T, _), H = xs.shape, len(Wh)
+        first, hs = self._start(N, T)
+        rhs = self._scratch("rh", T, N, H)  # r * h, which n depends on
+        Wh = self._padded_copy("Wh", by_gate(Wh, 3))
+
+        gates = self._inputs_forward(xs, constant)  # pre-activations, still without h @ Wh
+        for t in range(T):
+            zr, n = gates[:2, t], gates[2, t]
             zr += np.matmul(hs[t], Wh[:2])
             zr *= 0.5  # sigmoid(a) = (1 + tanh(a / 2)) / 2
             np.tanh(zr, out=zr)
@@ -552,66 +551,61 @@ class TimeGRU(_TimeRecurrent):
             if padding is not None:
                 np.copyto(z, 0, where=padding[t])
             np.multiply(r, hs[t], out=rhs[t])
-            n += rhs[t].dot(Wh[2])
+            n += np.matmul(rhs[t], Wh[2])
             np.tanh(n, out=n)
-            np.subtract(n, hs[t], out=hs[t + 1])
+            np.subtract(n, hs[t], out=hs[t + 1])  # h + z * (n - h)
             hs[t + 1] *= z
             hs[t + 1] += hs[t]
-        self.cache = a, hs, rhs, Wh
+        self.cache = gates, hs, rhs, first, Wh
+        self.set_state(hs[T])
+        return hs[1:].swapaxes(0, 1).copy()
 
     def backward(self, dhs: Array) -> Array:
-        dxs, (self.dh,) = self._backward(dhs)
-        return dxs
+        _, dWh, _ = self.grads
+        gates, hs, rhs, first, Wh = self.cache
+        _, T, N, H = gates.shape
+        self._check(dhs, "dhs", (N, T, H))
 
-    def _steps_backward(self, dhs: Array, *dstate: Array) -> tuple[Array, list[Array]]:
-        (dh,) = dstate
-        a, hs, rhs, Wh = self.cache
-        z, r, n = a
+        # Independent of later steps: da without its factor dh (drh for da_r).
+        (z, r, n), h_prev = gates, hs[:T]
+        da, stays = self._scratch("da", *gates.shape), self._scratch("1 - z", T, N, H)
+        np.subtract(1, z, out=stays)
+        np.multiply((n - h_prev) * z, stays, out=da[0])
+        np.multiply(h_prev * r, 1 - r, out=da[1])
+        np.multiply(z, 1 - n * n, out=da[2])
 
-        # Everything that does not wait for a later step: what gradients are multiplied by.
-        stays = 1 - z
-        dn_by_dh = z * (1 - n * n)
-        dz_by_dh = (n - hs[:-1]) * z * stays
-        dr_by_drh = hs[:-1] * r * (1 - r)
-
-        da = self._room("da", *a.shape)
-        WhT = self._transposed(Wh)
-        for t in reversed(range(len(rhs))):
-            dh += dhs[t]  # h went up and to the right
+        WhT = self._padded_copy("WhT", Wh.swapaxes(1, 2))
+        dh = np.zeros_like(hs[0])
+        for t in reversed(range(T)):
+            dh += dhs[:, t]  # h is the output of this step and the input of the next
             da_z, da_r, da_n = da[:, t]
-            np.multiply(dh, dn_by_dh[t], out=da_n)
-            drh = da_n.dot(WhT[2])
-            np.multiply(dh, dz_by_dh[t], out=da_z)
-            np.multiply(drh, dr_by_drh[t], out=da_r)
+            da_n *= dh
+            drh = np.matmul(da_n, WhT[2])
+            da_z *= dh
+            da_r *= drh
             dh *= stays[t]
             dh += drh * r[t]
             dh += np.matmul(da[:2, t], WhT[:2]).sum(axis=0)
-        return da, [dh]
+        self.dh = dh
 
-    def _fill_dWh(self, steps: slice, da: Array, dWh: Array) -> None:
-        super()._fill_dWh(steps, da[:2], dWh[:2])
-        sum_over_time(self._rooms["rh"][steps], da[2:], dWh[2:])  # n saw r * h, not h
-
-
-def before_step(dh: Array, through: Array, padding: Array) -> Array:
-    """The gradient (N, H) of the state before a step, given dh, that of the state after it.
-
-    It is what came back through the step, except where padding (N, 1) is True: such a step handed
-    the state on. padding None is none.
-    """
-    return through if padding is None else np.where(padding, dh, through)
+        dWh = by_gate(dWh, 3)
+        sum_over_steps(hs[first:T], da[:2, first:], dWh[:2])
+        sum_over_steps(rhs[first:], da[2:, first:], dWh[2:])
+        return self._inputs_backward(da)
 
 
 class TimeBiLSTM(Layer):
     """Two LSTMs over T steps, one reading forwards, one backwards.   xs (N, T, D) -> hs (N, T, 2H)
 
-    hs[:, t] is what the first has made of xs[:, :t+1], beside what the second has made of
-    xs[:, t:], read from the end. The weights of the first come first.
+    hs = [forward_lstm(xs), backward_lstm(xs[:, ::-1])[:, ::-1]], side by side
 
-    stateful    whether the first goes on from where the last call stopped. For the second, whose
-                last step is the first of the text, there is nothing to go on from: unless
-                `set_state` says otherwise, it starts from zeros
-    h, c        (N, 2H) after the last step of each;  dh, dc: gradients of what they started from
+    So hs[:, t] holds the first LSTM's summary of xs[:, :t+1] and the second's of xs[:, t:].
+
+    forward(xs, mask=None) -> hs;  backward(dhs (N, T, 2H), dc=None) -> dxs (N, T, D)
+    stateful  whether the forward LSTM starts from the state that the last call left. The backward
+              one ends a call at the first step of the text, so the next call does not follow on
+              from there: it starts from zeros, unless `set_state` has set its state
+    h, c      (N, 2H) after the last step of each;  dh, dc: gradients of the ones they started from
     Raises ValueError as `TimeLSTM` does, and for LSTMs of different sizes.
     Source: book 8.4.1; Schuster and Paliwal 1997.
     """
@@ -669,7 +663,7 @@ class TimeBiLSTM(Layer):
         H = self.forward_lstm.output_size(size)
         return None if H is None else 2 * H
 
-    def set_state(self, h: Array, c: Array = None) -> None:
+    def set_state(self, h: Array, c: Array = None) -> None:  # type: ignore[override]
         """Start the next call, if stateful, from h and c (N, 2H); without c, from empty cells.
 
         Raises ValueError for another width.
