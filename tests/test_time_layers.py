@@ -226,7 +226,7 @@ def assert_same_as_twin(r, fast, twin, N=N, T=T, mask=None, through_c=False):
     fast.set_state(*state)
     hs, *end = twin.forward(xs, *state, mask=mask)
     same(fast.forward(xs, mask), hs)
-    all_same(fast.state, end)
+    all_same(fast.state.values(), end)
     dhs, dc = r(*hs.shape), r(*end[0].shape)
     dxs, *dstate = twin.backward(dhs, *([np.zeros_like(dc), dc] if through_c else []))
     same(fast.backward(dhs, **({"dc": dc} if through_c else {})), dxs)
@@ -282,7 +282,7 @@ def test_gradients_from_the_last_state_to_the_first_agree_with_differences(r, cl
     def loss():
         layer.set_state(*state)
         of_hs = float((layer.forward(xs, mask) * weight).sum())
-        return of_hs + sum(float((c * d).sum()) for c, d in zip(layer.state[1:], dc, strict=True))
+        return of_hs + sum(float((c * d).sum()) for c, d in zip([*layer.state.values()][1:], dc, strict=True))
 
     loss()
     dxs = layer.backward(weight, *dc)
@@ -355,10 +355,10 @@ def test_an_lstm_goes_back_in_blocks_of_any_size(r, monkeypatch, block):
 def test_a_layer_is_left_as_it_was_by_what_it_refuses(r, cls):
     layer = make(r, cls, stateful=True)
     layer.forward(r(6, 2, D))
-    before = [to_cpu(a).copy() for a in layer.state]
+    before = [to_cpu(a).copy() for a in layer.state.values()]
     with refused("this batch needs"):
         layer.forward(r(3, 2, D))
-    all_same(layer.state, before, rtol=0, atol=0)
+    all_same(layer.state.values(), before, rtol=0, atol=0)
 
 
 @all_forwards
@@ -387,7 +387,7 @@ def test_padding_hands_on_the_state_exactly_and_its_inputs_have_no_gradient(r, c
     h = to_cpu(state[0])[:, padded]
     for row, t, expected in [(0, 0, h[0]), (1, 1, h[1]), (2, 4, h[2]), (0, 4, hs[0, 2, padded])]:
         numpy.testing.assert_array_equal(hs[row, t, padded], expected)
-    for a, first in zip(layer.state, state, strict=True):
+    for a, first in zip(layer.state.values(), state, strict=True):
         numpy.testing.assert_array_equal(to_cpu(a)[2], to_cpu(first)[2])
     dxs = to_cpu(layer.backward(r(*hs.shape)))
     numpy.testing.assert_array_equal((dxs != 0).any(axis=2), mask)
@@ -424,18 +424,18 @@ def test_a_mask_without_padding_is_no_mask(r, cls):
 def test_two_stateful_halves_are_one_sequence(r, cls):
     layer, xs = make(r, cls, stateful=True), r(N, 2 * T, D)
     whole = layer.forward(xs)
-    state = layer.state
+    state = [*layer.state.values()]
     layer.reset_state()
     same(layer.forward(xs[:, :T]), whole[:, :T])
     same(layer.forward(xs[:, T:]), whole[:, T:])
-    all_same(layer.state, state)
+    all_same(layer.state.values(), state)
 
 
 @all_forwards
 def test_set_state_goes_on_from_where_the_state_was_taken(r, cls):
     layer, xs = make(r, cls, stateful=True), r(N, 2 * T, D)
     layer.forward(xs[:, :T])
-    state = layer.state
+    state = [*layer.state.values()]
     second_half = layer.forward(xs[:, T:])
     layer.set_state(*state)
     same(layer.forward(xs[:, T:]), second_half)
@@ -449,7 +449,7 @@ def test_a_stateless_layer_starts_from_zeros_each_time(r, cls):
     layer.set_state(*random_state(r, layer))
     same(layer.forward(xs), first)
     from_zeros = type(layer)(*layer.params, stateful=True)
-    from_zeros.set_state(*(np.zeros_like(a) for a in layer.state))
+    from_zeros.set_state(*(np.zeros_like(a) for a in layer.state.values()))
     same(from_zeros.forward(xs), first)
 
 
@@ -459,7 +459,7 @@ def test_reset_state_restores_the_first_output(r, cls):
     first = layer.forward(xs)
     assert (to_cpu(layer.forward(xs)) != to_cpu(first)).any()
     layer.reset_state()
-    assert layer.state == (None,) * len(layer.state)
+    assert set(layer.state.values()) == {None}
     same(layer.forward(xs), first)
 
 
@@ -485,7 +485,7 @@ def test_the_state_is_that_after_the_last_step_and_belongs_to_the_layer(r, cls, 
     assert float(np.abs(layer.h).max()) < 1
     ones = np.ones_like(hs)
     first = to_cpu(layer.backward(ones)).copy()
-    for a in layer.state:
+    for a in layer.state.values():
         a[...] = 99
     same(layer.backward(ones), first)
 
@@ -493,13 +493,13 @@ def test_the_state_is_that_after_the_last_step_and_belongs_to_the_layer(r, cls, 
 def test_a_state_of_another_width_is_refused_by_both_directions(r):
     layer = make(r, TimeBiLSTM, stateful=True)
     layer.forward(r(N, T, D))
-    before = [to_cpu(a).copy() for a in layer.state]
+    before = [to_cpu(a).copy() for a in layer.state.values()]
     good = r(2, 2 * H)
     for shape in (2, H), (2, 3 * H), (2 * H,), (2, 1, 2 * H):
         for state in (r(*shape),), (good, r(*shape)):
             with refused(rf"TimeBiLSTM: a state is \(N, {2 * H}\), not {re.escape(str(shape))}"):
                 layer.set_state(*state)
-            all_same(layer.state, before)
+            all_same(layer.state.values(), before)
 
 
 def test_the_second_direction_starts_from_zeros_unless_it_is_told(r):
@@ -508,7 +508,7 @@ def test_the_second_direction_starts_from_zeros_unless_it_is_told(r):
     zeros = np.zeros((N, H))
     hs, *state = twin.forward(xs, np.zeros((N, 2 * H)), np.zeros((N, 2 * H)))
     same(layer.forward(xs), hs)
-    all_same(layer.state, state)
+    all_same(layer.state.values(), state)
     assert layer.h.shape == layer.c.shape == (N, 2 * H)
     for _ in range(2):  # the first goes on, the second begins anew
         halves = (reference.side_by_side(a[:, :H], zeros) for a in state)
@@ -590,7 +590,7 @@ def test_recurrent_layers_agree_with_torch(torch, r, cls, lengths, dtype, tolera
     layer.set_state(*state)
     within = {"rtol": tolerance, "atol": tolerance}
     same(layer.forward(xs, mask if lengths else None) * real, hs.detach(), **within)
-    all_same(layer.state, [a.detach() for a in end], **within)
+    all_same(layer.state.values(), [a.detach() for a in end], **within)
     dxs = layer.backward(dhs, *dc)
     all_same([dxs, *state_gradients(layer)], [a.grad for a in leaves], **within)
     diagonal(layer.grads[1])
@@ -919,12 +919,12 @@ def test_a_state_of_another_batch_size_is_refused_and_kept(r, cls):
     for n, other in (1, 2), (3, 2), (3, 1):  # one row would broadcast
         layer = make(r, cls, stateful=True)
         layer.forward(r(n, T, D))
-        state = layer.state
+        state = [*layer.state.values()]
         with refused(
             rf"the kept h is \({n}, 5\), this batch needs \({other}, 5\); reset_state\(\)"
         ):
             layer.forward(r(other, T, D))
-        assert all(a is b for a, b in zip(layer.state, state, strict=True))
+        assert all(a is b for a, b in zip(layer.state.values(), state, strict=True))
         layer.reset_state()
         layer.forward(r(other, T, D))
 
