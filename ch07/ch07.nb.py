@@ -238,8 +238,8 @@ for question in ("57+5", "5+57", "38+91", "9+999"):
 # Peeky. Thin lines are runs, thick ones their means. (Book 7.4, figure 7-28.)
 
 # %%
-from ch07.figures import RESULTS
 from ch07.comparison import curves_in, table
+from ch07.figures import RESULTS
 
 full = curves_in(RESULTS)
 plot_accuracy(full)

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy
 
-from ch07.seq2seq_run import new_model
 from ch08.attention_score import attention_hits, attention_maps, table
 from ch08.attention_seq2seq import AttentionSeq2seq
 from ch08.bi_attention_seq2seq import BiAttentionSeq2seq
@@ -85,8 +84,10 @@ def load(model: str, weights: str | Path | None, data: str) -> Any:
     training = f"ch08.train --model {model}"
     file = Path(weights) if weights else find_weights(name, SHIPPED, training)
     sizes = {"wordvec_size": 16, "hidden_size": 256} | sizes_in(file)
-    net = new_model(MODELS, model, sequence.get_vocab(data)[0], **sizes)
-    net.load_params(file, vocab=sequence.get_vocab(data)[0])
+    vocab, _ = sequence.get_vocab(data)
+    pad_id = vocab.get(" ") if sizes.pop("padding", False) else None
+    net = MODELS[model](len(vocab), pad_id=pad_id, **sizes)
+    net.load_params(file, vocab=vocab)
     return net
 
 
