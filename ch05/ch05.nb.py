@@ -230,7 +230,9 @@ trainer.fit(
     batch_size=10,
     time_size=5,
     eval_interval=19,  # one report for each epoch
-    after_epoch=lambda: eval_perplexity(model, unseen[:1000], time_size=5, progress=False),
+    after_epoch=lambda trainer: {
+        "unseen": eval_perplexity(model, unseen[:1000], time_size=5, progress=False)
+    },
     verbose=False,
 )
 plot_perplexity(trainer.ppl_list)
@@ -246,14 +248,15 @@ plot_perplexity(trainer.ppl_list)
 # %%
 best = grammar.true_perplexity("test")
 plt.plot(range(1, 101), trainer.ppl_list, label="the words it learns from")
-plt.plot(range(1, 101), trainer.epoch_list, label="other words")
+others = [row["unseen"] for row in trainer.epochs]
+plt.plot(range(1, 101), others, label="other words")
 plt.axhline(best, color="grey", linestyle="--", label="the grammar itself")
 plt.xlabel("epochs")
 plt.ylabel("perplexity")
 plt.yscale("log")
 plt.legend()
 plt.show()
-print(f"at the end {trainer.epoch_list[-1]:.1f}, at best {min(trainer.epoch_list):.1f}")
+print(f"at the end {others[-1]:.1f}, at best {min(others):.1f}")
 
 # %% [markdown]
 # It has learned its thousand words by heart. On others it hardly came below 30, and got worse and

@@ -229,8 +229,9 @@ plt.show()
 from ch06.better_rnnlm import BetterRnnlm
 
 
-def perplexities():
-    return [eval_perplexity(model, words, progress=False) for words in (small, unseen[:3000])]
+def perplexities(trainer):
+    texts_read = {"known": small, "others": unseen[:3000]}
+    return {k: eval_perplexity(model, words, progress=False) for k, words in texts_read.items()}
 
 
 small = text[:3000]
@@ -246,7 +247,7 @@ for colour, ratio in (("C0", 0.0), ("C1", 0.5)):
         after_epoch=perplexities,
         verbose=False,
     )
-    known, others = numpy.transpose(trainer.epoch_list)
+    known, others = ([row[k] for row in trainer.epochs] for k in ("known", "others"))
     epochs = range(1, len(known) + 1)
     plt.plot(
         epochs, known, "--", color=colour, label=f"dropout {ratio:g}, the words it learns from"

@@ -138,7 +138,7 @@ print(PeekySeq2seq(len(char_to_id), wordvec_size=16, hidden_size=128, rng=0))
 
 # %%
 
-from ch07.training import plot_accuracy
+from ch07.seq2seq_run import plot_accuracy
 from common.evaluate import seq2seq_accuracy
 from common.optimizer import Adam
 from common.trainer import Trainer
@@ -168,9 +168,10 @@ for label, model_class, step in (
         max_grad=5.0,
         eval_interval=None,
         rng=0,
-        after_epoch=lambda: accuracy().exact,
+        after_epoch=lambda trainer: {"accuracy": accuracy().exact},
     )
-    curves[label], answers[label] = [trainer.epoch_list], accuracy().guesses
+    curves[label] = [[row["accuracy"] for row in trainer.epochs]]
+    answers[label] = accuracy().guesses
 plot_accuracy(curves)
 
 # %% [markdown]
@@ -237,8 +238,8 @@ for question in ("57+5", "5+57", "38+91", "9+999"):
 # Peeky. Thin lines are runs, thick ones their means. (Book 7.4, figure 7-28.)
 
 # %%
+from ch07.comparison import curves_in, table
 from ch07.figures import RESULTS
-from ch07.training import curves_in, table
 
 full = curves_in(RESULTS)
 plot_accuracy(full)

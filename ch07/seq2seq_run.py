@@ -80,40 +80,24 @@ class Training(Settings):
         return data.reversed() if self.reverse else data
 
     def model(self, classes: Mapping[str, Any], name: str, data: SequenceData, **how: Any) -> Any:
-        """A new model for the data, as `new_model` makes it; `how` goes to its class."""
+        """A new model of one of the classes, with the vocabulary of the data.
+
+        classes  the model's name: its class
+        how      goes to the class
+        Raises ValueError for another name, for padding where no character is a blank, and what the
+        class raises.
+        """
+        if name not in classes:
+            raise ValueError(f"train: model is one of {', '.join(classes)}, not {name!r}")
+        if self.padding and " " not in data.char_to_id:
+            raise ValueError(f"train: {self.data} has no blank that could be padding")
         how |= {"cell": self.cell, "pass_cell": self.pass_cell, "rng": self.seed}
-        sizes = {"wordvec_size": self.wordvec_size, "hidden_size": self.hidden_size}
-        return new_model(classes, name, data.char_to_id, padding=self.padding, **sizes, **how)
+        how["pad_id"] = data.char_to_id[" "] if self.padding else None
+        return classes[name](len(data.char_to_id), self.wordvec_size, self.hidden_size, **how)
 
     def file(self, model: Any) -> Path:
         """The file for the weights of a model."""
         return Path(self.weights or f"{type(model).__name__}.npz")
-
-
-def new_model(
-    classes: Mapping[str, Any],
-    model: str,
-    char_to_id: Mapping[str, int],
-    *,
-    wordvec_size: int,
-    hidden_size: int,
-    padding: bool = False,
-    **options: Any,
-) -> Any:
-    """A model for a vocabulary of characters.
-
-    classes  the model's name: its class
-    padding  whether the blank is padding, which counts for nothing (`pad_id` of `Seq2seq`)
-    options  go to the class
-    Raises ValueError for another name, for padding where no character is a blank, and what the
-    class raises.
-    """
-    if model not in classes:
-        raise ValueError(f"new_model: model is one of {', '.join(classes)}, not {model!r}")
-    if padding and " " not in char_to_id:
-        raise ValueError("new_model: the data have no blank that could be padding")
-    pad_id = char_to_id[" "] if padding else None
-    return classes[model](len(char_to_id), wordvec_size, hidden_size, pad_id=pad_id, **options)
 
 
 def train_and_answer(

@@ -89,12 +89,11 @@ errors = check_gradients(Attention(), hs, randn(rng, 2, 4, dtype="float64"))
 # To bring dates into one form. (Book 8.3.1.)
 
 # %%
-from ch07.training import load_data
 from dataset import dates, sequence
 
 print(*dates.lines(24)[:8], sep="\n")
-(x, t), (x_test, t_test) = load_data("date.txt", split="random", reverse=True)
-char_to_id, id_to_char = sequence.get_vocab("date.txt")
+data = sequence.load("date.txt").reversed()
+x, t, x_test, t_test, char_to_id, id_to_char, _ = data
 print(x.shape, t.shape, x_test.shape, t_test.shape)
 
 # %% [markdown]
@@ -122,7 +121,7 @@ print(model)
 # %%
 
 from ch07.peeky_seq2seq import PeekySeq2seq
-from ch07.training import plot_accuracy
+from ch07.seq2seq_run import plot_accuracy
 from common.evaluate import seq2seq_accuracy
 from common.optimizer import Adam
 from common.trainer import Trainer
@@ -143,9 +142,9 @@ for label, model_class in (("peeky", PeekySeq2seq), ("attention", AttentionSeq2s
         max_grad=5.0,
         eval_interval=None,
         rng=0,
-        after_epoch=accuracy,
+        after_epoch=lambda trainer: {"accuracy": accuracy()},
     )
-    curves[label] = [trainer.epoch_list]
+    curves[label] = [[row["accuracy"] for row in trainer.epochs]]
 plot_accuracy(curves)
 
 # %% [markdown]
@@ -162,7 +161,7 @@ from ch08.visualize_attention import draw_question
 
 untrained = AttentionSeq2seq(len(char_to_id), 16, 64, rng=0)
 for model in untrained, models["attention"]:
-    draw_question(model, "FRIDAY, AUGUST 26, 1983", "date.txt", "random", reverse=True)
+    draw_question(model, "FRIDAY, AUGUST 26, 1983", data)
 
 # %% [markdown]
 # Now it has places to look at, some of them those of a reader. Nobody told it where they are, only
@@ -179,7 +178,7 @@ from ch08.visualize_attention import SHIPPED, draw_test_questions, load
 
 model = load("attention", SHIPPED / "AttentionSeq2seq.npz", "date.txt")
 print(f"right answers to a thousand test dates: {accuracy():.1%}")
-draw_test_questions(model, "date.txt", "random", reverse=True, count=3)
+draw_test_questions(model, data, count=3)
 
 # %% [markdown]
 # The day and the end of the year are read off where they stand, the month off letters of
@@ -231,7 +230,7 @@ for question in (
 # (Book 8.3.2, figure 8-26.)
 
 # %%
-from ch07.training import curves_in
+from ch07.comparison import curves_in
 from ch08.figures import RESULTS
 
 plot_accuracy(curves_in(RESULTS))
@@ -243,6 +242,7 @@ plot_accuracy(curves_in(RESULTS))
 # ## To try
 #
 # - a date of yours in "What does it not know?", or something that is none.
-# - `reverse=False` in `load_data`, up to "Does it learn?": attention can do without, if later.
+# - `sequence.load("date.txt")` without `.reversed()`, up to "Does it learn?": attention can do
+#   without, if later.
 # - `BiAttentionSeq2seq` (from `ch08.bi_attention_seq2seq`) as a third model in "Does it learn?": it
 #   reads in both directions. (Book 8.4.1.)

@@ -35,34 +35,27 @@ def flags(main: Callable[..., Any]) -> dict[str, Flag]:
     takes **settings as well, so are the fields of the dataclass instance SETTINGS of its script,
     explained by the docstring of their class.
     """
-    # Signatures are looked at here and nowhere else, so that a flag's name, type and default stand
-    # once, where a reader looks for them.
+    # Signatures are searched here and nowhere else, so that the name, type and default of a flag
+    # stand once, where a reader looks for them.
+    parameters = inspect.signature(main, eval_str=True).parameters.values()
+    own = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
+    found = [(p.name, p.annotation, p.default) for p in own]
     helps = _helps(inspect.getdoc(main) or "")
-    found: dict[str, Flag] = {}
-    for name, parameter in inspect.signature(main, eval_str=True).parameters.items():
-        if parameter.kind is not parameter.VAR_KEYWORD:
-            kind = _type(parameter.annotation, parameter.default)
-            found[name] = Flag(kind, parameter.default, helps.get(name, ""))
-            continue
+    if len(own) < len(parameters):
         settings = sys.modules[main.__module__].SETTINGS
         defaults = asdict(settings)
-        for part in reversed(type(settings).__mro__):
+        found += [(field.name, field.type, defaults[field.name]) for field in fields(settings)]
+        for part in type(settings).__mro__:
             helps = _helps(inspect.cleandoc(part.__doc__ or "")) | helps
-        for setting in fields(settings):
-            default = defaults[setting.name]
-            kind = _type(setting.type, default)
-            found[setting.name] = Flag(kind, default, helps.get(setting.name, ""))
-    return found
+    return {name: Flag(_type(kind, x), x, helps.get(name, "")) for name, kind, x in found}
 
 
 def settings_of(main: Callable[..., Any]) -> Any:
     """The keywords of another script's `main` as SETTINGS: an instance of a dataclass, see `flags`.
 
-    Raises ValueError for a keyword without a default.
+    Each must have a default.
     """
     found = [(name, flag.kind, flag.default) for name, flag in flags(main).items()]
-    if lacking := [name for name, _, default in found if default is REQUIRED]:
-        raise ValueError(f"settings_of: {', '.join(lacking)} of {main.__module__} have no default")
     made = make_dataclass("Settings", found, frozen=True, kw_only=True)
     made.__doc__ = inspect.getdoc(main)
     return made()

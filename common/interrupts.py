@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM at a moment that suits: after a training step, not in the middle of one."""
+"""Defer Ctrl-C and SIGTERM to the end of a training step."""
 
 import signal
 import threading
@@ -9,10 +9,10 @@ from typing import Any
 class DeferredInterrupts:
     """Within `with`, the first Ctrl-C or SIGTERM is only noted; a second one acts at once.
 
-    caught  the signal's number, 0 if none came; ask it where stopping does no harm, and call
-            `raise_caught`. What came and was not asked for is raised at the end, if all went well
-    Outside the main thread, where Python delivers no signals, nothing changes, nor does it for a
-    signal that is ignored, as Ctrl-C is in a background job.
+    caught  the signal's number, 0 if none came. Read it where stopping does no harm, and call
+            `raise_caught`; the end of the `with` block calls it as well, if nothing was raised
+    Nothing changes outside the main thread, where Python delivers no signals, and for a signal that
+    is ignored, as Ctrl-C is in a background job.
     """
 
     signals = (signal.SIGINT, signal.SIGTERM)
@@ -44,7 +44,7 @@ class DeferredInterrupts:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.caught = number
-        self._restore()  # so that impatience helps
+        self._restore()  # a second signal acts at once
 
     def _restore(self) -> None:
         while self._before:

@@ -39,7 +39,7 @@ class Optimizer:
 
     state_names: tuple[str, ...] = ()
 
-    def __init__(self, lr: LearningRate) -> None:
+    def __init__(self, lr: LearningRate = 0.01) -> None:
         self.lr = lr
         self.rate = 0.0
         self.iter = 0
@@ -166,9 +166,6 @@ def geometric(r: float, n: Array) -> Array:
 class SGD(Optimizer):
     """w -= lr * g.  Source: book (1.16)."""
 
-    def __init__(self, lr: LearningRate = 0.01) -> None:
-        super().__init__(lr)
-
     def step(self, w: Array, g: Array) -> None:
         w -= self.rate * g
 
@@ -218,9 +215,6 @@ class AdaGrad(Optimizer):
     """h += g^2;  w -= lr * g / (sqrt(h) + 1e-7).  Source: Duchi et al. 2011; book 1.3.6."""
 
     state_names = ("h",)
-
-    def __init__(self, lr: LearningRate = 0.01) -> None:
-        super().__init__(lr)
 
     def step(self, w: Array, g: Array, h: Array) -> None:
         h += g * g

@@ -196,7 +196,7 @@ class _TimeRecurrent(_Recurrent):
         """h (N, H) after the last step; None before the first call."""
         return {"h": self.h}
 
-    def set_state(self, h: Array) -> None:  # type: ignore[override]
+    def set_state(self, h: Array) -> None:
         """Start the next call, if stateful, from h (N, H); None is zeros."""
         self.h = own(h)
 
@@ -426,7 +426,7 @@ class TimeLSTM(_TimeRecurrent):
         """h and c (N, H) after the last step; None before the first call."""
         return {"h": self.h, "c": self.c}
 
-    def set_state(self, h: Array, c: Array = None) -> None:  # type: ignore[override]
+    def set_state(self, h: Array, c: Array = None) -> None:
         """Start the next call, if stateful, from h and c (N, H); without c, from an empty cell."""
         self.h, self.c = own(h), own(c)
 
@@ -663,7 +663,7 @@ class TimeBiLSTM(Layer):
         H = self.forward_lstm.output_size(size)
         return None if H is None else 2 * H
 
-    def set_state(self, h: Array, c: Array = None) -> None:  # type: ignore[override]
+    def set_state(self, h: Array, c: Array = None) -> None:
         """Start the next call, if stateful, from h and c (N, 2H); without c, from empty cells.
 
         Raises ValueError for another width.

@@ -147,27 +147,36 @@ class _Loop:
         """The loss or perplexity of validation data (L, ...), (L, ...)."""
         raise NotImplementedError
 
+    def _checked(self, x: Array, t: Array, what: str = "") -> Batch:
+        """Training data, or (what = "valid: ") validation data, on the host, if they are usable."""
+        raise NotImplementedError
+
     def _run(
         self,
         data: dict[str, Array],
-        settings: dict[str, Any],
-        options: Options,
-        *,
-        max_epoch: int,
-        iterations: int,
+        sizes: dict[str, int],
+        how: dict[str, Any],
+        options: dict[str, Any],
     ) -> list[Row]:
         """Train on the batches of every epoch -> the history.
 
-        data, settings  what a run that is resumed must have in common with the first one
+        sizes  of a batch
+        how    max_epoch, max_grad and eval_interval
         """
-        self._data, self._options, self._iterations = (*data.values(),), options, iterations
-        self._max_grad, self.eval_interval = settings["max_grad"], settings["eval_interval"]
-        self._check(checkpoint_interval=options.checkpoint_interval)
+        self._options, self._sizes = Options(**options), sizes
+        interval, valid = self._options.checkpoint_interval, self._options.valid
+        self._max_grad, self.eval_interval = how["max_grad"], how["eval_interval"]
+        self._check(max_epoch=how["max_epoch"], **sizes)
+        self._check(eval_interval=self.eval_interval, checkpoint_interval=interval)
+        self._data = self._checked(*data.values())
+        self._options.valid = valid and self._checked(*valid, what="valid: ")
+        self._iterations = len(self._data[0]) // math.prod(sizes.values())
+        settings = sizes | {"max_grad": self._max_grad, "eval_interval": self.eval_interval}
         with DeferredInterrupts() as interrupts:
-            self._open(data | settings)
+            self._open(settings | dict(zip(data, self._data, strict=True)))
             self._snapshot = [p.copy() for p in distinct(self.model.params)]
             self._began = time.monotonic() - self._at.seconds
-            while self._at.epoch < max_epoch and not self._at.stopped:
+            while self._at.epoch < how["max_epoch"] and not self._at.stopped:
                 self._train_epoch(interrupts)
                 self._end_epoch()
             self._save(finished=True)
@@ -213,7 +222,7 @@ class _Loop:
     def _end_epoch(self) -> None:
         """Validate, let `after_epoch` do its work, and keep what both found."""
         at, options = self._at, self._options
-        row: Row = {"epoch": at.current_epoch + 1, "step": at.step, "seconds": at.seconds}
+        row: Row = {"epoch": at.current_epoch + 1, "step": at.step, "seconds": round(at.seconds, 3)}
         if at.reports:
             row[self.quantity] = self._mean_report(at.reports)
         if options.valid is not None:
@@ -272,7 +281,7 @@ class _Loop:
         """Keep, and print, the loss or perplexity of the steps since the last report."""
         at = self._at
         row = {"epoch": at.current_epoch + 1, "iteration": k + 1, "step": at.step}
-        self.history.append(row | {"seconds": at.seconds, self.quantity: value})
+        self.history.append(row | {"seconds": round(at.seconds, 3), self.quantity: value})
         at.reports.append(value)
         if self._options.verbose:
             tqdm.write(
@@ -368,10 +377,7 @@ class Trainer(_Loop):
     Source: book 1.4.4.
     """
 
-    @property
-    def loss_list(self) -> list[float]:
-        """The mean loss between one report and the next, over all calls of `fit`."""
-        return self.reports
+    loss_list = _Loop.reports
 
     def fit(
         self,
@@ -403,21 +409,16 @@ class Trainer(_Loop):
         there is none to resume; FloatingPointError if the loss stops being finite (seen at the next
         report); the weights are then those of the last report or resume.
         """
-        given = Options(**options)
-        self._check(max_epoch=max_epoch, batch_size=batch_size, eval_interval=eval_interval)
-        x, t = self._samples("", x, t)
-        if given.valid is not None:
-            given.valid = self._samples("valid: ", *given.valid)
-        if batch_size > len(x):
-            raise self._refuse(f"a batch of {batch_size} needs more than the {len(x)} samples")
-        self._batch_size, self.rng = batch_size, generator(rng)
-        settings = {"batch_size": batch_size, "max_grad": max_grad, "eval_interval": eval_interval}
-        how = {"max_epoch": max_epoch, "iterations": len(x) // batch_size}
-        return self._run({"x": x, "t": t}, settings, given, **how)
+        self.rng = generator(rng)
+        how = {"max_epoch": max_epoch, "max_grad": max_grad, "eval_interval": eval_interval}
+        return self._run({"x": x, "t": t}, {"batch_size": batch_size}, how, options)
 
-    def _samples(self, what: str, x: Array, t: Array) -> Batch:
-        if len(x) != len(t) or (what and not len(x)):
+    def _checked(self, x: Array, t: Array, what: str = "") -> Batch:
+        fewest = 1 if what else self._sizes["batch_size"]
+        if len(x) != len(t):
             raise self._refuse(f"{what}{len(x)} samples do not go with {len(t)} labels")
+        if fewest > len(x):
+            raise self._refuse(f"{what}a batch of {fewest} needs more than the {len(x)} samples")
         return to_cpu(x), to_cpu(t)
 
     def _gradients(self) -> Callable[[Array, Array], Array]:
@@ -427,12 +428,13 @@ class Trainer(_Loop):
         self._at.order = self.rng.permutation(len(self._data[0]))
 
     def _batch(self, k: int) -> Batch:
-        x, t = self._data
-        chosen = self._at.order[k * self._batch_size : (k + 1) * self._batch_size]
+        (x, t), N = self._data, self._sizes["batch_size"]
+        chosen = self._at.order[k * N : (k + 1) * N]
         return _on_device(x[chosen]), t[chosen]
 
     def _validate(self, x: Array, t: Array) -> float:
-        batches = [slice(k, k + self._batch_size) for k in range(0, len(x), self._batch_size)]
+        N = self._sizes["batch_size"]
+        batches = [slice(k, k + N) for k in range(0, len(x), N)]
         how = evaluation_options(self.model)
         losses = [float(self.model.forward(_on_device(x[k]), t[k], **how)) for k in batches]
         terms = [getattr(self.model, "loss_terms", len)(t[k]) for k in batches]
@@ -448,10 +450,7 @@ class RnnlmTrainer(_Loop):
 
     quantity = "perplexity"
 
-    @property
-    def ppl_list(self) -> list[float]:
-        """The perplexity between one report and the next, over all calls of `fit`."""
-        return self.reports
+    ppl_list = _Loop.reports
 
     @property
     def time_idx(self) -> int:
@@ -496,36 +495,29 @@ class RnnlmTrainer(_Loop):
         Raises ValueError for a text too short for one batch or not made of ids, and what
         `Trainer.fit` raises.
         """
-        given = Options(**options)
         sizes = {"batch_size": batch_size, "time_size": time_size}
-        self._check(max_epoch=max_epoch, eval_interval=eval_interval, **sizes)
-        xs, ts = self._text("", xs, ts, **sizes)
-        if given.valid is not None:
-            given.valid = self._text("valid: ", *given.valid, batch_size=1, time_size=time_size)
-            if (given.valid[0][1:] != given.valid[1][:-1]).any():
-                raise self._refuse("valid: the labels must be the text, one word later")
-        self._window = sizes
-        settings = sizes | {"max_grad": max_grad, "eval_interval": eval_interval}
-        how = {"max_epoch": max_epoch, "iterations": len(xs) // (batch_size * time_size)}
-        return self._run({"xs": xs, "ts": ts}, settings, given, **how)
+        how = {"max_epoch": max_epoch, "max_grad": max_grad, "eval_interval": eval_interval}
+        return self._run({"xs": xs, "ts": ts}, sizes, how, options)
 
-    def _text(self, what: str, xs: Array, ts: Array, batch_size: int, time_size: int) -> Batch:
-        xs, ts = to_cpu(xs), to_cpu(ts)
-        if xs.ndim != 1 or xs.shape != ts.shape:
-            raise self._refuse(f"{what}xs and ts must be (L,) both, not {xs.shape} and {ts.shape}")
-        if len(xs) < batch_size * time_size:
+    def _checked(self, x: Array, t: Array, what: str = "") -> Batch:
+        x, t = to_cpu(x), to_cpu(t)
+        N, T = 1 if what else self._sizes["batch_size"], self._sizes["time_size"]
+        if x.ndim != 1 or x.shape != t.shape:
+            raise self._refuse(f"{what}xs and ts must be (L,) both, not {x.shape} and {t.shape}")
+        if len(x) < N * T:
             raise self._refuse(
-                f"{what}a text of {len(xs)} words is too short: one batch takes {batch_size} x "
-                f"{time_size} = {batch_size * time_size}"
+                f"{what}a text of {len(x)} words is too short: one batch takes {N} x {T} = {N * T}"
             )
-        return xs, ts
+        if what and (x[1:] != t[:-1]).any():
+            raise self._refuse(f"{what}the labels must be the text, one word later")
+        return x, t
 
     def _batch(self, k: int) -> Batch:
-        return self.get_batch(*self._data, **self._window)
+        return self.get_batch(*self._data, **self._sizes)
 
     def _validate(self, x: Array, t: Array) -> float:
         text = numpy.append(x, t[-1:])
-        return eval_perplexity(self.model, text, progress=False, **self._window)
+        return eval_perplexity(self.model, text, progress=False, **self._sizes)
 
     def _of_loss(self, loss: float) -> float:
         return perplexity(loss)

@@ -39,8 +39,8 @@ class DamagedFileError(OSError):
     """A data file was found, but it is not the published one."""
 
 
-def fetch(file: DataFile) -> Path:
-    """The path of a whole copy of the file, downloaded into the user's cache if need be.
+def read(file: DataFile) -> bytes:
+    """What is in the file, downloaded into the user's cache if need be; opened once.
 
     A download that breaks off is continued by the next call, or by the next mirror. Two processes
     may fetch the same file: one downloads, the other waits.
@@ -49,19 +49,26 @@ def fetch(file: DataFile) -> Path:
     is no copy and no mirror delivers one, or if DLFS2_DATA is no folder. All are OSErrors.
     """
     path = find(file)
-    return check(path, file, _sha256(path))
-
-
-def read(file: DataFile) -> bytes:
-    """What is in the file, opened once; `fetch` says where it comes from and what is raised."""
-    path = find(file)
     content = path.read_bytes()
-    check(path, file, hashlib.sha256(content).hexdigest())
-    return content
+    found = hashlib.sha256(content).hexdigest()
+    if found == file.sha256:
+        return content
+    size = len(content)
+    guess = (
+        f"It is {file.size - size} bytes short: a download or copy broke off."
+        if size < file.size
+        else "It was altered, or is another version."
+    )
+    raise DamagedFileError(
+        f"{path} is not the published {file.name} and is not used.\n"
+        f"  found     {size} bytes, SHA-256 {found}\n"
+        f"  expected  {file.size} bytes, SHA-256 {file.sha256}\n"
+        f"{guess} Put a whole copy in its place, or delete it to have it downloaded."
+    )
 
 
 def find(file: DataFile) -> Path:
-    """The path of a copy that is not yet checked; errors as for `fetch`."""
+    """The path of a copy, found or downloaded, not yet checked; FileNotFoundError as for `read`."""
     searched = folders()
     for folder in searched:
         if (folder / file.name).exists():
@@ -110,24 +117,6 @@ def user_cache() -> Path:
         if not base.is_absolute():  # the XDG specification says to ignore such a value
             base = Path.home() / ".cache"
     return base / "dlfs2"
-
-
-def check(path: Path, file: DataFile, found: str) -> Path:
-    """Return the path if the SHA-256 found there is the published one, else DamagedFileError."""
-    if found == file.sha256:
-        return path
-    size = path.stat().st_size
-    guess = (
-        f"It is {file.size - size} bytes short: a download or copy broke off."
-        if size < file.size
-        else "It was altered, or is another version."
-    )
-    raise DamagedFileError(
-        f"{path} is not the published {file.name} and is not used.\n"
-        f"  found     {size} bytes, SHA-256 {found}\n"
-        f"  expected  {file.size} bytes, SHA-256 {file.sha256}\n"
-        f"{guess} Put a whole copy in its place, or delete it to have it downloaded."
-    )
 
 
 def download(file: DataFile, folder: Path) -> list[str]:

@@ -51,7 +51,7 @@ def load_data(data_type: str = "train") -> Corpus:
     data_type  "train", "valid" (or "val") or "test"; the vocabulary is the training text's
 
     Raises ValueError for another data_type, KeyError for a word that the training text lacks (the
-    published files have none), and what `fetch` raises for a missing or damaged file.
+    published files have none), and what `fetch.read` raises for a missing or damaged file.
     Source: book 2.4.4.
     """
     split = split_name(data_type)

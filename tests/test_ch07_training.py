@@ -190,7 +190,7 @@ def test_what_cannot_be_done_is_refused_before_a_file_is_touched(sums, how, prob
 
 def test_padding_needs_a_blank(sums):
     Path("full.txt").write_text("\n".join(f"{n}_{n}" for n in range(10, 40)))
-    with pytest.raises(ValueError, match="the data have no blank that could be padding"):
+    with pytest.raises(ValueError, match=r"full.txt has no blank that could be padding"):
         learn(data="full.txt", padding=True)
 
 

@@ -15,11 +15,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dataset import fetch as module
-from dataset.fetch import DamagedFileError, DataFile, fetch
+from dataset.fetch import DamagedFileError, DataFile, find, read
 
 CONTENT = bytes(range(256)) * 1200  # 307,200 bytes: several blocks
 HALF = len(CONTENT) // 2
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+def fetch(file):
+    """The path of a whole copy, and what the loader reads is what is there."""
+    content = read(file)
+    path = find(file)
+    assert content == path.read_bytes()
+    return path
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -337,7 +345,9 @@ from dataset import fetch
 folder, url, name, size, digest = sys.argv[1:]
 fetch.PACKAGE_FOLDER = Path(folder) / "package"
 fetch.user_cache = lambda: Path(folder) / "cache"
-print(fetch.fetch(fetch.DataFile(name, int(size), digest, (url,))))
+file = fetch.DataFile(name, int(size), digest, (url,))
+fetch.read(file)
+print(fetch.find(file))
 """
 
 

@@ -282,7 +282,9 @@ def test_gradients_from_the_last_state_to_the_first_agree_with_differences(r, cl
     def loss():
         layer.set_state(*state)
         of_hs = float((layer.forward(xs, mask) * weight).sum())
-        return of_hs + sum(float((c * d).sum()) for c, d in zip([*layer.state.values()][1:], dc, strict=True))
+        return of_hs + sum(
+            float((c * d).sum()) for c, d in zip([*layer.state.values()][1:], dc, strict=True)
+        )
 
     loss()
     dxs = layer.backward(weight, *dc)

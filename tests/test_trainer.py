@@ -394,7 +394,11 @@ def test_validation_of_a_language_model_is_without_dropout_and_from_a_fresh_stat
     ("cls", "valid", "problem"),
     [
         (Trainer, (numpy.zeros(3), numpy.zeros(2)), "valid: 3 samples do not go with 2 labels"),
-        (Trainer, (numpy.zeros(0), numpy.zeros(0)), "valid: 0 samples"),
+        (
+            Trainer,
+            (numpy.zeros(0), numpy.zeros(0)),
+            "valid: a batch of 1 needs more than the 0 samples",
+        ),
         (RnnlmTrainer, text(0), "valid: a text of 0 words is too short"),
         (RnnlmTrainer, (numpy.arange(9), numpy.arange(9)), "valid: the labels must be the text"),
     ],

@@ -19,6 +19,7 @@ from common.np import Array, np, to_cpu
 from common.storage.files import read_npz, write_npz
 
 KEYS = {"begun", "finished", "weights", "optimizer", "progress", "states", "generators"}
+PLAIN = (type(None), bool, int, float, str)  # what JSON knows
 MARKS = ({"array"}, {"pairs"})  # keys by which the header tells what JSON does not know
 
 
@@ -159,12 +160,15 @@ def digest(*values: Any) -> str:
 
 def _pack(value: Any, name: str, arrays: dict[str, Array]) -> Any:
     """`value` as JSON can hold it, with the arrays put aside by name."""
-    if value is None or isinstance(value, bool | int | float | str):
+    if isinstance(value, PLAIN):
         return value
     if isinstance(value, list | tuple):
         return [_pack(part, f"{name}.{k}", arrays) for k, part in enumerate(value)]
     if isinstance(value, dict):
-        packed = {k: _pack(part, f"{name}.{k}", arrays) for k, part in value.items()}
+        packed = {
+            k: part if isinstance(part, PLAIN) else _pack(part, f"{name}.{k}", arrays)
+            for k, part in value.items()
+        }
         plain = all(isinstance(k, str) for k in packed) and packed.keys() not in MARKS
         return packed if plain else {"pairs": [*packed.items()]}
     if isinstance(value, numpy.random.Generator):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from itertools import cycle
 from typing import Any
 
-Step = Callable[[], Any]
+Step = Callable[[], object]
 
 
 def our_step(model: Any, optimizer: Any, batches: Iterable[Any], max_grad: Any = None) -> Step:
