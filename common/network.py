@@ -99,14 +99,12 @@ class Layer:
         Concerns the state of all layers from here on down.
         Raises ValueError for rows out of range; nothing has changed then.
         """
-        layers = with_state(self)
-        for layer in layers:
+        for layer in with_state(self):
             for a in layer.state.values():
                 if a is not None:
                     rows = checked_ids(f"{type(layer).__name__}.select", rows, len(a))
-        kept = [{name: taken(a, rows) for name, a in layer.state.items()} for layer in layers]
-        for layer, arrays in zip(layers, kept, strict=True):
-            layer.set_state(**arrays)
+        on_device = np.asarray(rows)
+        change_states(self, lambda a: a[rows if isinstance(a, numpy.ndarray) else on_device])
 
     def train(self, on: bool = True) -> None:
         """Set the mode of all layers from here on down: training, or not."""
@@ -138,13 +136,7 @@ class Layer:
                 layer.params[k], layer.grads[k] = new[id(p)], new[id(g)]
                 new |= {id(a): a for a in (layer.params[k], layer.grads[k])}
         before.clear()
-        for layer in with_state(self):
-            layer.set_state(
-                **{
-                    name: a.astype(dtype) if a is not None and a.dtype.kind == "f" else a
-                    for name, a in layer.state.items()
-                }
-            )
+        change_states(self, lambda a: a.astype(dtype) if a.dtype.kind == "f" else a)
         return self
 
     def __repr__(self) -> str:
@@ -281,6 +273,17 @@ def set_states(model: Any, kept: States) -> None:
         layer.set_state(**kept[path])
 
 
+def change_states(model: Any, change: Callable[[Array], Array]) -> None:
+    """Replace every array (N, ...) that the layers keep by what `change` makes of it."""
+    layers = with_state(model)
+    changed = [
+        {name: None if a is None else change(a) for name, a in layer.state.items()}
+        for layer in layers
+    ]
+    for layer, arrays in zip(layers, changed, strict=True):
+        layer.set_state(**arrays)
+
+
 def names_in(kept: States) -> dict[str, list[str]]:
     """The names of the arrays, of any shape, by layer."""
     return {path: [*arrays] for path, arrays in kept.items()}
@@ -330,13 +333,6 @@ def named_params(model: Any) -> dict[str, Array]:
     for name, p in zip(param_names(model), model.params, strict=True):
         once.setdefault(id(owner(p)), (name, p))
     return dict(once.values())
-
-
-def taken(a: Array, rows: Array) -> Array:
-    """Rows (M,), on the host, of a state (N, ...); None of None."""
-    if a is None:
-        return None
-    return a[rows if isinstance(a, numpy.ndarray) else np.asarray(rows)]
 
 
 def describe(layer: Any) -> str:
