@@ -323,7 +323,7 @@ def test_what_is_changed_after_an_epoch_counts_for_all_parts(made):
                 *(x, t, 2, 20),
                 rng=0,
                 verbose=False,
-                after_epoch=lambda: setattr(model, "scale", 5),
+                after_epoch=lambda trainer: setattr(model, "scale", 5),
             )
         return model.params
 
