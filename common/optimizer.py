@@ -21,6 +21,7 @@ from itertools import repeat
 from numbers import Number
 from typing import Any
 
+from common.checks import REAL, checked_ratio, described, is_number
 from common.cores.parallel import BLOCK, blocks, in_parallel, split
 from common.gradients import RowSparse
 from common.np import Array, np
@@ -40,6 +41,8 @@ class Optimizer:
     state_names: tuple[str, ...] = ()
 
     def __init__(self, lr: LearningRate) -> None:
+        if not callable(lr):
+            checked_rate(type(self).__name__, "lr", lr)
         self.lr = lr
         self.rate = 0.0
         self.iter = 0
@@ -66,14 +69,22 @@ class Optimizer:
     def update(self, params: list[Array], grads: list[Any]) -> None:
         """Move every parameter, in place, by its gradient, which has the same shape, any shape.
 
-        Raises ValueError if the lists, or the shapes in them, do not go together, or if the
-        function lr returns a number that is no learning rate; nothing has changed then.
+        Raises ValueError if the lists, or the shapes in them, do not go together, if one of them
+        does not hold floats or a parameter is read-only, or if the function lr returns a number
+        that is no learning rate; nothing has changed then.
         """
         shapes = [p.shape for p in params]
         if shapes != [g.shape for g in grads]:
             raise self._refuse(
                 f"parameters {shapes} do not go with gradients {[g.shape for g in grads]}"
             )
+        for p, g in zip(params, grads, strict=True):
+            if p.dtype.kind != "f" or g.dtype.kind not in REAL:
+                raise self._refuse(
+                    f"parameters and gradients hold floats, not {described(p)} and {described(g)}"
+                )
+            if not getattr(p.flags, "writeable", True):  # CuPy knows no other arrays
+                raise self._refuse(f"a parameter, {described(p)}, is read-only")
         rate = self._rate()
         states = zip(*self._state(params), strict=True) if self.state_names else repeat(())
         self.rate = rate
@@ -88,14 +99,10 @@ class Optimizer:
 
     def _rate(self) -> float:
         """The learning rate of the next update."""
-        if not callable(self.lr):
-            return float(self.lr)
-        rate = float(self.lr(self.iter))
-        if not 0 <= rate < math.inf:  # nan is neither
-            raise self._refuse(
-                f"lr({self.iter}) is {rate}; a learning rate is finite and not negative"
-            )
-        return rate
+        who = f"{type(self).__name__}.update"
+        if callable(self.lr):
+            return checked_rate(who, f"lr({self.iter})", self.lr(self.iter))
+        return checked_rate(who, "lr", self.lr)
 
     def _update_large(self, *arrays: Array) -> None:
         """Apply the rule block by block, so that what it computes in between stays in a cache."""
@@ -151,6 +158,13 @@ class Optimizer:
         return ValueError(f"{type(self).__name__}.update: {problem}")
 
 
+def checked_rate(who: str, name: str, rate: Any) -> float:
+    """A learning rate as a float; ValueError in the name of `who` if it cannot be one."""
+    if not (is_number(rate) and 0 <= rate < math.inf):  # nan is neither
+        raise ValueError(f"{who}: {name} is {rate}; a learning rate is finite and not negative")
+    return float(rate)
+
+
 def over_root(a: Array, b: Array) -> Array:
     """a / (sqrt(b) + 1e-7), any shape, in one buffer: with more, memory is what takes the time."""
     root = np.sqrt(b)
@@ -180,7 +194,7 @@ class Momentum(Optimizer):
 
     def __init__(self, lr: LearningRate = 0.01, momentum: float = 0.9) -> None:
         super().__init__(lr)
-        self.momentum = momentum
+        self.momentum = checked_ratio(f"{type(self).__name__}: momentum", momentum)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -237,7 +251,7 @@ class RMSprop(Optimizer):
 
     def __init__(self, lr: LearningRate = 0.01, decay_rate: float = 0.99) -> None:
         super().__init__(lr)
-        self.decay_rate = decay_rate
+        self.decay_rate = checked_ratio("RMSprop: decay_rate", decay_rate)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -271,8 +285,8 @@ class Adam(Optimizer):
 
     def __init__(self, lr: LearningRate = 0.001, beta1: float = 0.9, beta2: float = 0.999) -> None:
         super().__init__(lr)
-        self.beta1 = beta1
-        self.beta2 = beta2
+        self.beta1 = checked_ratio("Adam: beta1", beta1)
+        self.beta2 = checked_ratio("Adam: beta2", beta2)
 
     @property
     def settings(self) -> dict[str, Any]:
