@@ -27,6 +27,7 @@ from common.gradients import RowSparse
 from common.np import Array, np
 
 LearningRate = float | Callable[[int], float]
+RATES = "a learning rate is finite and not negative"
 
 
 class Optimizer:
@@ -41,8 +42,8 @@ class Optimizer:
     state_names: tuple[str, ...] = ()
 
     def __init__(self, lr: LearningRate) -> None:
-        if not callable(lr):
-            checked_rate(type(self).__name__, "lr", lr)
+        if not (callable(lr) or is_rate(lr)):
+            raise ValueError(f"{type(self).__name__}: lr is {lr}; {RATES}")
         self.lr = lr
         self.rate = 0.0
         self.iter = 0
@@ -69,20 +70,17 @@ class Optimizer:
     def update(self, params: list[Array], grads: list[Any]) -> None:
         """Move every parameter, in place, by its gradient, which has the same shape, any shape.
 
-        Raises ValueError if the lists, or the shapes in them, do not go together, if one of them
-        does not hold floats or a parameter is read-only, or if the function lr returns a number
-        that is no learning rate; nothing has changed then.
+        Raises ValueError if the lists, or the shapes in them, do not go together, if a gradient
+        does not hold floats or a parameter is read-only, or if lr, or what that function returns,
+        is no learning rate; nothing has changed then.
         """
-        shapes = [p.shape for p in params]
-        if shapes != [g.shape for g in grads]:
-            raise self._refuse(
-                f"parameters {shapes} do not go with gradients {[g.shape for g in grads]}"
-            )
+        if len(params) != len(grads):
+            raise self._mismatch(params, grads)
         for p, g in zip(params, grads, strict=True):
-            if p.dtype.kind != "f" or g.dtype.kind not in REAL:
-                raise self._refuse(
-                    f"parameters and gradients hold floats, not {described(p)} and {described(g)}"
-                )
+            if p.shape != g.shape:
+                raise self._mismatch(params, grads)
+            if g.dtype.kind not in REAL:
+                raise self._refuse(f"gradients hold floats, not {described(g)}")
             if not getattr(p.flags, "writeable", True):  # CuPy knows no other arrays
                 raise self._refuse(f"a parameter, {described(p)}, is read-only")
         rate = self._rate()
@@ -99,10 +97,11 @@ class Optimizer:
 
     def _rate(self) -> float:
         """The learning rate of the next update."""
-        who = f"{type(self).__name__}.update"
-        if callable(self.lr):
-            return checked_rate(who, f"lr({self.iter})", self.lr(self.iter))
-        return checked_rate(who, "lr", self.lr)
+        rate = self.lr(self.iter) if callable(self.lr) else self.lr
+        if not is_rate(rate):
+            name = f"lr({self.iter})" if callable(self.lr) else "lr"
+            raise self._refuse(f"{name} is {rate}; {RATES}")
+        return float(rate)
 
     def _update_large(self, *arrays: Array) -> None:
         """Apply the rule block by block, so that what it computes in between stays in a cache."""
@@ -154,15 +153,17 @@ class Optimizer:
             )
         return [*self.state.values()]
 
+    def _mismatch(self, params: list[Array], grads: list[Any]) -> ValueError:
+        shapes = [p.shape for p in params], [g.shape for g in grads]
+        return self._refuse("parameters {} do not go with gradients {}".format(*shapes))
+
     def _refuse(self, problem: str) -> ValueError:
         return ValueError(f"{type(self).__name__}.update: {problem}")
 
 
-def checked_rate(who: str, name: str, rate: Any) -> float:
-    """A learning rate as a float; ValueError in the name of `who` if it cannot be one."""
-    if not (is_number(rate) and 0 <= rate < math.inf):  # nan is neither
-        raise ValueError(f"{who}: {name} is {rate}; a learning rate is finite and not negative")
-    return float(rate)
+def is_rate(value: Any) -> bool:
+    """Whether a value can be a learning rate."""
+    return is_number(value) and 0 <= value < math.inf  # nan is neither
 
 
 def over_root(a: Array, b: Array) -> Array:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy
 import pytest
 from hypothesis import given
@@ -89,7 +91,7 @@ def test_cross_entropy_refuses_ids_out_of_range(t):
             cross_entropy_error(np.full((2, 4), 0.25), labels)
 
 
-NOT_ONE_HOT = [[[0, 0, 0], [1, 0, 0]], [[1, 1, 0], [0, 0, 0]], [[1, 0, 1], [0, 1, 0]]]
+NOT_ONE_HOT: list[Any] = [[[0, 0, 0], [1, 0, 0]], [[1, 1, 0], [0, 0, 0]], [[1, 0, 1], [0, 1, 0]]]
 NOT_ONE_HOT += [[[2, 0, 0], [0, 1, 0]], [[0.5, 0.5, 0], [0, 1, 0]], [[numpy.nan, 0, 0], [0, 1, 0]]]
 NOT_ONE_HOT += [[[1, 0, 0], [0, -1, 0]], [[0, 0, 0], [0, 0, 0]]]
 
