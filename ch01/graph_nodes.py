@@ -5,6 +5,7 @@ with respect to the output and gives that of every input. An affine layer, for i
 `Add().forward(MatMul(W).forward(x), Repeat(N).forward(b))`.  Source: book 1.3.4.
 """
 
+from common.checks import floats
 from common.layers import Layer
 from common.np import Array, np
 
@@ -16,11 +17,14 @@ class Add(Layer):
     """
 
     def forward(self, x: Array, y: Array) -> Array:
+        x, y = floats(self, x), floats(self, y)
         if x.shape != y.shape:
             raise self._refuse(f"inputs of shapes {x.shape} and {y.shape} differ; use Repeat first")
+        self.y_shape = x.shape
         return x + y
 
     def backward(self, dz: Array) -> tuple[Array, Array]:
+        self._check_gradient(dz)
         return dz.copy(), dz.copy()
 
 
@@ -31,12 +35,14 @@ class Multiply(Layer):
     """
 
     def forward(self, x: Array, y: Array) -> Array:
+        x, y = floats(self, x), floats(self, y)
         if x.shape != y.shape:
             raise self._refuse(f"inputs of shapes {x.shape} and {y.shape} differ; use Repeat first")
-        self.x, self.y = x, y
+        self.x, self.y, self.y_shape = x, y, x.shape
         return x * y
 
     def backward(self, dz: Array) -> tuple[Array, Array]:
+        self._check_gradient(dz)
         return dz * self.y, dz * self.x
 
 
@@ -51,11 +57,15 @@ class Branch(Layer):
         self.n = n
 
     def forward(self, x: Array) -> tuple[Array, ...]:
+        x = floats(self, x)
+        self.y_shape = x.shape
         return tuple(x.copy() for _ in range(self.n))
 
     def backward(self, *dys: Array) -> Array:
         if len(dys) != self.n:
             raise self._refuse(f"{len(dys)} gradients came back from {self.n} copies")
+        for dy in dys:
+            self._check_gradient(dy)
         return sum(dys[1:], start=dys[0])
 
 
@@ -71,12 +81,14 @@ class Repeat(Layer):
         self.n = n
 
     def forward(self, x: Array) -> Array:
+        x = floats(self, x)
         if x.ndim != 1 and (x.ndim != 2 or len(x) != 1):
             raise self._refuse(f"input must be one row, (1, D) or (D,), not {x.shape}")
-        self.shape = x.shape
+        self.shape, self.y_shape = x.shape, (self.n, x.size)
         return np.repeat(x.reshape(1, -1), self.n, axis=0)
 
     def backward(self, dy: Array) -> Array:
+        self._check_gradient(dy)
         return dy.sum(axis=0).reshape(self.shape)
 
 
@@ -87,10 +99,12 @@ class Sum(Layer):
     """
 
     def forward(self, x: Array) -> Array:
+        x = floats(self, x)
         if x.ndim != 2:
             raise self._refuse(f"input must be (N, D), not {x.shape}")
-        self.n = len(x)
+        self.n, self.y_shape = len(x), (1, x.shape[1])
         return x.sum(axis=0, keepdims=True)
 
     def backward(self, dy: Array) -> Array:
+        self._check_gradient(dy)
         return np.repeat(dy, self.n, axis=0)

@@ -10,8 +10,7 @@ mask (N, T), where given, is an array on the host that is False at padding, whic
 Source: book 8.1; Luong et al. 2015, https://arxiv.org/abs/1508.04025.
 """
 
-import numpy
-
+from common.checks import checked_mask, floats, name_of
 from common.functions import softmax
 from common.layers import Layer, Softmax
 from common.np import Array, np
@@ -27,14 +26,18 @@ class WeightSum(Layer):
     """
 
     def forward(self, hs: Array, a: Array) -> Array:
+        hs, a = floats(self, hs), floats(self, a)
         if hs.ndim != 3 or a.shape != hs.shape[:2]:
             raise self._refuse(
                 f"states are (N, T, H) and weights (N, T), not {hs.shape}, {a.shape}"
             )
         self.cache = hs, a
-        return (a[:, None] @ hs)[:, 0]
+        c = (a[:, None] @ hs)[:, 0]
+        self.y_shape = c.shape
+        return c
 
     def backward(self, dc: Array) -> tuple[Array, Array]:
+        self._check_gradient(dc)
         hs, a = self.cache
         return a[:, :, None] * dc[:, None], (hs @ dc[:, :, None])[:, :, 0]
 
@@ -54,13 +57,15 @@ class AttentionWeight(Layer):
         self.hold(softmax=self.softmax)
 
     def forward(self, hs: Array, h: Array, mask: Array = None) -> Array:
+        hs, h = floats(self, hs), floats(self, h)
         if hs.ndim != 3 or h.shape != (len(hs), hs.shape[2]):
             raise self._refuse(f"states are (N, T, H) and (N, H), not {hs.shape}, {h.shape}")
-        self.cache = hs, h
-        s = (hs @ h[:, :, None])[:, :, 0]
-        return self.softmax.forward(masked(type(self).__name__, s, mask))
+        s = masked(self, (hs @ h[:, :, None])[:, :, 0], mask)
+        self.cache, self.y_shape = (hs, h), s.shape
+        return self.softmax.forward(s)
 
     def backward(self, da: Array) -> tuple[Array, Array]:
+        self._check_gradient(da)
         hs, h = self.cache
         ds = self.softmax.backward(da)
         return ds[:, :, None] * h[:, None], (ds[:, None] @ hs)[:, 0]
@@ -105,16 +110,18 @@ class TimeAttention(Layer):
     """
 
     def forward(self, hs_enc: Array, hs_dec: Array, mask: Array = None) -> Array:
+        hs_enc, hs_dec = floats(self, hs_enc), floats(self, hs_dec)
         if hs_enc.ndim != 3 or hs_dec.ndim != 3 or hs_enc.shape[::2] != hs_dec.shape[::2]:
             raise self._refuse(
                 f"states are (N, T, H) and (N, S, H), not {hs_enc.shape} and {hs_dec.shape}"
             )
-        s = masked(type(self).__name__, hs_dec @ hs_enc.swapaxes(1, 2), mask)
+        s = masked(self, hs_dec @ hs_enc.swapaxes(1, 2), mask)
         a = softmax(s)
-        self.cache = hs_enc, hs_dec, a
+        self.cache, self.y_shape = (hs_enc, hs_dec, a), hs_dec.shape
         return a @ hs_enc
 
     def backward(self, dcs: Array) -> tuple[Array, Array]:
+        self._check_gradient(dcs)
         hs_enc, hs_dec, a = self.cache
         da = dcs @ hs_enc.swapaxes(1, 2)
         ds = a * da
@@ -130,7 +137,7 @@ class TimeAttention(Layer):
         return [a[:, s] for s in range(a.shape[1])]
 
 
-def masked(who: str, s: Array, mask: Array) -> Array:
+def masked(who: Layer, s: Array, mask: Array) -> Array:
     """Scores s (N, T) or (N, S, T) with -inf where the mask (N, T), on the host, is False.
 
     No mask changes nothing. Raises ValueError, in the name of `who`, for a mask of another shape,
@@ -138,10 +145,8 @@ def masked(who: str, s: Array, mask: Array) -> Array:
     """
     if mask is None:
         return s
-    mask = numpy.asarray(mask, bool)
-    if mask.shape != (len(s), s.shape[-1]):
-        raise ValueError(f"{who}: the mask is {mask.shape} where {(len(s), s.shape[-1])} is needed")
+    mask = checked_mask(who, mask, (len(s), s.shape[-1]))
     if not mask.any(axis=-1).all():
-        raise ValueError(f"{who}: a row of the mask is all padding")
+        raise ValueError(f"{name_of(who)}: a row of the mask is all padding")
     shape = len(s), *[1] * (s.ndim - 2), s.shape[-1]
     return np.where(np.asarray(mask.reshape(shape)), s, -np.inf).astype(s.dtype)

@@ -22,8 +22,14 @@ def eval_perplexity(
                  wrapping; words left over after the last full block are not counted
     batch_size   N; fewer where the text is too short to give each of N rows a block
     The model's state is reset before and after, and its dropout is off.
-    Raises ValueError for a text too short for one row.  Source: book 5.5.2, 6.5.4.
+    Raises ValueError for a text too short for one row, and sizes below 1.
+    Source: book 5.5.2, 6.5.4.
     """
+    if batch_size < 1 or time_size < 1:
+        raise ValueError(
+            f"eval_perplexity: batch_size and time_size are at least 1, not {batch_size} and "
+            f"{time_size}"
+        )
     corpus = to_cpu(corpus)
     length = len(corpus) - 1
     batch_size = min(batch_size, length // time_size)

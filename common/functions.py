@@ -1,9 +1,13 @@
-"""Functions without state: sigmoid, ReLU, softmax, cross-entropy.  N samples, C classes."""
+"""Functions without state: sigmoid, ReLU, softmax, cross-entropy.  N samples, C classes.
+
+They take arrays of floats, or of integers, which become floats; anything else is a ValueError.
+"""
 
 import math
 
 import numpy
 
+from common.checks import REAL, checked_ids, checked_one_hot, floats, on_host
 from common.np import Array, np
 
 __all__ = ["cross_entropy_error", "np", "perplexity", "relu", "sigmoid", "softmax"]
@@ -16,12 +20,12 @@ def sigmoid(x: Array) -> Array:
     No score is too large: where exp(-x) has no finite value, the result is the limit, 0.
     Source: book 1.2.1, (1.5); appendix A.
     """
-    return 1 / (1 + np.exp(-x))
+    return 1 / (1 + np.exp(-floats("sigmoid", x)))
 
 
 def relu(x: Array) -> Array:
     """max(0, x), element by element, for any shape.  Source: book 1.2, common/functions.py."""
-    return np.maximum(0, x)
+    return np.maximum(0, floats("relu", x))
 
 
 def softmax(x: Array) -> Array:
@@ -30,6 +34,7 @@ def softmax(x: Array) -> Array:
     x (..., C) -> the same shape. Scores are shifted by their maximum, so none overflows.
     Raises ValueError for a scalar.  Source: book 1.3.1, (1.6).
     """
+    x = floats("softmax", x)
     if not x.ndim:
         raise ValueError("softmax: scores are (..., C), not a scalar")
     y = np.exp(x - x.max(axis=-1, keepdims=True))
@@ -42,18 +47,29 @@ def cross_entropy_error(y: Array, t: Array) -> Array:
 
     y (N, C) or (C,)  probabilities
     t (N,) class ids, or one-hot of the shape of y
-    Raises ValueError if t is neither.  Source: book 1.3.1, (1.7) and (1.8); the 1e-7 keeps ln(0)
-    away and stands in the code only.
+    Raises ValueError if t is neither, for ids outside 0..C-1, and if there is no sample. Labels on
+    the device are taken as they are: to look at them would be to wait.
+    Source: book 1.3.1, (1.7) and (1.8); the 1e-7 keeps ln(0) away and stands in the code only.
     """
-    y = y.reshape(-1, y.shape[-1])
-    t = np.asarray(t)
-    if t.size == y.size:
-        t = t.reshape(y.shape).argmax(axis=1)
-    elif t.size != len(y):
+    who = "cross_entropy_error"
+    y, t = floats(who, y), t if isinstance(t, np.ndarray) else on_host(who, t)
+    if not y.size:
+        raise ValueError(f"{who}: probabilities of shape {y.shape} are of no sample")
+    shape, kind, may_look = y.shape, t.dtype.kind, isinstance(t, numpy.ndarray)
+    y = y.reshape(-1, shape[-1]) if shape else y.reshape(1, 1)
+    N, C = y.shape
+    if t.shape == shape and kind in REAL:
+        if may_look:
+            checked_one_hot(who, t)
+        t = t.reshape(N, C).argmax(axis=1)
+    elif t.size != N or kind not in "iu":
         raise ValueError(
-            f"cross_entropy_error: labels of shape {t.shape} do not go with probabilities {y.shape}"
+            f"{who}: labels of shape {t.shape}, {t.dtype}, do not go with probabilities {shape}; "
+            "integers are needed, one id for each sample, or one-hot"
         )
-    return -np.log(y[np.arange(len(y)), t.reshape(-1)] + 1e-7).sum() / len(y)
+    elif may_look:
+        checked_ids(who, t, C)
+    return -np.log(y[np.arange(N), np.asarray(t).reshape(-1)] + 1e-7).sum() / N
 
 
 def perplexity(loss: float) -> float:

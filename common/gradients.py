@@ -69,9 +69,13 @@ def sum_by_id(ids: Array, rows: Array) -> tuple[Array, Array]:
 def add_rows(total: Array, ids: Array, rows: Array) -> None:
     """total[ids[m]] += rows[m] for every m, ids that repeat included.
 
-    total (V, D) contiguous, ids (M,) on the host, rows (M, D).
+    total (V, D), ids (M,) on the host, rows (M, D).
     Element by element, because NumPy's add.at is five times faster on flat arrays than on rows.
+    The flat form of a transposed `total` would be a copy, and what is added to it lost.
     """
+    if not total.flags.c_contiguous:
+        np.add.at(total, np.asarray(ids), rows)
+        return
     width = total.shape[1]
     where = np.asarray(ids)[:, None] * width + np.arange(width)
     np.add.at(total.reshape(-1), where.reshape(-1), rows.reshape(-1))

@@ -6,9 +6,11 @@ N samples, D inputs, M outputs, C classes, V words; `...` stands for any leading
 Every layer has `forward` and `backward`, and lists `params` and `grads` that go together by
 position. `backward` writes the gradients of the parameters into the arrays of `grads`, which stay
 the same objects for the layer's whole life, and returns the gradient of the input; calling it again
-gives the same again. All in float32 stays float32, all in float64 float64; integers in a product
-take the dtype of the weights. Products are often written `a.dot(b)`: it starts half a microsecond
-sooner than `a @ b`, which small networks feel.
+gives the same again. It takes a gradient of the shape of the last output, and no other.
+All in float32 stays float32, all in float64 float64; integers in a product take the dtype of the
+weights, other integers become float64. What is no array of floats or integers is a ValueError.
+Products are often written `a.dot(b)`: it starts half a microsecond sooner than `a @ b`, which small
+networks feel.
 Source: book 1.2.2, 1.3.4.
 """
 
@@ -16,11 +18,19 @@ from typing import Any
 
 import numpy
 
-from common.checks import checked_ids, checked_ratio
+from common.checks import (
+    REAL,
+    checked_ids,
+    checked_one_hot,
+    checked_ratio,
+    described,
+    floats,
+    on_host,
+)
 from common.functions import relu, sigmoid, softmax
 from common.gradients import RowSparse, add_rows, sum_by_id
 from common.network import Layer
-from common.np import Array, np, to_cpu
+from common.np import Array, np
 from common.rng import Seed, device_generator
 
 __all__ = [
@@ -53,20 +63,23 @@ class Affine(Layer):
 
     def forward(self, x: Array) -> Array:
         W, b = self.params
+        x = floats(self, x, W.dtype)
         shape = x.shape
         if shape[-1:] != W.shape[:1]:
             raise self._refuse(f"input {shape} needs {len(W)} columns, W is {W.shape}")
-        self.x_shape, self.x = shape, floats(x, W.dtype).reshape(-1, len(W))
+        self.x_shape, self.x = shape, x.reshape(-1, len(W))
         y = self.x.dot(W)
         y += b
-        return y.reshape(shape[:-1] + b.shape)
+        self.y_shape = shape[:-1] + b.shape
+        return y.reshape(self.y_shape)
 
     def backward(self, dy: Array) -> Array:
+        self._check_gradient(dy)
         W, _ = self.params
         dW, db = self.grads
         dy = dy.reshape(-1, W.shape[1])
-        np.matmul(self.x.T, dy, out=dW)
-        np.matmul(np.ones(len(dy), dy.dtype), dy, out=db)  # the sum, in half the time
+        fill_product(dW, self.x.T, dy)
+        db[...] = np.ones(len(dy), dy.dtype).dot(dy)  # the sum, in half the time
         return dy.dot(W.T).reshape(self.x_shape)
 
     def output_size(self, size: int | None) -> int | None:
@@ -85,15 +98,17 @@ class MatMul(Layer):
 
     def forward(self, x: Array) -> Array:
         (W,) = self.params
-        x = floats(x, W.dtype)
+        x = floats(self, x, W.dtype)
         if x.ndim != 2 or x.shape[1] != len(W):
             raise self._refuse(f"input must be (N, {len(W)}), not {x.shape}")
-        self.x = x
-        return x.dot(W)
+        self.x, y = x, x.dot(W)
+        self.y_shape = y.shape
+        return y
 
     def backward(self, dy: Array) -> Array:
+        self._check_gradient(dy)
         (W,) = self.params
-        np.matmul(self.x.T, dy, out=self.grads[0])
+        fill_product(self.grads[0], self.x.T, dy)
         return dy.dot(W.T)
 
     def output_size(self, size: int | None) -> int | None:
@@ -113,10 +128,12 @@ class Sigmoid(Elementwise):
     """y = 1 / (1 + exp(-x)), any shape.  Backward: dx = dy * y * (1 - y).  Source: book (1.15)."""
 
     def forward(self, x: Array) -> Array:
-        self.out = sigmoid(x)
-        return self.out
+        self.out = y = sigmoid(x)
+        self.y_shape = y.shape
+        return y
 
     def backward(self, dy: Array) -> Array:
+        self._check_gradient(dy)
         return dy * (1 - self.out) * self.out
 
 
@@ -124,10 +141,12 @@ class Tanh(Elementwise):
     """y = tanh(x), any shape.  Backward: dx = dy * (1 - y^2).  Source: book appendix A, (A.9)."""
 
     def forward(self, x: Array) -> Array:
-        self.out = np.tanh(x)
-        return self.out
+        self.out = y = np.tanh(floats(self, x))
+        self.y_shape = y.shape
+        return y
 
     def backward(self, dy: Array) -> Array:
+        self._check_gradient(dy)
         return dy * (1 - self.out * self.out)
 
 
@@ -135,10 +154,12 @@ class ReLU(Elementwise):
     """y = max(0, x), any shape.  Backward: dx = dy where x > 0, else 0.  Source: book 1.2.1."""
 
     def forward(self, x: Array) -> Array:
-        self.out = relu(x)
-        return self.out
+        self.out = y = relu(x)
+        self.y_shape = y.shape
+        return y
 
     def backward(self, dy: Array) -> Array:
+        self._check_gradient(dy)
         return dy * (self.out > 0)
 
 
@@ -150,10 +171,12 @@ class Softmax(Elementwise):
     """
 
     def forward(self, x: Array) -> Array:
-        self.out = softmax(x)
-        return self.out
+        self.out = y = softmax(x)
+        self.y_shape = y.shape
+        return y
 
     def backward(self, dy: Array) -> Array:
+        self._check_gradient(dy)
         dx = self.out * dy
         return dx - self.out * dx.sum(axis=-1, keepdims=True)
 
@@ -174,19 +197,21 @@ class SoftmaxWithLoss(Layer):
     ignore_label: int | None = None
 
     def forward(self, x: Array, t: Array) -> Array:
+        x = floats(self, x)
         if not x.ndim:
             raise self._refuse("scores are (..., C), not a scalar")
-        x = np.ascontiguousarray(floats(x, "float64"))  # so that its flat form is a view
-        self.at_label, self.weight = self._labels(x, to_cpu(t))
+        x = np.ascontiguousarray(x)  # so that its flat form is a view
+        self.at_label, self.weight = self._labels(x, on_host(self, t))
         self.shape, x = x.shape, x.reshape(-1, x.shape[-1])
         e = x - x.max(axis=1, keepdims=True)
-        label_scores = e.reshape(-1)[self.at_label]
+        label_scores = e.take(self.at_label)
         np.exp(e, out=e)
         self.e, self.total = e, e.dot(np.ones(e.shape[1], e.dtype))  # 5 times as fast as sum
+        self.y_shape = ()
         return (np.log(self.total) - label_scores).dot(self.weight)
 
     def backward(self, dout: float = 1) -> Array:
-        weight = self.weight * float(dout)
+        weight = self._loss_factor(dout) * self.weight
         dx = self.e * (weight / self.total)[:, None]
         dx.reshape(-1)[self.at_label] -= weight
         return dx.reshape(self.shape)
@@ -203,26 +228,27 @@ class SoftmaxWithLoss(Layer):
         """
         C, ignored = x.shape[-1], None
         if t.shape == x.shape:
-            ids = t.argmax(axis=-1).reshape(-1)
+            at_label = checked_one_hot(self, t)
         elif t.shape == x.shape[:-1]:
-            ids = t.reshape(-1)
+            ids = checked_ids(self, t, C, ignore=self.ignore_label).reshape(-1)
             if self.ignore_label is not None:
                 ignored = ids == self.ignore_label
                 ids = numpy.where(ignored, 0, ids)
-            ids = checked_ids(type(self).__name__, ids, C)
+            at_label = numpy.arange(len(ids)) * C + ids
         else:
             raise self._refuse(
                 f"labels have shape {t.shape}, scores {x.shape} need {x.shape[:-1]}, one id each, "
                 "or one-hot rows"
             )
-        count = len(ids) if ignored is None else numpy.count_nonzero(~ignored)
+        N = len(at_label)
+        count = N if ignored is None else numpy.count_nonzero(~ignored)
         if not count:
-            raise self._refuse(f"none of the {len(ids)} positions has a label")
-        weight = numpy.empty(len(ids), x.dtype)
+            raise self._refuse(f"none of the {N} positions has a label")
+        weight = numpy.empty(N, x.dtype)
         weight.fill(1 / count)
         if ignored is not None:
             weight[ignored] = 0
-        return np.asarray(numpy.arange(len(ids)) * C + ids), np.asarray(weight)
+        return np.asarray(at_label), np.asarray(weight)
 
 
 class SigmoidWithLoss(Layer):
@@ -234,21 +260,23 @@ class SigmoidWithLoss(Layer):
     backward(dout=1) -> shape of x:  dx = dout / size * (y - t)
 
     Computed as max(x, 0) - x t + log(1 + exp(-|x|)), which neither overflows nor takes log(0).
-    Raises ValueError for labels of another shape or outside 0..1.  Source: book 4.2.4.
+    Raises ValueError for labels of another shape or outside 0..1, or none.  Source: book 4.2.4.
     """
 
     def forward(self, x: Array, t: Array) -> Array:
-        t = to_cpu(t)
-        if t.shape != x.shape:
+        x, t = floats(self, x), on_host(self, t)
+        if t.shape != x.shape or not x.size:
             raise self._refuse(f"labels have shape {t.shape}, scores have {x.shape}")
-        if t.size and not (t.min() >= 0 and t.max() <= 1):
+        if t.dtype.kind not in REAL:
+            raise self._refuse(f"labels are floats or integers, not {described(t)}")
+        if not (t.min() >= 0 and t.max() <= 1):
             raise self._refuse(f"labels lie in 0..1, not in {t.min()}..{t.max()}")
-        self.x = x = floats(x, "float64")
+        self.x, self.y_shape = x, ()
         self.t = np.asarray(t.astype(x.dtype))
         return (relu(x) - x * self.t + np.log1p(np.exp(-np.abs(x)))).mean()
 
     def backward(self, dout: float = 1) -> Array:
-        return (self.y - self.t) * (float(dout) / self.x.size)
+        return self._loss_factor(dout) / self.x.size * (self.y - self.t)
 
     @property
     def y(self) -> Array:
@@ -276,11 +304,13 @@ class Dropout(Elementwise):
         self.rng = device_generator(rng)
 
     def forward(self, x: Array, train_flg: bool | None = None) -> Array:
-        train_flg = self.train_flg if train_flg is None else train_flg
+        x, train_flg = floats(self, x), self.train_flg if train_flg is None else train_flg
         self.mask = kept(self.rng, self.dropout_ratio, x) if train_flg else 1 - self.dropout_ratio
+        self.y_shape = x.shape
         return x * self.mask
 
     def backward(self, dy: Array) -> Array:
+        self._check_gradient(dy)
         return dy * self.mask
 
 
@@ -302,10 +332,13 @@ class Embedding(Layer):
 
     def forward(self, idx: Array) -> Array:
         (W,) = self.params
-        self.idx = checked_ids(type(self).__name__, idx, len(W))
-        return W.take(np.asarray(self.idx), axis=0)
+        self.idx = checked_ids(self, idx, len(W))
+        y = W.take(np.asarray(self.idx), axis=0)
+        self.y_shape = y.shape
+        return y
 
     def backward(self, dy: Array) -> None:
+        self._check_gradient(dy)
         (dW,) = self.grads
         ids, rows = self.idx.reshape(-1), dy.reshape(-1, dW.shape[1])
         if isinstance(dW, RowSparse):
@@ -327,6 +360,14 @@ def matched(layer: Layer, size: int | None) -> int:
     return int(M)
 
 
+def fill_product(out: Array, a: Array, b: Array) -> None:
+    """out (D, M) = a (D, N) @ b (N, M), by `dot`, which takes half the time in a small network."""
+    try:
+        a.dot(b, out)
+    except ValueError:  # `out` is a transposed view, as of a tied weight, or of another type
+        np.matmul(a, b, out=out)
+
+
 def kept(rng: Any, ratio: float, x: Array) -> Array:
     """1 where an element of x, any shape, stays, else 0, in the dtype of x; drawn in float32."""
     return (rng.random(x.shape, dtype=np.float32) >= ratio).astype(x.dtype)
@@ -335,8 +376,3 @@ def kept(rng: Any, ratio: float, x: Array) -> Array:
 def scaled_mask(rng: Any, ratio: float, x: Array) -> Array:
     """0 with probability `ratio`, else 1 / (1 - ratio): for x of any shape, whose mean it keeps."""
     return kept(rng, ratio, x) / (1 - ratio)
-
-
-def floats(x: Array, dtype: Any) -> Array:
-    """x, of any shape, if it holds floats; integers, even on the host, as `dtype` on the device."""
-    return x if x.dtype.kind == "f" else np.asarray(x, dtype)

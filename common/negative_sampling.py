@@ -7,9 +7,11 @@ to h has probability sigmoid(h . W[w]); the right word should get a yes, k words
 Source: book 4.2; Mikolov et al. 2013, https://arxiv.org/abs/1310.4546.
 """
 
+import sys
+
 import numpy
 
-from common.checks import checked_ids
+from common.checks import checked_ids, floats
 from common.functions import sigmoid
 from common.layers import Embedding, Layer
 from common.np import Array, np, to_cpu
@@ -30,11 +32,15 @@ class EmbeddingDot(Layer):
         self.hold(embed=self.embed)
 
     def forward(self, h: Array, idx: Array) -> Array:
-        check_hidden(self, h, to_cpu(idx))
+        h = floats(self, h, self.params[0].dtype)
+        idx = checked_ids(self, idx, len(self.params[0]))
+        check_hidden(self, h, idx)
         self.h, self.rows = h, self.embed.forward(idx)
+        self.y_shape = idx.shape
         return (h * self.rows).sum(axis=1)
 
     def backward(self, dy: Array) -> Array:
+        self._check_gradient(dy)
         dy = dy[:, None]
         self.embed.backward(dy * self.h)
         return dy * self.rows
@@ -62,9 +68,9 @@ class UnigramSampler:
         vocab_size: int | None = None,
         rng: Seed = None,
     ) -> None:
-        corpus = to_cpu(corpus)
-        if vocab_size is not None:
-            checked_ids("UnigramSampler", corpus, vocab_size)
+        corpus = checked_ids(self, corpus, sys.maxsize if vocab_size is None else vocab_size)
+        if corpus.ndim != 1:
+            raise ValueError(f"UnigramSampler: the corpus is (L,), not {corpus.shape}")
         counts = numpy.bincount(corpus, minlength=vocab_size or 0)
         words = numpy.count_nonzero(counts)
         if not 1 <= sample_size < words:
@@ -173,29 +179,32 @@ class NegativeSamplingLoss(Layer):
         self.sampler.rng = rng
 
     def forward(self, h: Array, target: Array) -> Array:
-        check_hidden(self, h, to_cpu(target))
-        target = checked_ids("NegativeSamplingLoss", target, self.sampler.vocab_size)
+        h = floats(self, h, self.params[0].dtype)
+        target = checked_ids(self, target, self.sampler.vocab_size)
+        check_hidden(self, h, target)
         negatives = self.sampler.get_negative_sample(target)
         rows = self.embed.forward(numpy.concatenate([target[:, None], negatives], axis=1))
         self.h, self.rows = h, rows
         self.scores = np.matmul(rows, h[:, :, None])[:, :, 0]  # (N, 1 + k), the target's first
         wrong = self.scores.copy()
         wrong[:, 0] *= -1  # -log sigmoid(x) = log(1 + exp(-x)), and the answer should be yes here
+        self.y_shape = ()
         return np.logaddexp(0, wrong).sum() / len(h)
 
     def backward(self, dout: float = 1) -> Array:
+        factor = self._loss_factor(dout) / len(self.h)
         dscores = sigmoid(self.scores)
         dscores[:, 0] -= 1
-        dscores *= float(dout) / len(self.h)
+        dscores *= factor
         self.embed.backward(dscores[:, :, None] * self.h[:, None])
         return np.matmul(dscores[:, None], self.rows)[:, 0]
 
 
 def check_hidden(layer: Layer, h: Array, ids: Array) -> None:
     """Refuse an h that is not (N, H) for N ids and rows of W that are (H,)."""
-    needed = (len(ids), layer.params[0].shape[1])
-    if h.shape != needed or ids.ndim != 1:
+    H = layer.params[0].shape[1]
+    if ids.ndim != 1 or h.shape != (len(ids), H) or not len(ids):
         raise ValueError(
-            f"{type(layer).__name__}: h has shape {h.shape} and ids {ids.shape}; h (N, "
-            f"{needed[1]}) and ids (N,) are needed"
+            f"{type(layer).__name__}: h has shape {h.shape} and ids {ids.shape}; h (N, {H}) and "
+            "ids (N,) are needed"
         )

@@ -17,7 +17,7 @@ from typing import Any
 import numpy
 from numpy.typing import DTypeLike
 
-from common.checks import checked_ids
+from common.checks import REAL, checked_ids, described, is_number
 from common.gradients import RowSparse, distinct, owner
 from common.np import Array, np
 
@@ -38,6 +38,8 @@ class Layer:
     settings       numbers and texts that the constructor was given; the repr shows a layer's
     state          arrays (N, ...) kept from call to call, by name, None before the first call. They
                    are replaced, never written into. `set_state` takes them as keywords
+    y_shape        shape of the last output, None before the first forward; `forward` sets it, and
+                   `backward` takes gradients of this shape only, see `_check_gradient`
     train_flg      whether the layer is in training, which matters to dropout; see `train`
     rng            the random generator that `forward` draws from; None if it draws nothing
     divisible      whether copies may share the work on a batch (`DataParallel`): what comes out for
@@ -47,6 +49,7 @@ class Layer:
     names: Sequence[str] = ()
     children: Mapping[str, "Layer"] | None = NOTHING
     settings: Mapping[str, Any] = NOTHING
+    y_shape: tuple[int, ...] | None = None
     train_flg: bool = True
     rng: Any = None
     divisible: bool = True
@@ -54,6 +57,9 @@ class Layer:
     def __init__(self, *params: Array, **named: Array) -> None:
         self.names = list(named)
         self.params: list[Array] = [*params, *named.values()]
+        for p in self.params:
+            if not (is_array(p) and p.dtype.kind == "f"):
+                raise self._refuse(f"parameters are arrays of floats, not {described(p)}")
         self.grads: list[Any] = [zero_gradient(p) for p in self.params]
 
     def hold(self, **children: Any) -> None:
@@ -141,6 +147,27 @@ class Layer:
 
     def __repr__(self) -> str:
         return describe(self)
+
+    def _check_gradient(self, dy: Array) -> None:
+        """Refuse what is no gradient of the last output: the first line of a `backward`."""
+        try:
+            if dy.shape == self.y_shape and dy.dtype.kind in REAL:
+                return
+        except AttributeError:  # it is no array
+            pass
+        if self.y_shape is None:
+            raise self._refuse("backward needs a forward first")
+        if self.y_shape != () or not is_number(dy):
+            raise self._refuse(
+                f"the gradient must be an array of floats of shape {self.y_shape}, like the last "
+                f"output, not {described(dy)}"
+            )
+
+    def _loss_factor(self, dout: Any) -> float:
+        """The gradient of a loss as a number: the first line of the `backward` of a loss layer."""
+        if type(dout) not in (int, float) or self.y_shape is None:
+            self._check_gradient(dout)
+        return float(dout)
 
     def _refuse(self, problem: str) -> ValueError:
         return ValueError(f"{type(self).__name__}: {problem}")
@@ -350,8 +377,11 @@ def describe(layer: Any) -> str:
 
 
 def zero_gradient(p: Array) -> Array:
-    """Zeros like p, any shape, in memory in the order of p: tied weights are a transposed view."""
-    order = "C" if p.flags.c_contiguous else "F"
+    """Zeros like p, any shape, in the order of C; of Fortran if p is a transposed view of all of W.
+
+    Such a view is a tied weight, whose gradient is added to that of W the sooner so.
+    """
+    order = "F" if p.flags.f_contiguous and not p.flags.c_contiguous else "C"
     return np.zeros(p.shape, p.dtype, order=order)
 
 

@@ -21,11 +21,13 @@ from itertools import repeat
 from numbers import Number
 from typing import Any
 
+from common.checks import REAL, checked_ratio, described, is_number
 from common.cores.parallel import BLOCK, blocks, in_parallel, split
 from common.gradients import RowSparse
 from common.np import Array, np
 
 LearningRate = float | Callable[[int], float]
+RATES = "a learning rate is finite and not negative"
 
 
 class Optimizer:
@@ -40,6 +42,8 @@ class Optimizer:
     state_names: tuple[str, ...] = ()
 
     def __init__(self, lr: LearningRate = 0.01) -> None:
+        if not (callable(lr) or is_rate(lr)):
+            raise ValueError(f"{type(self).__name__}: lr is {lr}; {RATES}")
         self.lr = lr
         self.rate = 0.0
         self.iter = 0
@@ -66,14 +70,19 @@ class Optimizer:
     def update(self, params: list[Array], grads: list[Any]) -> None:
         """Move every parameter, in place, by its gradient, which has the same shape, any shape.
 
-        Raises ValueError if the lists, or the shapes in them, do not go together, or if the
-        function lr returns a number that is no learning rate; nothing has changed then.
+        Raises ValueError if the lists, or the shapes in them, do not go together, if a gradient
+        does not hold floats or a parameter is read-only, or if lr, or what that function returns,
+        is no learning rate; nothing has changed then.
         """
-        shapes = [p.shape for p in params]
-        if shapes != [g.shape for g in grads]:
-            raise self._refuse(
-                f"parameters {shapes} do not go with gradients {[g.shape for g in grads]}"
-            )
+        if len(params) != len(grads):
+            raise self._mismatch(params, grads)
+        for p, g in zip(params, grads, strict=True):
+            if p.shape != g.shape:
+                raise self._mismatch(params, grads)
+            if g.dtype.kind not in REAL:
+                raise self._refuse(f"gradients hold floats, not {described(g)}")
+            if not getattr(p.flags, "writeable", True):  # CuPy knows no other arrays
+                raise self._refuse(f"a parameter, {described(p)}, is read-only")
         rate = self._rate()
         states = zip(*self._state(params), strict=True) if self.state_names else repeat(())
         self.rate = rate
@@ -88,14 +97,11 @@ class Optimizer:
 
     def _rate(self) -> float:
         """The learning rate of the next update."""
-        if not callable(self.lr):
-            return float(self.lr)
-        rate = float(self.lr(self.iter))
-        if not 0 <= rate < math.inf:  # nan is neither
-            raise self._refuse(
-                f"lr({self.iter}) is {rate}; a learning rate is finite and not negative"
-            )
-        return rate
+        rate = self.lr(self.iter) if callable(self.lr) else self.lr
+        if not is_rate(rate):
+            name = f"lr({self.iter})" if callable(self.lr) else "lr"
+            raise self._refuse(f"{name} is {rate}; {RATES}")
+        return float(rate)
 
     def _update_large(self, *arrays: Array) -> None:
         """Apply the rule block by block, so that what it computes in between stays in a cache."""
@@ -147,8 +153,17 @@ class Optimizer:
             )
         return [*self.state.values()]
 
+    def _mismatch(self, params: list[Array], grads: list[Any]) -> ValueError:
+        shapes = [p.shape for p in params], [g.shape for g in grads]
+        return self._refuse("parameters {} do not go with gradients {}".format(*shapes))
+
     def _refuse(self, problem: str) -> ValueError:
         return ValueError(f"{type(self).__name__}.update: {problem}")
+
+
+def is_rate(value: Any) -> bool:
+    """Whether a value can be a learning rate."""
+    return is_number(value) and 0 <= value < math.inf  # nan is neither
 
 
 def over_root(a: Array, b: Array) -> Array:
@@ -177,7 +192,7 @@ class Momentum(Optimizer):
 
     def __init__(self, lr: LearningRate = 0.01, momentum: float = 0.9) -> None:
         super().__init__(lr)
-        self.momentum = momentum
+        self.momentum = checked_ratio(f"{type(self).__name__}: momentum", momentum)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -231,7 +246,7 @@ class RMSprop(Optimizer):
 
     def __init__(self, lr: LearningRate = 0.01, decay_rate: float = 0.99) -> None:
         super().__init__(lr)
-        self.decay_rate = decay_rate
+        self.decay_rate = checked_ratio("RMSprop: decay_rate", decay_rate)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -265,8 +280,8 @@ class Adam(Optimizer):
 
     def __init__(self, lr: LearningRate = 0.001, beta1: float = 0.9, beta2: float = 0.999) -> None:
         super().__init__(lr)
-        self.beta1 = beta1
-        self.beta2 = beta2
+        self.beta1 = checked_ratio("Adam: beta1", beta1)
+        self.beta2 = checked_ratio("Adam: beta2", beta2)
 
     @property
     def settings(self) -> dict[str, Any]:

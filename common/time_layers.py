@@ -5,6 +5,7 @@ axis; `dxs` is the gradient of the loss with respect to `xs`.  RNN, LSTM and GRU
 `common/recurrent.py`.  Source: book chapters 5 and 6.
 """
 
+from common.checks import floats
 from common.layers import (
     Affine,
     Dropout,
@@ -63,6 +64,7 @@ class TimeSoftmaxWithLoss(SoftmaxWithLoss):
     ignore_label = -1
 
     def forward(self, x: Array, t: Array) -> Array:
+        x = floats(self, x)
         if x.ndim != 3:
             raise self._refuse(f"scores need 3 dimensions, not shape {x.shape}")
         return super().forward(x, t)
@@ -79,6 +81,7 @@ class TimeSigmoidWithLoss(SigmoidWithLoss):
     """
 
     def forward(self, x: Array, t: Array) -> Array:
+        x = floats(self, x)
         if x.ndim != 2:
             raise self._refuse(f"scores need 2 dimensions, not shape {x.shape}")
         return super().forward(x, t)
@@ -102,9 +105,12 @@ class TimeDropout(Dropout):
         self.variational = variational
 
     def forward(self, xs: Array) -> Array:
+        xs = floats(self, xs)
         like = xs[:, :1] if self.variational else xs
         self.mask = scaled_mask(self.rng, self.dropout_ratio, like) if self.train_flg else None
+        self.y_shape = xs.shape
         return xs if self.mask is None else xs * self.mask
 
     def backward(self, dys: Array) -> Array:
+        self._check_gradient(dys)
         return dys if self.mask is None else dys * self.mask

@@ -336,7 +336,7 @@ def test_spoilt_weights_never_reach_the_file(tmp_path):
 
 def test_an_update_that_spoils_the_weights_at_the_very_end_is_told(tmp_path):
     """The loss of a step is from before its update, so no loss tells of the last one."""
-    trainer = Trainer(Line(1.0), Momentum(math.inf))
+    trainer = Trainer(Line(1.0), Momentum(1e308))
     with pytest.raises(FloatingPointError, match="weights became infinite or nan at step 1"):
         trainer.fit(X, 3 * X, 1, 12, checkpoint=tmp_path / "run")
     assert float(trainer.model.params[0][0]) == 1

@@ -195,3 +195,9 @@ def test_questions_without_answers_are_refused():
         seq2seq_accuracy(Copies(), x, t)
     with pytest.raises(ValueError, match=r"one question .* at a time"):
         eval_seq2seq(Copies(), x, t, CHARS)
+
+
+@pytest.mark.parametrize("sizes", [(0, 5), (2, 0), (2, -1)])
+def test_a_perplexity_by_blocks_of_nothing_is_refused(sizes):
+    with pytest.raises(ValueError, match="eval_perplexity: batch_size and time_size are at least"):
+        eval_perplexity(Uniform(), numpy.arange(11), *sizes)

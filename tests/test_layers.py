@@ -19,6 +19,7 @@ from common.layers import (
     Tanh,
 )
 from common.np import np, to_cpu
+from common.time_layers import TimeSoftmaxWithLoss
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -234,3 +235,38 @@ def test_an_empty_batch_is_an_empty_result():
     assert layer.forward(np.zeros((0, 2))).shape == (0, 3)
     assert layer.backward(np.zeros((0, 3))).shape == (0, 2)
     assert float(np.abs(layer.grads[0]).max()) == 0
+
+
+def test_labels_of_a_language_model_are_integers():
+    layer, x = TimeSoftmaxWithLoss(), np.zeros((1, 2, 3))
+    for kind in bool, float:
+        with refused(f"TimeSoftmaxWithLoss: ids must be integers, not {kind.__name__}"):
+            layer.forward(x, numpy.array([[1, 0]], kind))
+    with refused(r"TimeSoftmaxWithLoss: id -2 is not in 0\.\.2"):
+        layer.forward(x, numpy.array([[-1, -2]]))
+
+
+def test_a_loss_of_nothing_is_refused():
+    with refused(r"SigmoidWithLoss: labels have shape \(0,\), scores have \(0,\)"):
+        SigmoidWithLoss().forward(np.zeros(0), numpy.zeros(0))
+    with refused("SoftmaxWithLoss: none of the 0 positions has a label"):
+        SoftmaxWithLoss().forward(np.zeros((0, 3)), numpy.zeros(0, int))
+
+
+def test_a_transposed_gradient_is_named():
+    layer = Affine(np.zeros((2, 3)), np.zeros(3))
+    with refused("Affine: backward needs a forward first"):
+        layer.backward(np.zeros((5, 3)))
+    layer.forward(np.zeros((5, 2)))
+    with refused(
+        r"Affine: the gradient must be an array of floats of shape \(5, 3\), like the last output, "
+        r"not float64 of shape \(3, 5\)"
+    ):
+        layer.backward(np.zeros((3, 5)))
+
+
+@pytest.mark.parametrize("W", [[[1.0]], None, numpy.eye(2, dtype=int), numpy.eye(2) * 1j])
+def test_parameters_that_are_no_floats_are_refused(W):
+    for make in Embedding, MatMul, lambda W: Affine(W, np.zeros(2)):
+        with refused("parameters are arrays of floats, not "):
+            make(W)

@@ -6,6 +6,7 @@ import numpy
 import pytest
 
 from common.gradients import RowSparse
+from common.layers import MatMul
 from common.np import np, to_cpu
 from common.optimizer import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop
 
@@ -262,3 +263,64 @@ def test_a_learning_rate_from_numpy_does_not_change_the_type_of_the_parameters()
     w = numpy.ones(3, "float32")
     Adam(lambda step: numpy.float64(0.1)).update([w], [numpy.ones(3, "float32")])
     assert w.dtype == "float32"
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("cls", ALL)
+@pytest.mark.parametrize("lr", [-1, math.nan, math.inf, "0.1", None, [0.1], 1j])
+def test_what_is_no_learning_rate_is_refused(cls, lr):
+    with pytest.raises(ValueError, match=rf"{cls.__name__}: lr is .*finite and not negative"):
+        cls(lr)
+    optimizer, w = cls(), numpy.ones(2)
+    optimizer.lr = lr
+    with pytest.raises(ValueError, match=rf"{cls.__name__}\.update: lr is "):
+        optimizer.update([w], [w])
+    assert optimizer.iter == 0
+
+
+@pytest.mark.parametrize("bad", [1, -0.1, math.nan, "0.9", None])
+@pytest.mark.parametrize(
+    ("cls", "name"),
+    [
+        (Momentum, "momentum"),
+        (Nesterov, "momentum"),
+        (RMSprop, "decay_rate"),
+        (Adam, "beta1"),
+        (Adam, "beta2"),
+    ],
+)
+def test_a_share_of_the_past_is_below_one(cls, name, bad):
+    with pytest.raises(ValueError, match=f"{cls.__name__}: {name} is at least 0 and below 1, not"):
+        cls(**{name: bad})
+
+
+@both
+@pytest.mark.parametrize("cls", ALL)
+def test_a_refused_update_leaves_weights_and_moments_as_they_were(cls, r):
+    params, optimizer = [r(2, 3), r(3)], cls()
+    good = [r(2, 3), r(3)]
+    optimizer.update(params, good)
+    arrays = [*params, *(a for kept in optimizer.state.values() for a in kept)]
+    before = [to_cpu(a).copy() for a in arrays]
+    text = numpy.full(3, "1")
+    for wrong in good[1][None], good[1][:2], good[1] * 1j, text, text.astype(object):
+        with pytest.raises(ValueError, match=rf"{cls.__name__}\.update: "):
+            optimizer.update(params, [good[0], wrong])
+    for a, was in zip(arrays, before, strict=True):
+        numpy.testing.assert_array_equal(to_cpu(a), was)
+    assert optimizer.iter == 1
+
+
+def test_a_read_only_parameter_can_be_computed_with_but_not_updated():
+    W = numpy.eye(2)
+    W.flags.writeable = False
+    layer, optimizer = MatMul(W), Adam()
+    layer.backward(layer.forward(numpy.ones((1, 2))))
+    with pytest.raises(
+        ValueError, match=r"Adam\.update: a parameter, float64 of shape \(2, 2\), is read-only"
+    ):
+        optimizer.update(layer.params, layer.grads)
+    assert optimizer.iter == 0
+    assert optimizer.state == {}
