@@ -282,17 +282,6 @@ def test_weights_of_another_shape_are_refused_though_the_header_says_otherwise(s
         fit(stopped, resume=True)
 
 
-def test_a_checkpoint_in_half_precision_can_be_resumed(stopped):
-    header, arrays = read_npz(stopped, "checkpoint")
-    arrays["run.weights.0"] = arrays["run.weights.0"].astype("float16")
-    write_npz(stopped, header, arrays)
-    trainer = fit(stopped, resume=True)
-    assert trainer.model.params[0].dtype == "float64"
-    assert float(trainer.model.params[0][0]) == pytest.approx(
-        float(fit(None).model.params[0][0]), 0.01
-    )
-
-
 def test_an_altered_checkpoint_never_changes_the_result(stopped):
     content, expected = stopped.read_bytes(), outcome(fit(None))
 
