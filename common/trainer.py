@@ -162,8 +162,8 @@ class _Loop:
         return isinstance(rows, list) and all(
             isinstance(row, dict)
             and not unlike({name: row.get(name) for name in least}, least, "")
-            and ("iteration" not in row or not unlike(row["iteration"], 1, ""))
-            and ("iteration" not in row or _is_report(row.get(self.quantity)))
+            and not unlike(row.get("iteration", 1), 1, "")
+            and _is_report(row.get(self.quantity, None if "iteration" in row else 0.0))
             for row in rows
         )
 

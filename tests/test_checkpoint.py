@@ -21,9 +21,16 @@ from common.optimizer import SGD, Momentum
 from common.storage.checkpoint import Checkpoint
 from common.storage.files import read_npz, write_npz
 from common.trainer import RnnlmTrainer, Trainer
-from tests.interrupted_run import RUNS, outcome
+from tests.interrupted_run import RUNS, Forked, outcome
 
 ROOT = Path(__file__).parent.parent
+KILLS = int(os.environ.get("DLFS2_KILLS", "20"))  # of each kind of run
+
+
+def forks(test):
+    """A test that forks processes, and kills them."""
+    test = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")(test)
+    return pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")(test)
 
 
 class Stop(Exception):
@@ -100,36 +107,47 @@ def test_states_random_numbers_and_learning_rates_go_on_too(kind, tmp_path, monk
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+@forks
 @pytest.mark.parametrize("kind", RUNS)
-def test_a_run_killed_at_twenty_random_moments_ends_with_the_same_bits(kind, tmp_path):
-    file, moment = tmp_path / "run.checkpoint", random.Random(0)
-    run, begin = start(kind, tmp_path / "whole"), time.monotonic()
-    whole, seconds = last_word(run), time.monotonic() - begin
-    for _ in range(20):  # together 20/32 of the time that it takes, on average
-        run = start(kind, file)
-        time.sleep(moment.uniform(0, seconds / 16))
-        run.kill()  # SIGKILL, often while a checkpoint is being written
-        run.communicate()
-        assert run.returncode == -signal.SIGKILL, "the run was over before it could be killed"
-    assert last_word(start(kind, file)) == whole
+def test_a_run_killed_at_random_moments_ends_with_the_same_bits_and_leaves_nothing(kind, tmp_path):
+    """Every other kill is inside a save. A run that is over before it is killed begins anew."""
+    file, moment, kills = tmp_path / "run.checkpoint", random.Random(0), 0
+    whole = outcome(RUNS[kind](verbose=False))
+
+    def run(**how):
+        return RUNS[kind](checkpoint=file, resume=file.exists(), verbose=False, **how)
+
+    def work(child, in_save, interval):
+        if in_save:
+            stop_at_array(in_save, child.stop)
+        run(checkpoint_interval=interval)
+
+    while kills < KILLS:
+        in_save = moment.randrange(1, 100) if kills % 2 else 0
+        child = Forked(work, in_save, moment.randrange(1, 6))
+        if in_save:
+            child.wait()
+        else:
+            time.sleep(moment.uniform(0, 0.25))
+        over = child.kill()
+        kills += not over
+        if over:
+            assert outcome(run()) == whole
+            file.unlink()
+    assert outcome(run()) == whole
+    assert list(tmp_path.iterdir()) == [file]
 
 
-def start(kind, file):
-    """A run in a process of its own, at the moment before its training begins."""
-    run = subprocess.Popen(
-        [sys.executable, "-m", "tests.interrupted_run", kind, str(file)],
-        cwd=ROOT,
-        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert run.stdout.readline() == "ready\n"
-    return run
+def stop_at_array(count, stop):
+    """In a child: stop before the array of this number is written into a file, 1 is the first."""
+    write, left = numpy.lib.format.write_array, iter(range(count - 1))
 
+    def write_or_stop(*args, **how):
+        if next(left, None) is None:
+            stop()
+        write(*args, **how)
 
-def last_word(run):
-    return run.communicate()[0].split()[-1]
+    numpy.lib.format.write_array = write_or_stop
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -47,6 +47,7 @@ ON_DEVICE = {"weights", "optimizer", "states"}  # a trainer keeps its place on t
 MARKS = ({"array"}, {"pairs"}, {"tuple"}, {"scalar"})  # keys that tell what JSON does not know
 PLAIN = (type(None), bool, int, float, str)
 DEEPEST = 50  # lists and dictionaries in one another
+NUMERIC = "biuf"  # kinds of dtypes: bool, int, unsigned, float
 NUMBERS = "list of numbers"
 # In the state of a bit generator; NumPy would take more, and read beyond its arrays.
 LARGEST = {"has_uint32": 1, "uinteger": 2**32 - 1, "pos": 624, "buffer_pos": 4}
@@ -329,7 +330,7 @@ def _pack(value: Any, name: str, arrays: dict[str, Array]) -> Any:
             packed[key] = _pack(part, f"{name}.{key if simple else k}", arrays)
         plain = all(type(key) is str for key in packed) and packed.keys() not in MARKS
         return packed if plain else {"pairs": [*packed.items()]}
-    if isinstance(value, numpy.generic) and value.dtype.kind in "biuf" and value.itemsize <= 8:
+    if isinstance(value, numpy.generic) and value.dtype.kind in NUMERIC and value.itemsize <= 8:
         return {"scalar": [value.dtype.name, value.item()]}
     if type(value) in (numpy.ndarray, np.ndarray) and value.dtype.kind in "biufcSU":
         arrays[name] = to_cpu(value)
@@ -349,6 +350,8 @@ def _unpack(value: Any, arrays: dict[str, Array]) -> Any:
         return tuple(_unpack(part, arrays) for part in value["tuple"])
     if value.keys() == {"scalar"}:
         name, number = value["scalar"]
+        if numpy.dtype(name).kind not in NUMERIC:
+            raise ValueError(f"{name} is no type of numbers")
         return numpy.dtype(name).type(number)
     if value.keys() == {"pairs"}:
         return {key: _unpack(part, arrays) for key, part in value["pairs"]}
@@ -423,7 +426,7 @@ def is_finite(a: Array) -> bool:
 
 def is_state(a: Any) -> bool:
     """Whether `a` can be the state of a layer, an array of any shape: None is the first one."""
-    return a is None or (is_array(a) and a.dtype.kind in "biuf")
+    return a is None or (is_array(a) and a.dtype.kind in NUMERIC)
 
 
 def ones_like(g: Any) -> Any:
