@@ -8,7 +8,7 @@ on each core is faster.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar, copy_context
 from functools import cache
 from itertools import pairwise
@@ -94,17 +94,17 @@ _inside = ContextVar("_inside", default=False)  # a call of `work`, which may ha
 
 @contextmanager
 def _blas_on_one_core() -> Iterator[None]:
-    with _one.used:
+    with _one.used, ExitStack() as limits:
         with _one.asked:
             _one.told = _count()
-            limit = _openblas().limit(limits=1)
-        token = _inside.set(True)
+            limits.enter_context(_openblas().limit(limits=1))
+        before = _inside.set(True)
         try:
             yield
         finally:
-            _inside.reset(token)
+            _inside.reset(before)
             with _one.asked:
-                limit.restore_original_limits()
+                limits.close()
                 _one.told = 0
 
 

@@ -229,16 +229,19 @@ class Checkpoint:
         shared = [a for a in shared if not isinstance(a, numpy.random.Generator)]  # CuPy's only
         twin = deepcopy(model, {id(a): a for a in shared})
         try:
-            set_states(twin, deepcopy(saved))
             with numpy.errstate(all="ignore"):
+                twin.forward(*self.trainer.example)
+                here = dict(flattened("states", states(twin)))
+                set_states(twin, deepcopy(saved))
                 loss = float(twin.forward(*self.trainer.example))
         except Exception as error:  # what a model makes of a wrong state is its own affair
             raise self._refuse(f"the model cannot go on with the states there: {error}") from error
-        after = dict(flattened("states", states(twin)))
         for name, a in flattened("states", saved):
-            b = after[name]
-            if a is not None and b is not None and (a.ndim, a.dtype) != (b.ndim, b.dtype):
-                raise self._refuse(f"{name} is {kind(a)}, the model makes it {kind(b)}")
+            b = here[name]
+            if a is not None and b is not None:
+                same = (a.ndim, a.dtype) == (b.ndim, b.dtype)
+                if not same or not is_in_range(a, b):
+                    raise self._refuse(f"{name} is {kind(a)}, the model makes it {kind(b)}")
         if not math.isfinite(loss):
             raise self._refuse(f"with the states there the loss is {loss}")
 
