@@ -269,6 +269,7 @@ class Checkpoint:
             run.setdefault("threads", threads())  # which files of older versions lack
             if run.keys() != KEYS or not isinstance(run["begun"], dict):
                 raise ValueError("not a readable checkpoint (of this version)")
+            _pack(run, "run", {})  # refuses what no run can have written
             return run
         except OSError:
             raise
