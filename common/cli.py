@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import asdict, fields, make_dataclass
 from io import TextIOWrapper
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any, NamedTuple, get_args
 
 # What a user can mend: files, memory, settings, words, numbers that overflow, missing packages.
@@ -137,16 +136,17 @@ def check_writable(file: Path) -> None:
 
     A script asks before it trains, not after hours of it.
     """
+    from common.storage.files import try_to_write  # here, because it needs an array library
+
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=file.parent):
-            pass
+        try_to_write(file)
+    except IsADirectoryError:
+        raise IsADirectoryError(f"{file} is a folder; the name of a file is needed") from None
     except OSError as error:
         raise OSError(
             f"{file.name} cannot be written into {file.parent.absolute()}: {error.strerror}"
         ) from error
-    if file.is_dir():
-        raise IsADirectoryError(f"{file} is a folder; the name of a file is needed")
 
 
 def at_least_one(**sizes: int | None) -> None:

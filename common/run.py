@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,7 @@ def train(
 
     x, t        training data (L, ...), as `trainer.fit` takes them
     weights     the file that `save` writes. Beside it: the checkpoint (.checkpoint) to resume from,
-                and the history (.json)
+                the history (.json), and what the script draws (.png)
     evaluate    called with the trainer after each epoch; the numbers that it returns by name join
                 the epoch's row
     lowest      one of these names: keep the weights of the epoch where it is lowest. Without it,
@@ -39,10 +40,11 @@ def train(
 
     A run that is stopped (Ctrl-C, SIGTERM, a loss that is not finite) saves its weights, unless
     better ones are in the file, and prints how to go on.
-    Raises OSError, before it trains, if the files cannot be written, and what `trainer.fit` raises.
+    Raises, before it trains, OSError if the files cannot be written, ValueError if two of them have
+    one path; and what `trainer.fit` raises.
     """
-    check_writable(weights)
-    checkpoint = weights.with_suffix(".checkpoint")
+    checkpoint, *others = (weights.with_suffix(e) for e in (".checkpoint", ".json", ".png"))
+    check_outputs(weights, checkpoint, *others)
     began = time.monotonic()
 
     def after_epoch(trainer: Any) -> None:
@@ -77,6 +79,23 @@ def train(
         save()
     write_history(trainer, weights)
     return trainer.epochs
+
+
+def check_outputs(*files: Path) -> None:
+    """Make the folders of files that are to be written later, all by one run.
+
+    Raises OSError if one of them cannot be written, ValueError if two of them are one file.
+    """
+    places: dict[str, Path] = {}
+    for file in files:
+        check_writable(file)
+        place = os.path.realpath(file).casefold()  # most systems think so of A.png and a.PNG
+        if place in places:
+            raise ValueError(
+                f"{file} would be written twice: the weights, and what goes beside them "
+                "(.checkpoint, .json, .png), need names of their own"
+            )
+        places[place] = file
 
 
 def improves(value: float, earlier: list[float]) -> bool:

@@ -1,9 +1,10 @@
 """Training loops: batching, one step, reporting.  N batch size, T time steps of a block."""
 
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy
 from tqdm import tqdm
 
 from common.cores.data_parallel import DataParallel
+from common.cores.parallel import threads
 from common.evaluate import eval_perplexity
 from common.functions import perplexity
 from common.gradients import clip_grads, distinct, remove_duplicate
@@ -26,9 +28,13 @@ from common.network import (
 from common.np import Array, np, to_cpu
 from common.plots import show
 from common.rng import Seed, generator
-from common.storage.checkpoint import Checkpoint
+from common.storage.checkpoint import Checkpoint, unlike
 
 __all__ = ["RnnlmTrainer", "Trainer", "remove_duplicate"]
+
+# tqdm's own lock is shared by all forked processes, and taken even where no bar is shown: one of
+# them that is killed while it holds the lock would stop the others for ever.
+tqdm.set_lock(threading.RLock())
 
 Batch = tuple[Array, Array]
 Row = dict[str, Any]
@@ -132,6 +138,35 @@ class _Loop:
     def progress(self, saved: dict[str, Any]) -> None:
         self.history, self._at = saved["history"], Position(**saved["position"])
 
+    @property
+    def progress_like(self) -> dict[str, Any]:
+        """What the progress of this run is compared with before it is set, see `unlike`."""
+        position = asdict(Position(seconds=1.0, losses=[0.0])) | {
+            "iteration": lambda k: not unlike(k, 0, "") and k <= self._iterations,
+            "reports": lambda values: isinstance(values, list) and all(map(_is_report, values)),
+            "order": self._is_order,
+        }
+        return {"history": self._is_history, "position": position}
+
+    @property
+    def example(self) -> Batch:
+        """A batch like those of the run, any shape, from which nothing is learned."""
+        raise NotImplementedError
+
+    def _is_order(self, order: Any) -> bool:
+        """Whether a checkpoint may hold it; here it has none."""
+        return order is None
+
+    def _is_history(self, rows: Any) -> bool:
+        least: Row = {"epoch": 1, "step": 1, "seconds": 1.0}
+        return isinstance(rows, list) and all(
+            isinstance(row, dict)
+            and not unlike({name: row.get(name) for name in least}, least, "")
+            and not unlike(row.get("iteration", 1), 1, "")
+            and _is_report(row.get(self.quantity, None if "iteration" in row else 0.0))
+            for row in rows
+        )
+
     def stop(self) -> None:
         """End the run after this epoch, with a finished checkpoint: early stopping."""
         self._at.stopped = True
@@ -172,8 +207,8 @@ class _Loop:
         self._options.valid = valid and self._checked(*valid, what="valid: ")
         self._iterations = len(self._data[0]) // math.prod(sizes.values())
         settings = sizes | {"max_grad": self._max_grad, "eval_interval": self.eval_interval}
-        with DeferredInterrupts() as interrupts:
-            self._open(settings | dict(zip(data, self._data, strict=True)))
+        with DeferredInterrupts() as interrupts, ExitStack() as until_the_end:
+            self._open(settings | dict(zip(data, self._data, strict=True)), until_the_end)
             self._snapshot = [p.copy() for p in distinct(self.model.params)]
             self._began = time.monotonic() - self._at.seconds
             while self._at.epoch < how["max_epoch"] and not self._at.stopped:
@@ -241,14 +276,21 @@ class _Loop:
             row |= found or {}
         at.epoch, at.iteration, at.current_epoch = at.epoch + 1, 0, at.current_epoch + 1
 
-    def _open(self, settings: dict[str, Any]) -> None:
-        """Begin a run, or go on with the one in the file."""
+    def _open(self, settings: dict[str, Any], until_the_end: ExitStack) -> None:
+        """Begin a run, or go on with the one in the file, which is no other run's until the end."""
         path, resume = self._options.checkpoint, self._options.resume
         if path is None and resume:
             raise self._refuse("resume=True needs the name of a checkpoint")
         self._checkpoint = None if path is None else Checkpoint(path, self, settings)
+        if self._checkpoint is not None:
+            until_the_end.enter_context(self._checkpoint.held())
         if self._checkpoint is not None and resume:
-            self._checkpoint.resume()
+            there, here = self._checkpoint.resume(), threads()
+            if there != here and self._options.verbose:
+                print(
+                    f"{path}: the run had {there} threads of BLAS, and has {here} now; results may "
+                    "differ in their last digits"
+                )
             return
         if self._checkpoint is not None:
             self._checkpoint.begin()
@@ -421,6 +463,18 @@ class Trainer(_Loop):
             raise self._refuse(f"{what}a batch of {fewest} needs more than the {len(x)} samples")
         return to_cpu(x), to_cpu(t)
 
+    @property
+    def example(self) -> Batch:
+        """The first samples (N, ...) and their labels (N, ...)."""
+        (x, t), N = self._data, self._sizes["batch_size"]
+        return _on_device(x[:N]), t[:N]
+
+    def _is_order(self, order: Any) -> bool:
+        """Whether it is (L,), every sample once."""
+        samples = numpy.arange(len(self._data[0]))
+        known = not unlike(order, samples, "")
+        return known and numpy.array_equal(numpy.sort(order), samples)
+
     def _gradients(self) -> Callable[[Array, Array], Array]:
         return DataParallel(self.model).gradients
 
@@ -512,6 +566,13 @@ class RnnlmTrainer(_Loop):
             raise self._refuse(f"{what}the labels must be the text, one word later")
         return x, t
 
+    @property
+    def example(self) -> Batch:
+        """The first words (N, T), and the same ones one word later."""
+        N, T = self._sizes["batch_size"], self._sizes["time_size"]
+        xs, ts = self._data
+        return xs[: N * T].reshape(N, T), ts[: N * T].reshape(N, T)
+
     def _batch(self, k: int) -> Batch:
         return self.get_batch(*self._data, **self._sizes)
 
@@ -537,6 +598,11 @@ def left_as_it_was(model: Any) -> Iterator[None]:
         set_states(model, before)
         for rng, state in drawing:
             rng.bit_generator.state = state
+
+
+def _is_report(value: Any) -> bool:
+    """Whether it is a loss or a perplexity, which may be infinite."""
+    return isinstance(value, float) and not math.isnan(value)
 
 
 def _on_device(x: Array) -> Array:

@@ -1,18 +1,14 @@
-"""A training run to be killed: `python -m tests.interrupted_run KIND FILE`, from the root.
+"""Training runs to be interrupted or killed, and what is left of them."""
 
-Trains a tiny model, with a checkpoint in FILE after every step; goes on with FILE if it exists.
-Prints "ready" just before, and a digest of the weights after the last step.
-"""
-
-import sys
-from pathlib import Path
+import os
+import signal
 
 import numpy
 
 from ch04.cbow import CBOW
 from ch06.better_rnnlm import BetterRnnlm
 from common.optimizer import SGD, Adam
-from common.storage.checkpoint import digest
+from common.storage.checkpoint import digest, kept
 from common.trainer import RnnlmTrainer, Trainer
 from common.words.text import create_contexts_target
 
@@ -64,12 +60,42 @@ RUNS = {
 def outcome(trainer):
     """All that a run leaves, but for its times: weights, history and the optimizer's memory."""
     rows = [{k: v for k, v in row.items() if k != "seconds"} for row in trainer.history]
-    memory = {k: v for k, v in vars(trainer.optimizer).items() if not callable(v)}
-    return digest(trainer.model.params, rows, memory, trainer.current_epoch, trainer.steps)
+    return digest(
+        *(trainer.model.params, rows, kept(trainer.optimizer)),
+        *(trainer.current_epoch, trainer.steps),
+    )
 
 
-if __name__ == "__main__":
-    kind, file = sys.argv[1:]
-    print("ready", flush=True)
-    how = {"checkpoint": file, "resume": Path(file).exists(), "checkpoint_interval": 1}
-    print(outcome(RUNS[kind](**how)))
+class Forked:
+    """work(self, *args) in a child process that is warm: what this process has imported is there.
+
+    `stop()`, in the child, lets `wait` return in this process, and waits to be killed.
+    """
+
+    def __init__(self, work, *args):
+        self.reading, writing = os.pipe()
+        self.stop = lambda *_: (os.write(writing, b"x"), signal.pause())
+        self.process = os.fork()
+        if not self.process:
+            status = 1
+            try:
+                work(self, *args)
+                status = 0
+            finally:
+                os._exit(status)
+        os.close(writing)
+
+    def wait(self):
+        """Until it stops, or is over."""
+        os.read(self.reading, 1)
+
+    def kill(self):
+        """End it, wherever it is -> whether it had ended by itself, and well.
+
+        AssertionError if it failed.
+        """
+        os.kill(self.process, signal.SIGKILL)  # until it is waited for, its number is its own
+        os.close(self.reading)
+        status = os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
+        assert status in (0, -signal.SIGKILL)
+        return status == 0

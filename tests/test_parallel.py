@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy
 import pytest
@@ -12,10 +13,13 @@ import threadpoolctl
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ch07.seq2seq import Seq2seq
 from common.cores import parallel
-from common.cores.parallel import BLOCK, blocks, in_parallel, split
+from common.cores.parallel import BLOCK, blocks, in_parallel, split, threads
 from common.np import np, use
 from common.optimizer import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop
+from common.storage.checkpoint import digest
+from common.trainer import Trainer
 from tests import cupy_stand_in
 from tests.conftest import THREADS, blas_threads
 
@@ -155,6 +159,59 @@ def test_parts_may_have_parts_of_their_own(three_threads):
     done = []
     in_parallel(lambda part: in_parallel(lambda k: done.append(part + k), "xyz"), "abc")
     assert sorted(done) == [a + b for a in "abc" for b in "xyz"]
+
+
+def test_what_another_thread_does_is_not_seen_in_the_number_of_threads(three_threads):
+    found = []
+
+    def ask():
+        found.append((threads(), len(split(9, 1)), blas_threads()))
+
+    def work(part):
+        other = threading.Thread(target=ask)
+        other.start()
+        other.join()
+
+    in_parallel(work, "ab")
+    assert found == [(THREADS, THREADS, [1] * len(blas_threads()))] * 2
+
+
+def test_callers_in_several_threads_wait_for_each_other(three_threads):
+    at_work, most, errors = [], [], []
+
+    def work(part):
+        at_work.append(part)
+        most.append(len({caller for caller, _ in at_work}))
+        time.sleep(0.001)
+        at_work.remove(part)
+
+    def call(caller):
+        try:
+            for _ in range(20):
+                in_parallel(work, [(caller, k) for k in range(3)])
+        except BaseException as error:
+            errors.append(error)
+
+    callers = [threading.Thread(target=call, args=(k,)) for k in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert errors == []
+    assert set(most) == {1}
+    assert blas_threads() == [THREADS] * len(blas_threads())
+
+
+def test_trainers_in_several_threads_give_the_bits_that_each_gives_alone(three_threads):
+    def trained(seed):
+        xs, ts = numpy.random.default_rng(0).integers(1, 7, (2, 60, 4))
+        trainer = Trainer(Seq2seq(7, 3, 4, rng=seed), Adam(0.01))
+        trainer.fit(xs, ts, 5, 20, rng=seed, verbose=False)
+        return digest(trainer.model.params, trainer.loss_list)
+
+    alone = [trained(seed) for seed in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        assert [*pool.map(trained, range(4))] == alone
 
 
 def test_what_numpy_says_about_errors_is_settled_by_the_caller(three_threads):

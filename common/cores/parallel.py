@@ -8,7 +8,8 @@ on each core is faster.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar, copy_context
 from functools import cache
 from itertools import pairwise
 from threading import Lock
@@ -32,7 +33,7 @@ def split(rows: int, width: int) -> list[slice]:
     OpenBLAS, loaded after the package `common`, which tells its threads to sleep when idle.
     """
     parts = min(rows // FEWEST_ROWS, rows * width // FEWEST_NUMBERS)
-    parts = min(parts, _threads()) if parts > 1 else 1
+    parts = min(parts, threads()) if parts > 1 and _idle_threads_sleep() else 1
     ends = [rows * k // parts for k in range(parts + 1)]
     return [slice(*part) for part in pairwise(ends)]
 
@@ -47,36 +48,73 @@ def blocks(rows: slice, width: int) -> Iterator[slice]:
 def in_parallel(work: Callable[[Part], Any], parts: Sequence[Part]) -> None:
     """Call work(part) for every part, each in a thread of its own with BLAS on one core.
 
-    What `work` raises is raised after all calls have ended.
+    Callers in several threads wait for each other. What `work` raises is raised after all calls
+    have ended.
     """
     first, *others = parts
-    if not others or not _one_at_a_time.acquire(blocking=False):
+    if not others or _inside.get():
         for part in parts:
             work(part)
         return
-    try:
-        with _openblas().limit(limits=1):
-            # each in a copy of the context, to which numpy.errstate belongs
-            calls = [_pool().submit(copy_context().run, work, part) for part in others]
-            try:
-                work(first)
-            finally:
-                problems = [call.exception() for call in calls]
-    finally:
-        _one_at_a_time.release()
+    with _blas_on_one_core():
+        # each in a copy of the context, to which numpy.errstate belongs
+        calls = [_pool().submit(copy_context().run, work, part) for part in others]
+        try:
+            work(first)
+        finally:
+            problems = [call.exception() for call in calls]
     for problem in problems:
         if problem is not None:
             raise problem
 
 
-_one_at_a_time = Lock()  # because the limit is one for the whole process
+def threads() -> int:
+    """How many threads BLAS may use, as the program was told; 1 if there is no OpenBLAS to ask.
 
-
-def _threads() -> int:
-    """How many threads BLAS would use that do not keep cores busy while they wait."""
-    if np.__name__ != "numpy" or "OPENBLAS_THREAD_TIMEOUT" not in os.environ:
+    That `in_parallel` keeps BLAS on one core, for a thread of this program, makes no difference.
+    """
+    if np.__name__ != "numpy":
         return 1
+    with _one.asked:
+        return _one.told or _count()
+
+
+class _One:
+    """What there is one of in a process: the number of BLAS's threads."""
+
+    def __init__(self) -> None:
+        self.used = Lock()  # by one `in_parallel` at a time
+        self.asked = Lock()  # or changed
+        self.told = 0  # while BLAS is kept on one core: the number of before
+
+
+_one = _One()
+_inside = ContextVar("_inside", default=False)  # a call of `work`, which may have parts of its own
+
+
+@contextmanager
+def _blas_on_one_core() -> Iterator[None]:
+    with _one.used, ExitStack() as limits:
+        with _one.asked:
+            _one.told = _count()
+            limits.enter_context(_openblas().limit(limits=1))
+        before = _inside.set(True)
+        try:
+            yield
+        finally:
+            _inside.reset(before)
+            with _one.asked:
+                limits.close()
+                _one.told = 0
+
+
+def _count() -> int:
     return min((blas.num_threads for blas in _openblas().lib_controllers), default=1)
+
+
+def _idle_threads_sleep() -> bool:
+    """Whether BLAS's threads do not keep cores busy while they wait."""
+    return "OPENBLAS_THREAD_TIMEOUT" in os.environ
 
 
 @cache
@@ -91,5 +129,12 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(os.cpu_count(), "dlfs2")
 
 
-if hasattr(os, "register_at_fork"):  # a child process has none of its parent's threads
-    os.register_at_fork(after_in_child=_pool.cache_clear)
+def _begin_anew() -> None:
+    """In a forked child, which has none of its parent's threads, nor what they were about to do."""
+    global _one
+    _pool.cache_clear()
+    _one = _One()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

@@ -94,6 +94,20 @@ def part_of(path: Path) -> tuple[Path, Path]:
     return target.with_name(name), target
 
 
+def try_to_write(path: Path) -> None:
+    """Make the temporary file of a save to `path`, and remove it again.
+
+    Raises OSError, which names `path`, where a save could not succeed.
+    """
+    with _naming(path):
+        remove_leftovers(path)
+        part, target = part_of(path)
+        with suppress(FileNotFoundError):
+            target.stat()  # its name may be too long
+        part.open("xb").close()
+        part.unlink()
+
+
 def remove_leftovers(path: Path) -> None:
     """Remove temporary files of saves to `path` that were killed; those of live ones stay.
 
