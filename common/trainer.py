@@ -48,7 +48,8 @@ class Options:
                    of each epoch, and before Ctrl-C or SIGTERM end the run
     resume         go on with the run in that file, as if it had never stopped. Make model,
                    optimizer and data as they were at first, seeds and functions included; max_epoch
-                   may differ
+                   may differ. With another number of threads of BLAS, results may differ in their
+                   last digits; this is printed
     valid          validation data like the training data: inputs (L, ...), labels (L, ...). Their
                    loss or perplexity is found after each epoch, printed, and kept in the history;
                    what is learned does not depend on it
@@ -446,10 +447,11 @@ class Trainer(_Loop):
         and given to the optimizer. Ctrl-C and SIGTERM end the run after a whole step, as
         KeyboardInterrupt. A run whose loss stopped being finite cannot be resumed to anything
         better: begin anew with other settings.
-        Raises ValueError for data that cannot be trained on, for a checkpoint that is damaged or of
-        another run, and for one that is not finished unless it is resumed; FileNotFoundError where
-        there is none to resume; FloatingPointError if the loss stops being finite (seen at the next
-        report); the weights are then those of the last report or resume.
+        Raises ValueError for data that cannot be trained on, for a checkpoint that is damaged, of
+        another run, or in use by one, and for one that is not finished unless it is resumed;
+        FileNotFoundError where there is none to resume; OSError where it cannot be written;
+        TypeError for what it cannot hold; FloatingPointError if the loss stops being finite (seen
+        at the next report); the weights are then those of the last report or resume.
         """
         self.rng = generator(rng)
         how = {"max_epoch": max_epoch, "max_grad": max_grad, "eval_interval": eval_interval}

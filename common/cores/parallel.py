@@ -75,37 +75,37 @@ def threads() -> int:
     """
     if np.__name__ != "numpy":
         return 1
-    with _one.asked:
-        return _one.told or _count()
+    with _limit.asked:
+        return _limit.told or _count()
 
 
-class _One:
-    """What there is one of in a process: the number of BLAS's threads."""
+class _Limit:
+    """Who may change the number of BLAS's threads, which is one for the whole process."""
 
     def __init__(self) -> None:
         self.used = Lock()  # by one `in_parallel` at a time
-        self.asked = Lock()  # or changed
-        self.told = 0  # while BLAS is kept on one core: the number of before
+        self.asked = Lock()  # held while the number is asked for, or changed
+        self.told = 0  # the number of before, while BLAS is kept on one core
 
 
-_one = _One()
+_limit = _Limit()
 _inside = ContextVar("_inside", default=False)  # a call of `work`, which may have parts of its own
 
 
 @contextmanager
 def _blas_on_one_core() -> Iterator[None]:
-    with _one.used, ExitStack() as limits:
-        with _one.asked:
-            _one.told = _count()
+    with _limit.used, ExitStack() as limits:
+        with _limit.asked:
+            _limit.told = _count()
             limits.enter_context(_openblas().limit(limits=1))
         before = _inside.set(True)
         try:
             yield
         finally:
             _inside.reset(before)
-            with _one.asked:
+            with _limit.asked:
                 limits.close()
-                _one.told = 0
+                _limit.told = 0
 
 
 def _count() -> int:
@@ -131,9 +131,9 @@ def _pool() -> ThreadPoolExecutor:
 
 def _begin_anew() -> None:
     """In a forked child, which has none of its parent's threads, nor what they were about to do."""
-    global _one
+    global _limit
     _pool.cache_clear()
-    _one = _One()
+    _limit = _Limit()
 
 
 if hasattr(os, "register_at_fork"):

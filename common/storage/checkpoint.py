@@ -173,9 +173,10 @@ class Checkpoint:
     def _compare_begun(self, run: dict[str, Any]) -> None:
         """Refuse a file of another run."""
         here, there = self.begun, run["begun"]
-        same_objects = digest(distinct(self.trainer.model.params)) == digest(run["weights"])
-        # those that were interrupted
-        moved_on = {"first weights (seed)", *kept(self.trainer.optimizer)} if same_objects else {}
+        moved_on: set[str] = set()
+        if digest(distinct(self.trainer.model.params)) == digest(run["weights"]):
+            # the interrupted objects themselves, which are not at their beginning any more
+            moved_on = {"first weights (seed)", *kept(self.trainer.optimizer)}
         for name in here | there:
             known = name in here and name in there
             same = known and digest(here[name]) == digest(there[name])
