@@ -50,7 +50,7 @@ def compare(models: Mapping[str, tuple[Any, bool]], settings: Comparison) -> Cur
     data = sequence.load(s.data, split=s.split)
     same = {
         "data": s.data,
-        "content": digest(((data.x_train, data.t_train), (data.x_test, data.t_test))),
+        "content": digest([[data.x_train, data.t_train], [data.x_test, data.t_test]]),
         **{"wordvec_size": s.wordvec_size, "hidden_size": s.hidden_size, "split": s.split},
         **{"batch_size": s.batch_size, "max_grad": s.max_grad, "eval_interval": s.eval_interval},
     }
