@@ -67,7 +67,7 @@ class CBOW(BaseModel):
     def backward(self, dout: float = 1) -> None:
         C = 2 * self.window_size
         dh = self.ns_loss.backward(dout) / C
-        self.in_layer.backward(np.repeat(dh[:, None], C, axis=1))
+        self.in_layer.backward(np.repeat(dh, C, axis=0).reshape(-1, C, dh.shape[1]))
 
 
 def check_pairs(model: CBOW, contexts: Array, target: Array) -> None:
