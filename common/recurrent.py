@@ -11,7 +11,7 @@ that of backward.  Source: book chapters 5 and 6, appendix C.
 
 from typing import Any
 
-from common.checks import checked_ratio
+from common.checks import checked_mask, checked_ratio, floats
 from common.cores import parallel
 from common.functions import sigmoid
 from common.layers import Layer, scaled_mask
@@ -44,15 +44,17 @@ class _Recurrent(Layer):
         return len(Wh)
 
     def _check(self, x: Array, name: str, shape: tuple[Any, ...]) -> None:
-        if x.shape != shape:
+        if floats(self, x).shape != shape:
             raise self._refuse(f"{name} has shape {x.shape} where {shape} is needed")
 
     def _check_step(self, x: Array, *state: Array) -> None:
         """x must be (N, D), and h_prev (and c_prev) (N, H)."""
         Wx, Wh, _ = self.params
-        self._check(x, "x", (len(x), len(Wx)))
+        N = floats(self, x).shape[:1]
+        self._check(x, "x", (*N, len(Wx)))
         for name, a in zip(("h_prev", "c_prev"), state, strict=False):
-            self._check(a, name, (len(x), len(Wh)))
+            self._check(a, name, (*N, len(Wh)))
+        self.y_shape = *N, len(Wh)
 
 
 class RNN(_Recurrent):
@@ -72,6 +74,7 @@ class RNN(_Recurrent):
         return h.copy()
 
     def backward(self, dh: Array) -> tuple[Array, Array]:
+        self._check_gradient(dh)
         Wx, Wh, _ = self.params
         x, h_prev, h = self.cache
         da = dh * (1 - h * h)
@@ -111,6 +114,8 @@ class LSTM(_Recurrent):
         return o * tanh_c, c
 
     def backward(self, dh: Array, dc: Array) -> tuple[Array, Array, Array]:
+        self._check_gradient(dh)
+        self._check_gradient(dc)
         Wx, Wh, _ = self.params
         x, h_prev, c_prev, f, g, i, o, tanh_c = self.cache
         dc = dc + dh * o * (1 - tanh_c * tanh_c)  # c reaches the loss through h as well
@@ -158,6 +163,7 @@ class GRU(_Recurrent):
         return (1 - z) * h_prev + z * n
 
     def backward(self, dh: Array) -> tuple[Array, Array]:
+        self._check_gradient(dh)
         Wx, Wh, _ = self.params
         x, h_prev, z, r, n = self.cache
         H = len(Wh)
@@ -200,9 +206,13 @@ class _TimeRecurrent(_Recurrent):
         """Start the next call, if stateful, from h (N, H); None is zeros."""
         self.h = own(h)
 
-    def _check_sequence(self, xs: Array, mask: Array, constant: Array) -> Array:
-        """Refuse what does not fit -> where there is padding, (T, N, 1); None without a mask."""
-        D = len(self.params[0])
+    def _check_sequence(
+        self, xs: Array, mask: Array, constant: Array
+    ) -> tuple[Array, Array, Array]:
+        """Refuse what does not fit -> xs, where there is padding (T, N, 1) or None, constant."""
+        Wx, Wh, _ = self.params
+        xs, D = floats(self, xs, Wx.dtype), len(Wx)
+        constant = None if constant is None else floats(self, constant, Wx.dtype)
         if constant is not None and (constant.ndim != 2 or constant.shape[1] > D):
             raise self._refuse(f"constant must be (N, C), C <= {D}, not {constant.shape}")
         C = 0 if constant is None else constant.shape[1]
@@ -211,10 +221,10 @@ class _TimeRecurrent(_Recurrent):
         N, T, _ = xs.shape
         if constant is not None:
             self._check(constant, "constant", (N, C))
+        self.y_shape = N, T, len(Wh)
         if mask is None:
-            return None
-        self._check(mask, "mask", (N, T))
-        return np.asarray(~mask.astype(bool)).T[:, :, None]
+            return xs, None, constant
+        return xs, np.asarray(~checked_mask(self, mask, (N, T))).T[:, :, None], constant
 
     def _start(self, N: int, T: int) -> list[Any]:
         """-> first, and for each state a buffer (T + 1, N, H) whose [0] is the kept one, or zeros.
@@ -333,7 +343,7 @@ class TimeRNN(_TimeRecurrent):
 
     def forward(self, xs: Array, mask: Array = None, *, constant: Array = None) -> Array:
         _, Wh, _ = self.params
-        padding = self._check_sequence(xs, mask, constant)
+        xs, padding, constant = self._check_sequence(xs, mask, constant)
         N, T, _ = xs.shape
         first, hs = self._start(N, T)
         (a,) = self._inputs_forward(xs, constant)
@@ -348,11 +358,11 @@ class TimeRNN(_TimeRecurrent):
         return hs[1:].swapaxes(0, 1).copy()
 
     def backward(self, dhs: Array) -> Array:
+        self._check_gradient(dhs)
         _, Wh, _ = self.params
         _, dWh, _ = self.grads
         hs, padding, first = self.cache
         T, N, H = hs[1:].shape
-        self._check(dhs, "dhs", (N, T, H))
 
         # Independent of later steps: da without its factor dh, the slope 1 - h^2 of tanh.
         da, WhT = self._scratch("da", T, N, H), self._scratch("WhT", H, H)
@@ -432,7 +442,7 @@ class TimeLSTM(_TimeRecurrent):
 
     def forward(self, xs: Array, mask: Array = None, *, constant: Array = None) -> Array:
         _, Wh, _ = self.params
-        padding = self._check_sequence(xs, mask, constant)
+        xs, padding, constant = self._check_sequence(xs, mask, constant)
         (N, T, _), H = xs.shape, len(Wh)
         first, hs, cs = self._start(N, T)
         tanh_cs = self._scratch("tanh_c", T, N, H)
@@ -469,10 +479,10 @@ class TimeLSTM(_TimeRecurrent):
         return hs[1:].swapaxes(0, 1).copy()
 
     def backward(self, dhs: Array, dc: Array = None) -> Array:
+        self._check_gradient(dhs)
         _, dWh, _ = self.grads
         gates, hs, cs, tanh_cs, padding, first, Wh, Wh_mask, h_mask = self.cache
         _, T, N, H = gates.shape
-        self._check(dhs, "dhs", (N, T, H))
         if dc is not None:
             self._check(dc, "dc", (N, H))
 
@@ -533,7 +543,7 @@ class TimeGRU(_TimeRecurrent):
 
     def forward(self, xs: Array, mask: Array = None, *, constant: Array = None) -> Array:
         _, Wh, _ = self.params
-        padding = self._check_sequence(xs, mask, constant)
+        xs, padding, constant = self._check_sequence(xs, mask, constant)
         (N, T, _), H = xs.shape, len(Wh)
         first, hs = self._start(N, T)
         rhs = self._scratch("rh", T, N, H)  # r * h, which n depends on
@@ -561,10 +571,10 @@ class TimeGRU(_TimeRecurrent):
         return hs[1:].swapaxes(0, 1).copy()
 
     def backward(self, dhs: Array) -> Array:
+        self._check_gradient(dhs)
         _, dWh, _ = self.grads
         gates, hs, rhs, first, Wh = self.cache
         _, T, N, H = gates.shape
-        self._check(dhs, "dhs", (N, T, H))
 
         # Independent of later steps: da without its factor dh (drh for da_r).
         (z, r, n), h_prev = gates, hs[:T]
@@ -634,17 +644,18 @@ class TimeBiLSTM(Layer):
 
     def forward(self, xs: Array, mask: Array = None) -> Array:
         first, second = self.forward_lstm, self.backward_lstm
-        turned = None if mask is None else mask[..., ::-1]
-        hs = first.forward(xs, mask), second.forward(xs[:, ::-1], turned)[:, ::-1]
+        forwards = first.forward(xs, mask)
+        turned = None if mask is None else mask[:, ::-1]
+        hs = forwards, second.forward(xs[:, ::-1], turned)[:, ::-1]
+        self.y_shape = *forwards.shape[:2], 2 * forwards.shape[2]
         self.h, self.c = side_by_side(first.h, second.h), side_by_side(first.c, second.c)
         second.reset_state()
         return side_by_side(*hs)
 
     def backward(self, dhs: Array, dc: Array = None) -> Array:
+        self._check_gradient(dhs)
         first, second = self.forward_lstm, self.backward_lstm
         H = len(first.params[1])
-        if dhs.shape[2:] != (2 * H,):
-            raise self._refuse(f"dhs has shape {dhs.shape} where (N, T, {2 * H}) is needed")
         if dc is not None:
             self._check_state(dc)
         dcs = (None, None) if dc is None else (dc[:, :H], dc[:, H:])

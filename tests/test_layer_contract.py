@@ -260,17 +260,6 @@ def test_a_later_forward_leaves_earlier_outputs_alone(case):
 
 # --- What is refused: one ValueError that names the layer, and nothing has changed ----------------
 
-RECURRENT_LATER: set[tuple[type, str]] = {  # promises that these layers do not keep yet
-    *((cls, "gradient") for cls in (RNN, LSTM, GRU, TimeRNN, TimeLSTM, TimeGRU, TimeBiLSTM)),
-    *((cls, "order") for cls in (RNN, LSTM, GRU, TimeRNN, TimeLSTM, TimeGRU, TimeBiLSTM)),
-    *((cls, "kind") for cls in (RNN, LSTM, GRU, TimeRNN, TimeLSTM, TimeGRU, TimeBiLSTM)),
-}
-
-
-def promised(request, layer, promise):
-    if (type(layer), promise) in RECURRENT_LATER:
-        request.applymarker(pytest.mark.xfail(strict=True, reason=f"{promise}: not yet"))
-
 
 def refused(layer):
     """ValueError in the name of the layer, one of its parts, or the function that it stands for."""
@@ -301,7 +290,6 @@ def wrong_gradients(y):
 
 def test_gradients_of_another_shape_or_kind_are_refused(case, request):
     layer, *inputs = case
-    promised(request, layer, "gradient")
     outputs = forward(layer, inputs)
     expected, before = backward(layer, outputs), snapshot(layer)
     for k, y in enumerate(outputs):
@@ -316,7 +304,6 @@ def test_gradients_of_another_shape_or_kind_are_refused(case, request):
 
 def test_backward_before_forward_is_refused(case, request, r):
     layer, *_ = case
-    promised(request, layer, "order")
     twin, *inputs = LAYERS[request.node.callspec.params["case"]](r)
     outputs, before = forward(twin, inputs), snapshot(layer)
     with refused(layer):
@@ -337,7 +324,6 @@ def wrong_inputs(x):
 
 def test_inputs_of_other_kinds_are_refused(case, request):
     layer, *inputs = case
-    promised(request, layer, "kind")
     outputs = forward(layer, inputs)
     expected, before = backward(layer, outputs), snapshot(layer)
     for k, x in enumerate(inputs):
