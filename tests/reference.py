@@ -36,7 +36,7 @@ class CellByCell:
         return np.stack(hs, axis=1), *state
 
     def backward(self, dhs, *dend):
-        dstate, dxs = list(dend) or [0] * self.states, []
+        dstate, dxs = list(dend) or [np.zeros_like(dhs[:, 0])] * self.states, []
         self.grads = [0, 0, 0]
         for t, (m, cell) in reversed(list(enumerate(zip(self.m, self.cells, strict=True)))):
             dstate[0] = dstate[0] + dhs[:, t]
