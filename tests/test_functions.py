@@ -4,7 +4,7 @@ import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from common.functions import cross_entropy_error, relu, sigmoid, softmax
 from common.layers import SoftmaxWithLoss
@@ -39,11 +39,12 @@ def test_tanh_is_a_stretched_sigmoid():
     numpy.testing.assert_allclose(numpy.tanh(x), 2 * sigmoid(2 * x) - 1, atol=1e-15)
 
 
-@given(arrays(float, st.tuples(st.integers(1, 5), st.integers(1, 6)), elements=scores))
+@given(arrays(float, array_shapes(min_dims=1, max_dims=4, max_side=6), elements=scores))
 def test_softmax_rows_are_probabilities_and_ignore_a_shift(x):
     y = softmax(x)
+    assert y.shape == x.shape
     assert (y >= 0).all()
-    numpy.testing.assert_allclose(y.sum(axis=1), 1)
+    numpy.testing.assert_allclose(y.sum(axis=-1), 1)
     numpy.testing.assert_allclose(softmax(x + 7), y, atol=1e-9)
 
 

@@ -1,6 +1,7 @@
 """Imports point one way, and nothing heavy is imported before it is needed."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -135,3 +136,43 @@ def test_attributes_are_looked_through_in_two_places_and_in_the_switch_of_librar
         assert "inspect." not in declared
         assert "__dict__" in undeclared
     assert bool(found) == (place in SEARCHES), found
+
+
+BOOK = {  # the import paths of the book, with names that its scripts take from there
+    "common.np": "np",
+    "common.config": "GPU",
+    "common.functions": "sigmoid relu softmax cross_entropy_error",
+    "common.layers": "MatMul Affine Softmax SoftmaxWithLoss Sigmoid SigmoidWithLoss Dropout "
+    "Embedding",
+    "common.time_layers": "RNN TimeRNN LSTM TimeLSTM GRU TimeGRU TimeEmbedding TimeAffine "
+    "TimeSoftmaxWithLoss TimeDropout TimeBiLSTM TimeSigmoidWithLoss",
+    "common.optimizer": "SGD Momentum Nesterov AdaGrad RMSprop Adam",
+    "common.trainer": "Trainer RnnlmTrainer remove_duplicate",
+    "common.base_model": "BaseModel",
+    "common.util": "preprocess cos_similarity most_similar convert_one_hot create_co_matrix ppmi "
+    "create_contexts_target to_cpu to_gpu clip_grads eval_perplexity eval_seq2seq analogy "
+    "normalize",
+    "dataset.ptb": "load_data",
+    "dataset.sequence": "load_data get_vocab",
+    "dataset.spiral": "load_data",
+    "ch01.two_layer_net": "TwoLayerNet",
+    "ch03.simple_cbow": "SimpleCBOW",
+    "ch03.simple_skip_gram": "SimpleSkipGram",
+    "ch04.negative_sampling_layer": "EmbeddingDot UnigramSampler NegativeSamplingLoss",
+    "ch04.cbow": "CBOW",
+    "ch04.skip_gram": "SkipGram",
+    "ch05.simple_rnnlm": "SimpleRnnlm",
+    "ch06.rnnlm": "Rnnlm",
+    "ch06.better_rnnlm": "BetterRnnlm",
+    "ch07.rnnlm_gen": "RnnlmGen BetterRnnlmGen",
+    "ch07.seq2seq": "Encoder Decoder Seq2seq",
+    "ch07.peeky_seq2seq": "PeekyDecoder PeekySeq2seq",
+    "ch08.attention_layer": "WeightSum AttentionWeight Attention TimeAttention",
+    "ch08.attention_seq2seq": "AttentionEncoder AttentionDecoder AttentionSeq2seq",
+}
+
+
+@pytest.mark.parametrize("module", BOOK)
+def test_the_import_paths_of_the_book_work(module):
+    found = importlib.import_module(module)
+    assert [name for name in BOOK[module].split() if not hasattr(found, name)] == []

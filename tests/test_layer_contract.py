@@ -78,7 +78,12 @@ LAYERS: dict[str, Any] = {
     "ReLU": lambda r: (ReLU(), r(2, 3)),
     "Softmax": lambda r: (Softmax(), r(2, 3)),
     "Softmax, one row": lambda r: (Softmax(), r(3)),
+    "Softmax, more dimensions": lambda r: (Softmax(), r(2, 3, 2, 4)),
     "SoftmaxWithLoss, ids": lambda r: (SoftmaxWithLoss(), r(4, 3), ids(0, 2, 1, 1)),
+    "SoftmaxWithLoss, more dimensions": lambda r: (
+        *(SoftmaxWithLoss(), r(2, 2, 2, 3)),
+        ids([[0, 2], [1, 1]], [[2, 2], [0, 1]]),
+    ),
     "SoftmaxWithLoss, one-hot": lambda r: (SoftmaxWithLoss(), r(3, 3), numpy.eye(3, dtype="i")),
     "SigmoidWithLoss": lambda r: (SigmoidWithLoss(), r(4), ids(0, 1, 1, 0)),
     "Dropout": lambda r: (Dropout(0.3, rng=1), r(4, 5)),
