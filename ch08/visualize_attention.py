@@ -85,7 +85,8 @@ def load(model: str, weights: str | Path | None, data: str) -> Any:
     training = f"ch08.train --model {model}"
     file = Path(weights) if weights else find_weights(model_class.__name__, SHIPPED, training)
     book = {"wordvec_size": 16, "hidden_size": 256} if is_pickle(file) else {}
-    return load_model(file, model_class, vocab=sequence.get_vocab(data)[0], **book)
+    two_ways = {"bidirectional": model == "bi"}
+    return load_model(file, model_class, vocab=sequence.get_vocab(data)[0], **two_ways | book)
 
 
 def draw_test_questions(

@@ -467,9 +467,9 @@ def test_weights_that_were_trained_on_another_text_are_refused(here):
 def trained(tmp_path_factory):
     """A folder with weights of tiny models that have read some of the grammar."""
     folder = tmp_path_factory.mktemp("trained")
-    train_rnnlm.main("grammar", **TINY, weights=str(folder / "Rnnlm.npz"))
-    train_rnnlm.main("grammar", **TINY, weights=str(folder / "GruRnnlm.npz"), model="gru")
-    train_better_rnnlm.main("grammar", **TINY, weights=str(folder / "BetterRnnlm.npz"))
+    train_rnnlm.main(corpus="grammar", **TINY, weights=str(folder / "Rnnlm.npz"))
+    train_rnnlm.main(corpus="grammar", **TINY, weights=str(folder / "GruRnnlm.npz"), model="gru")
+    train_better_rnnlm.main(corpus="grammar", **TINY, weights=str(folder / "BetterRnnlm.npz"))
     return folder
 
 
@@ -481,7 +481,7 @@ def here(trained, monkeypatch):
 
 @pytest.fixture
 def nothing_shipped(folder, monkeypatch):
-    monkeypatch.setattr(evaluation, "SHIPPED", folder)
+    monkeypatch.setattr(trained_models, "SHIPPED", folder)
     return folder
 
 
