@@ -51,10 +51,10 @@ def main(
     at_least_one(wordvec_size=wordvec_size, hidden_size=hidden_size)
     given = {"wordvec_size": wordvec_size, "hidden_size": hidden_size}
     sizes: dict[str, Any] = {name: size for name, size in given.items() if size is not None}
-    vocab = None
+    file, vocab = trained.find(model, weights), None
     if sentence is None or corpus != "ptb":
         text, vocab, _ = texts.load_data(corpus, "test")
-    net = trained.load(model, weights, vocab=vocab, **sizes)
+    net = trained.load(model, file, vocab=vocab, **sizes)
     if sentence is not None:
         ids = words_to_ids(["<eos>", *sentence.split(), "<eos>"], net.vocab)
         result = eval_perplexity(net, ids, 1, len(ids) - 1, progress=False)

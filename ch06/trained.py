@@ -8,7 +8,7 @@ from ch06.better_rnnlm import BetterRnnlm
 from ch06.gru_rnnlm import GruRnnlm
 from ch06.rnnlm import Rnnlm
 from common.base_model import load_model
-from common.storage.weights import find_weights
+from common.storage.weights import find_weights, is_pickle
 from dataset import texts
 
 MODELS: dict[str, Any] = {"rnnlm": Rnnlm, "better": BetterRnnlm, "gru": GruRnnlm}
@@ -18,6 +18,22 @@ TRAINED_BY = {
     "gru": "ch06.train_rnnlm --model gru",
 }
 SHIPPED = Path(__file__).parent / "weights"
+
+
+def find(model: str, weights: str | Path | None = None, corpus: str = "ptb") -> Path:
+    """The weight file of a model; arguments and errors as for `load`.
+
+    A script asks before it reads a text.
+    """
+    if model not in MODELS:
+        raise ValueError(f"load: model is one of {', '.join(MODELS)}, not {model!r}")
+    shipped: Path | None = SHIPPED
+    trained_by = TRAINED_BY[model]
+    if corpus != "ptb":
+        shipped, trained_by = None, f"{trained_by} --corpus {corpus}"
+    file = Path(weights) if weights else find_weights(MODELS[model].__name__, shipped, trained_by)
+    is_pickle(file)  # refuses what is no weight file at all
+    return file
 
 
 def load(
@@ -42,11 +58,7 @@ def load(
     FileNotFoundError, which says how to train one, where there are no weights; and what
     `texts.load_data` raises.
     """
-    if model not in MODELS:
-        raise ValueError(f"load: model is one of {', '.join(MODELS)}, not {model!r}")
-    shipped, trained_by = (SHIPPED, TRAINED_BY[model]) if corpus == "ptb" else (None, "")
-    trained_by = trained_by or f"{TRAINED_BY[model]} --corpus {corpus}"
-    file = Path(weights) if weights else find_weights(MODELS[model].__name__, shipped, trained_by)
+    file = find(model, weights, corpus)
     net = load_model(file, classes[model], vocab=vocab, **sizes)
     if net.vocab is None:
         _, words, _ = texts.load_data("ptb", "train")

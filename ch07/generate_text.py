@@ -79,8 +79,9 @@ def load(
     Raises ValueError for another model, and FileNotFoundError, which says how to train one, where
     there are no weights; the shipped ones know the words of ptb only.
     """
+    file = trained.find(model, weights, corpus or "ptb")
     vocab = None if corpus is None else texts.load_data(corpus, "train")[1]
-    net = trained.load(model, weights, corpus=corpus or "ptb", vocab=vocab, classes=MODELS)
+    net = trained.load(model, file, vocab=vocab, classes=MODELS)
     return net, net.vocab, {k: word for word, k in net.vocab.items()}
 
 

@@ -167,3 +167,13 @@ def test_the_flags_work_from_the_command_line(folder):
     lines = run("-m", "ch06.eval", *flags, cwd=folder, installed=ROOT).stdout.splitlines()
     assert lines[1].startswith("test perplexity:  ")
     assert lines[2].startswith("with cache (size 500, theta ")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no weights"])
+def test_a_file_without_weights_is_named_before_any_text_is_read(folder, monkeypatch, content):
+    monkeypatch.setattr(texts, "load_data", lambda *_: pytest.fail("a text was read"))
+    if content is not None:
+        (folder / "w.npz").write_bytes(content)
+    kind = FileNotFoundError if content is None else ValueError
+    with pytest.raises(kind, match=r"there is no weight file w\.npz|not a readable weight file"):
+        eval_script.main(weights="w.npz")
