@@ -53,7 +53,7 @@ def load(
     vocab    word: id of the text it will be used with, compared with that in the file. If neither
              is there, as with the book's files, the weights are taken to be for Penn Treebank
     classes  what to build for each model, where that is a class derived from its own
-    sizes    settings of the class where those in the file, or the book's, are not meant
+    sizes    settings of the class, instead of those in the file or the book's
     Raises ValueError for another model, or weights of another model or vocabulary;
     FileNotFoundError, which says how to train one, where there are no weights; and what
     `texts.load_data` raises.

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from numpy.typing import DTypeLike
 
-from common.network import Network
+from common.network import Network, is_array
 from common.np import Array
 from common.storage import weights
 
@@ -155,7 +155,9 @@ def load_model(
         model_class = model_class or known_class(header.get("class"))
         weights.check_class(model_class, header)
         told = {} if header or vocab is None else {"vocab_size": len(vocab)}
-        model = built(model_class, header.get("settings", told) | settings)
+        arrays = content.values() if header else content
+        largest = sum(a.size for a in arrays if is_array(a))
+        model = built(model_class, header.get("settings", told) | settings, largest)
         weights.fill(model, header, content, vocab)
         size = model.settings.get("vocab_size")
         if vocab is not None and size not in (None, len(vocab)):
@@ -175,20 +177,30 @@ def known_class(name: Any) -> type[BaseModel]:
     """
     if name in CHAPTERS:
         import_module(CHAPTERS[name])
-    found = {cls.__name__: cls for cls in subclasses(BaseModel)}
-    if name not in found:
+    found = [
+        cls
+        for cls in subclasses(BaseModel)
+        if cls.__name__ == name and cls.__module__ == CHAPTERS.get(name, cls.__module__)
+    ]
+    if not found:
         told = f"is of the class {name}, which is not known here" if name else "tells no class"
+        ours = {cls.__name__ for cls in subclasses(BaseModel) if "common." not in cls.__module__}
         raise ValueError(
             f"the file {told}; give model_class, or import the module of the class first. Known: "
-            + ", ".join(sorted(CHAPTERS.keys() | found.keys()))
+            + ", ".join(sorted(CHAPTERS.keys() | ours))
         )
-    return found[name]
+    return found[-1]
 
 
-def built(model_class: type[BaseModel], settings: Mapping[str, Any]) -> BaseModel:
-    """model_class(**settings), with ValueError for whatever settings may be wrong."""
+def built(model_class: type[BaseModel], settings: Mapping[str, Any], largest: int) -> BaseModel:
+    """model_class(**settings), with ValueError for whatever settings may be wrong.
+
+    largest  how many numbers the file holds: no size is larger, or memory might run out
+    """
     name = model_class.__name__
     try:
+        if any(isinstance(size, int) and size > largest for size in settings.values()):
+            raise ValueError(f"the file holds {largest} numbers in all")
         return model_class(**settings)
     except (TypeError, ValueError, ArithmeticError, MemoryError) as error:
         raise ValueError(f"{name} cannot be built of {settings}: {error}") from error

@@ -46,11 +46,13 @@ def eval_perplexity(
         print("evaluating perplexity ...")
     model.reset_state()
     losses = []
-    with evaluating(model):
-        for start in tqdm(blocks, leave=False, disable=None if progress else True):
-            where = starts + start + numpy.arange(time_size)
-            losses.append(model.forward(corpus[where], corpus[where + 1], **options))
-    model.reset_state()
+    try:
+        with evaluating(model):
+            for start in tqdm(blocks, leave=False, disable=None if progress else True):
+                where = starts + start + numpy.arange(time_size)
+                losses.append(model.forward(corpus[where], corpus[where + 1], **options))
+    finally:
+        model.reset_state()
     return perplexity(math.fsum(float(loss) for loss in losses) / max_iters)
 
 

@@ -94,9 +94,9 @@ def remove_duplicate(params: list[Array], grads: list[Any]) -> tuple[list[Array]
     place: dict[int, int] = {}  # in `kept`, by the array that owns the memory
     for p, g in zip(params, grads, strict=True):
         k = place.setdefault(id(owner(p)), len(kept))
-        if k < len(kept) and _layout(p) == _layout(kept[k]):
+        if k < len(kept) and layout(p) == layout(kept[k]):
             sums[k] = _add(sums[k], g, transposed=False)
-        elif k < len(kept) and _layout(p.T) == _layout(kept[k]):
+        elif k < len(kept) and layout(p.T) == layout(kept[k]):
             sums[k] = _add(sums[k], g, transposed=True)
         else:
             kept.append(p)
@@ -115,7 +115,8 @@ def owner(p: Array) -> Array:
     return base if isinstance(base, type(p)) and base.size == p.size else p
 
 
-def _layout(p: Array) -> Any:
+def layout(p: Array) -> Any:
+    """Shape and strides of p, any shape: with the memory, what tells one view from another."""
     return p.shape, p.strides
 
 

@@ -18,7 +18,7 @@ import numpy
 from numpy.typing import DTypeLike
 
 from common.checks import REAL, checked_ids, described, is_number
-from common.gradients import RowSparse, distinct, owner
+from common.gradients import RowSparse, distinct, layout, owner
 from common.np import Array, np
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -95,9 +95,16 @@ class Layer:
         return None
 
     def reset_state(self) -> None:
-        """Forget what all layers from here on down keep: the next call starts anew."""
-        for layer in with_state(self):
-            layer.set_state(**dict.fromkeys(layer.state))
+        """Forget what all layers from here on down keep: the next call starts anew.
+
+        A layer below with a `reset_state` of its own is asked to.
+        """
+        for _, layer in walk(self):
+            thing = layer.thing if isinstance(layer, Undeclared) else layer
+            if thing is not self and own_reset(thing):
+                thing.reset_state()
+            elif layer.state:
+                layer.set_state(**dict.fromkeys(layer.state))
 
     def select(self, rows: Array) -> None:
         """Go on with these rows (M,) of the batch, in this order; a row may come more than once.
@@ -125,25 +132,34 @@ class Layer:
         """Replace all weights by copies of this dtype, gradients by zeros -> self.
 
         For example model.astype("float64"), before a gradient check. Shared weights stay shared.
-        Arrays that somebody else holds, such as an optimizer, are not those of the model any more.
+        Call it on a whole model: arrays that somebody else holds, such as an optimizer or a network
+        around this one, are not those of the model any more.
+        Raises ValueError for a dtype that is no float's, before anything has changed.
         """
+        if numpy.dtype(dtype).kind != "f":
+            raise self._refuse(f"weights are floats, not {dtype}")
         layers = [layer for _, layer in walk(self)]
-        before = [[*layer.params, *layer.grads] for layer in layers]  # or an id could be used again
-        new: dict[int, Any] = {}
-        for p in distinct([p for layer in layers for p in layer.params]):
-            new[id(p)] = p.astype(dtype)
+        new, first = dict[int, Any](), dict[int, tuple[Array, Array]]()
+        for p in (p for layer in layers for p in layer.params):
+            if id(owner(p)) not in first:
+                first[id(owner(p))] = p, p.astype(dtype)
+            known, copy = first[id(owner(p))]
+            if layout(p) != layout(known) and layout(p.T) != layout(known):
+                raise self._refuse(f"a weight {p.shape} shares a part of another, {known.shape}")
+            new.setdefault(id(p), copy if layout(p) == layout(known) else copy.T)
+        for p, g in ((p, g) for layer in layers for p, g in zip(layer.params, layer.grads)):  # noqa: B905
+            q, sparse = new[id(p)], isinstance(g, RowSparse)
+            new.setdefault(id(g), RowSparse(q.shape, q.dtype) if sparse else zero_gradient(q))
+        lists = {id(held): held for layer in layers for held in (layer.params, layer.grads)}
+        for held in lists.values():  # each once, since layers may share a list
+            held[:] = [new.get(id(a), a) for a in held]
         for layer in layers:
-            for k, (p, g) in enumerate(zip(layer.params, layer.grads, strict=True)):
-                if id(g) not in new:
-                    copy = new[id(owner(p))]
-                    new[id(p)] = q = copy if p is owner(p) else copy.T
-                    sparse = isinstance(g, RowSparse)
-                    new[id(g)] = RowSparse(q.shape, q.dtype) if sparse else zero_gradient(q)
-                layer.params[k], layer.grads[k] = new[id(p)], new[id(g)]
-                new |= {id(a): a for a in (layer.params[k], layer.grads[k])}
-        before.clear()
+            layer.rebind(new)
         change_states(self, lambda a: a.astype(dtype) if a.dtype.kind == "f" else a)
         return self
+
+    def rebind(self, new: Mapping[int, Array]) -> None:
+        """Called by `astype` with the new arrays, of any shape, by the `id` of the old ones."""
 
     def __repr__(self) -> str:
         return describe(self)
@@ -292,12 +308,13 @@ def set_states(model: Any, kept: States) -> None:
 
     Raises ValueError for the states of another model, before anything has changed.
     """
-    layers = {path: layer for path, layer in walk(model) if layer.state}
+    layers = dict(walk(model))
+    declaring = {path for path, layer in layers.items() if not isinstance(layer, Undeclared)}
     here, there = names_in(states(model)), names_in(kept)
-    if here != there:
+    if {*there} - {*layers} or any(here.get(p) != there.get(p) for p in declaring):
         raise ValueError(f"set_states: the model keeps {here}, the states given are {there}")
-    for path, layer in layers.items():
-        layer.set_state(**kept[path])
+    for path, arrays in kept.items():
+        layers[path].set_state(**arrays)
 
 
 def change_states(model: Any, change: Callable[[Array], Array]) -> None:
@@ -346,7 +363,9 @@ def param_names(model: Any) -> list[str]:
     names, found = list[str](), list[Array]()
     for path, layer in walk(model):
         if not any(has_params(child) for child in children_of(layer).values()):
-            labels = layer.names or [f"params[{k}]" for k in range(len(layer.params))]
+            labels = layer.names
+            if len(labels) != len(layer.params):
+                labels = [f"params[{k}]" for k in range(len(layer.params))]
             names += [f"{path}.{label}".lstrip(".") for label in labels]
             found += layer.params
     if [id(p) for p in found] != [id(p) for p in model.params]:
@@ -393,13 +412,16 @@ def zero_gradient(p: Array) -> Array:
 class Undeclared(Layer):
     """What stands for an object that declares nothing; here its attributes are looked through.
 
-    Its state, if it has a `reset_state`: all attributes that are arrays, of any shape, or None, but
-    for its parameters.
+    Its state, if it has a `reset_state` and inherits nothing of ours: all attributes that are
+    arrays, of any shape, or None, but for its parameters. (What inherits `BaseModel` is a model,
+    whose layers have the state.)
     """
 
     def __init__(self, thing: Any) -> None:
         self.thing = thing
-        self.divisible = getattr(thing, "divisible", False)  # nobody else knows what it does
+        self.settings = getattr(thing, "settings", NOTHING)
+        says_so = getattr(thing, "divisible", False)  # nobody else knows what it does
+        self.divisible = says_so and not drawn_from(self)  # parts would draw the same numbers
         self.params, self.grads = listed(thing, "params"), listed(thing, "grads")
         self.train_flg = getattr(thing, "train_flg", True)
 
@@ -410,13 +432,13 @@ class Undeclared(Layer):
         for name, value in attributes(self.thing).items():
             for path, part in flattened(name, value):
                 if looks_like_a_layer(part):
-                    found.setdefault(id(part), (path, part))
+                    found.setdefault(id(part), (path.removeprefix("layers."), part))
         return dict(found.values())
 
     @property
     def state(self) -> Mapping[str, Array]:
         """The arrays, of any shape, that it keeps."""
-        if not hasattr(self.thing, "reset_state"):
+        if isinstance(self.thing, Layer) or not own_reset(self.thing):
             return NOTHING
         own = {id(owner(p)) for p in self.params if is_array(p)}
         return {
@@ -429,6 +451,11 @@ class Undeclared(Layer):
         """Put them back: arrays of any shape."""
         attributes(self.thing).update(arrays)
 
+    def rebind(self, new: Mapping[int, Array]) -> None:
+        """Put the new arrays, of any shape, where the old ones are attributes."""
+        held = attributes(self.thing)
+        held.update({name: new[id(a)] for name, a in held.items() if is_array(a) and id(a) in new})
+
     def set_mode(self, on: bool) -> None:
         """Set `train_flg` where it has one."""
         self.train_flg = on
@@ -437,8 +464,18 @@ class Undeclared(Layer):
 
 
 def declared(thing: Any) -> Layer:
-    """The layer itself, or what stands for an object that declares nothing."""
-    return thing if isinstance(thing, Layer) and thing.children is not None else Undeclared(thing)
+    """The layer itself, or what stands for an object that declares nothing.
+
+    So it is with a network whose parameters are not those of its children any more: a class typed
+    from the book may call our `__init__`, put other parts in their place and list its parameters.
+    """
+    if not isinstance(thing, Layer) or thing.children is None:
+        return Undeclared(thing)
+    if isinstance(thing, Network):
+        theirs = [id(p) for child in thing.children.values() for p in listed(child, "params")]
+        if theirs != [id(p) for p in listed(thing, "params")]:
+            return Undeclared(thing)
+    return thing
 
 
 def children_of(thing: Any) -> Mapping[str, Any]:
@@ -478,6 +515,11 @@ def arguments_of(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter
     return inspect.signature(function).parameters
 
 
+def own_reset(thing: Any) -> bool:
+    """Whether the class of a thing has a `reset_state` of its own, not that of `Layer`."""
+    return getattr(type(thing), "reset_state", Layer.reset_state) is not Layer.reset_state
+
+
 def attributes(thing: Any) -> dict[str, Any]:
     """The attributes of an object, of which a change is a change of the object."""
     found: dict[str, Any] = getattr(thing, "__dict__", {})
@@ -491,8 +533,9 @@ def looks_like_a_layer(value: Any) -> bool:
 
 
 def is_array(value: Any) -> bool:
-    """Whether a value is an array, of any shape, of either library."""
-    return hasattr(value, "base") and hasattr(value, "dtype")
+    """Whether a value is an array, of any shape, of either library; a NumPy number is none."""
+    has_both = hasattr(value, "base") and hasattr(value, "dtype")
+    return has_both and not isinstance(value, numpy.generic)
 
 
 def has_params(part: Any) -> bool:

@@ -502,3 +502,38 @@ def test_weights_that_are_not_finite_are_refused_with_nothing_changed(value, tmp
     with pytest.raises(ValueError, match="not finite as float32, in array 3"):
         m.load_params(tmp_path / "w.npz")
     assert_same(values(m), values(model(1)))
+
+
+def test_a_model_typed_from_the_book_reads_our_files_and_writes_such(tmp_path):
+    class Typed(BaseModel):
+        def __init__(self):
+            m = model(3)
+            self.layers = m.layers
+            self.params = [p for layer in self.layers for p in layer.params]
+            self.grads = [g for layer in self.layers for g in layer.grads]
+
+    Typed.__name__ = "Rnnlm"
+    model(0).save_params(tmp_path / "ours.npz")
+    typed = Typed()
+    typed.load_params(tmp_path / "ours.npz")
+    assert_same(values(typed), values(model(0)))
+    typed.save_params(tmp_path / "theirs.npz")
+    other = model(1)
+    other.load_params(tmp_path / "theirs.npz")
+    assert_same(values(other), values(model(0)))
+
+
+def test_a_class_of_the_chapters_is_not_replaced_by_another_of_its_name(tmp_path):
+    impostor = type("Rnnlm", (Rnnlm,), {})
+    model(0).save_params(tmp_path / "w.npz")
+    assert type(load_model(tmp_path / "w.npz")) is Rnnlm is not impostor
+
+
+def test_a_class_that_is_no_text_is_refused(tmp_path):
+    def listed(arrays):
+        header = json.loads(arrays["header.json"].tobytes()) | {"class": ["x"]}
+        arrays["header.json"] = numpy.frombuffer(json.dumps(header).encode(), numpy.uint8)
+
+    npz(tmp_path / "w.npz", listed)
+    with pytest.raises(ValueError, match=r"w\.npz: not a readable weight file \(its class\)"):
+        load_model(tmp_path / "w.npz")

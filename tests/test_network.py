@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from ch06.better_rnnlm import BetterRnnlm
 from ch07.decoding import beam_search
 from ch07.encoder_decoder import EncoderDecoder
-from ch07.peeky_seq2seq import PeekySeq2seq
+from ch07.peeky_seq2seq import PeekyDecoder, PeekySeq2seq
 from ch07.seq2seq import Encoded, Seq2seq
 from ch08.attention_seq2seq import AttentionDecoder, AttentionSeq2seq
 from common.base_model import BaseModel, load_model
@@ -510,8 +510,8 @@ class TypedModel(BaseModel):
 @both_backends
 def test_the_parts_of_a_typed_model_are_found():
     model = TypedModel()
-    assert [path for path, _ in walk(model)] == ["", "layers.0", "layers.1", "drop.0"]
-    assert param_names(model) == ["layers.0.W", "layers.0.b", "layers.1.params[0]"]
+    assert [path for path, _ in walk(model)] == ["", "0", "1", "drop.0"]
+    assert param_names(model) == ["0.W", "0.b", "1.params[0]"]
     expected = [model.rng] + ([model.drop[0].rng] if np.__name__ == "numpy" else [])
     assert [id(rng) for rng in generators(model)] == [id(rng) for rng in expected]
     assert not DataParallel(model).divisible
@@ -522,7 +522,7 @@ def test_the_state_of_a_typed_layer_is_kept_under_whatever_name():
     model = TypedModel()
     model.layers[1].forward(np.ones((2, 3)))
     kept = states(model)
-    assert set(kept["layers.1"]) == {"memory"}
+    assert set(kept["1"]) == {"memory"}
     model.layers[1].forward(np.ones((2, 3)))
     set_states(model, kept)
     assert_array_equal(to_cpu(model.layers[1].memory), 1)
@@ -560,3 +560,119 @@ def test_ids_have_no_width_and_an_unknown_layer_tells_none(r):
 
     assert Embedding(r(5, 3)).output_size(None) == 3
     assert Network([Affine(r(3, 5), r(5)), Unknown(), Affine(r(4, 2), r(2))]).output_size(None) == 2
+
+
+def test_weights_that_are_views_keep_their_shape_when_the_dtype_changes():
+    flat = np.arange(9.0)
+    for W in flat.reshape(3, 3), flat.reshape(3, 3)[:], flat.reshape(3, 3).T:
+        before = W.copy()
+        affine = Affine(W, np.zeros(3)).astype("float32")
+        assert_array_equal(affine.params[0], before.astype("float32"))
+        tied = Network([Affine(W, np.zeros(3)), Affine(W.T, np.zeros(3))]).astype("float32")
+        tied.params[0][0, 1] = 77
+        assert tied.params[2][1, 0] == 77
+
+
+def test_only_floats_can_be_the_dtype_of_weights():
+    affine = Affine(np.ones((2, 3)), np.zeros(3))
+    with refused("Affine: weights are floats, not int64"):
+        affine.astype("int64")
+    assert affine.params[0].dtype == "float64"
+
+
+class WithArrays(TypedModel):
+    """A model as in the book that holds arrays which are no state."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.scale = np.ones((5, 3)), numpy.float64(3)
+        self.first_weights = self.layers[0].params[0]
+
+    def forward(self, x, t):
+        self.last = self.layers[1].forward(self.layers[0].forward(x))
+        return (self.last**2).mean()
+
+    def backward(self, dout=1):
+        dy = 2 * self.last / self.last.size * dout
+        self.layers[0].backward(self.layers[1].backward(dy))
+
+
+def test_arrays_of_a_typed_model_are_no_state():
+    model = WithArrays()
+    model.forward(np.ones((2, 3)), None)
+    model.reset_state()
+    model.select([1, 0])
+    assert model.table.shape == (5, 3)
+    assert model.scale == 3
+    assert model.layers[1].memory is None
+    assert set(states(model)) == {"1"}
+
+
+def test_a_typed_model_is_validated_like_ours():
+    model, x = WithArrays(), numpy.ones((6, 3))
+    model.layers[1].forward = lambda x: x @ model.layers[1].params[0]
+    model.layers[1].backward = lambda dy: dy @ model.layers[1].params[0].T
+    history = Trainer(model, Adam()).fit(x, x, 2, 3, valid=(x[:2], x[:2]), rng=0, verbose=False)
+    assert len([row for row in history if "valid_loss" in row]) == 2
+
+
+def test_attributes_of_a_typed_model_follow_its_weights():
+    model = WithArrays().astype("float32")
+    assert model.first_weights is model.layers[0].params[0]
+    assert model.first_weights.dtype == "float32"
+
+
+class OwnReset(Layer):
+    """A layer with a reset of its own, and a state that it does not declare."""
+
+    calls = 0
+
+    def reset_state(self):
+        self.calls += 1
+        super().reset_state()
+
+
+def test_a_layer_with_a_reset_of_its_own_is_asked_to():
+    own = OwnReset()
+    Network([own]).reset_state()
+    assert own.calls == 1
+
+
+def test_a_part_that_was_put_in_place_of_another_is_found():
+    class Typed(Seq2seq):
+        def __init__(self):
+            super().__init__(7, 3, 4, rng=0)
+            self.decoder = PeekyDecoder(7, 3, 4, rng=1)
+            self.params = self.encoder.params + self.decoder.params
+            self.grads = self.encoder.grads + self.decoder.grads
+
+    model = Typed()
+    model.train(False)
+    assert not model.decoder.train_flg
+    model.astype("float64")
+    assert {str(p.dtype) for p in model.decoder.params} == {"float64"}
+    assert model.params[-1] is model.decoder.params[-1]
+    assert repr(model).count("PeekyDecoder") == 1
+
+
+def test_a_layer_with_some_names_has_none():
+    class Half(Layer):
+        def __init__(self):
+            super().__init__(np.ones(2), b=np.ones(3))
+
+    assert param_names(Half()) == ["params[0]", "params[1]"]
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_what_draws_without_declaring_it_is_not_divided():
+    class Noise(Network):
+        def __init__(self):
+            self.rng = numpy.random.default_rng(0)
+
+    class Noisy(Seq2seq):
+        def __init__(self):
+            super().__init__(7, 3, 4, rng=0)
+            self.hold(**self.children, noise=Noise())
+
+    assert not DataParallel(Noisy()).divisible
+    assert DataParallel(Seq2seq(7, 3, 4, rng=0)).divisible

@@ -59,6 +59,8 @@ def read(path: Path) -> tuple[dict[str, Any], Any]:
     settings, words = header.setdefault("settings", {}), header.get("vocab")
     if not isinstance(old, dict) or not isinstance(settings, dict):
         raise ValueError("not a readable weight file (its settings)")
+    if not isinstance(header.get("class"), str):
+        raise ValueError("not a readable weight file (its class)")
     if not isinstance(words, list | None) or not all(isinstance(w, str) for w in words or []):
         raise ValueError("not a readable weight file (its vocabulary)")
     if not settings:
@@ -142,7 +144,7 @@ def check_header(model: Any, header: Mapping[str, Any], vocab: Mapping[str, int]
     there = header["settings"]
     here = {name: model.settings[name] for name in model.fixed if name in model.settings}
     shown = {name: there[name] for name in here if name in there}
-    if shown and shown != here:
+    if shown != {name: here[name] for name in shown}:
         raise ValueError(f"belongs to a model with {shown}, not {here}")
     if vocab is not None and header.get("vocab") is not None:
         known = header["vocab"]
