@@ -25,6 +25,8 @@ class Flag(NamedTuple):
 
 
 REQUIRED = inspect.Parameter.empty
+LARGEST_SEED = 2**32 - 1  # of NumPy's and scikit-learn's generators
+LARGEST = 2**31 - 1  # of other whole numbers, which are sizes and counts
 
 
 def flags(main: Callable[..., Any]) -> dict[str, Flag]:
@@ -94,14 +96,17 @@ def arguments(main: Callable[..., Any], argv: list[str] | None = None) -> dict[s
     main(max_epoch=4, plot=True) understands --max-epoch 3 and --no-plot. A flag's type is that of
     its annotation, or else of its default.
     argv  what to read instead of the command line
-    An unknown flag, a value of the wrong type, or a negative int where the default is none ends the
-    program with a message and status 2.
+    An unknown flag, a value of the wrong type, a whole number that is too large for a seed or a
+    size, or one below 0 where the default is not, ends the program with a message and status 2.
     """
     reader = parser(main)
     values = vars(reader.parse_args(argv))
     for name, value in values.items():
         if isinstance(value, int) and value < 0 <= (reader.get_default(name) or 0):
             reader.error(f"argument {_flag(name)}: it must not be negative, not {value}")
+        largest = LARGEST_SEED if name == "seed" else LARGEST
+        if isinstance(value, int) and abs(value) > largest:
+            reader.error(f"argument {_flag(name)}: it must be at most {largest}, not {value}")
     return values
 
 

@@ -282,6 +282,16 @@ def test_a_character_that_the_terminal_lacks_is_a_question_mark(folder, monkeypa
         ("ch04.train --model glove", 1, "model is one of cbow, skipgram, not 'glove'"),
         ("ch07.train_seq2seq --cell gruu", 1, "cell is one of lstm, gru, rnn, not 'gruu'"),
         ("ch01.forward_net --seed -1", 2, "argument --seed: it must not be negative, not -1"),
+        (
+            "ch01.show_spiral_dataset --seed 4294967296",
+            2,
+            "it must be at most 4294967295, not 4294967296",
+        ),
+        (
+            "ch05.train --hidden-size 9223372036854775808",
+            2,
+            "at most 2147483647, not 9223372036854775808",
+        ),
     ],
 )
 def test_a_wrong_flag_of_a_script_is_one_message(command, status, message, folder):
