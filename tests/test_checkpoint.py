@@ -441,7 +441,7 @@ REFUSED = {
     "objects": (numpy.array(["a", None], object), ", a ndarray of object"),
     "masked": (numpy.ma.array([1, 2], mask=[False, True]), ", a MaskedArray of int64"),
     "structured": (numpy.zeros(2, "i4,f4"), ", a ndarray of .*i4"),
-    "a date": (numpy.datetime64("2020-01-01"), ", a datetime64 of"),
+    "a date": (numpy.datetime64("2020-01-01"), ", a datetime64"),
     "without an end": (endless(), "it is nested too deeply"),
 }
 

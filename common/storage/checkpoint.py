@@ -398,9 +398,10 @@ def unlike(there: Any, here: Any, name: str) -> str:
 
 def kind(value: Any) -> str:
     """What a value is, in words: equal for values of one kind."""
+    if isinstance(value, numpy.generic):
+        return f"{value.dtype} number"
     if is_array(value):
-        scalar = isinstance(value, numpy.generic)
-        return f"{value.dtype} number" if scalar else f"{value.dtype} array {value.shape}"
+        return f"{value.dtype} array {value.shape}"
     if isinstance(value, dict):
         return f"dictionary of {', '.join(sorted(map(repr, value)))}"
     if isinstance(value, list) and all(isinstance(part, int | float) for part in value):
@@ -415,7 +416,7 @@ def is_in_range(there: Any, here: Any) -> bool:
 
     A float that is zero here may be negative there. A whole number has 64 bits, as a count has.
     """
-    if is_array(here):
+    if is_array(here) or isinstance(here, numpy.generic):
         return is_finite(there) or not is_finite(here)
     if isinstance(here, float):
         return (math.isfinite(there) or not math.isfinite(here)) and not there < 0 < here
