@@ -398,7 +398,7 @@ def describe(layer: Any) -> str:
 def zero_gradient(p: Array) -> Array:
     """Zeros like p, any shape, in the order of C; of Fortran if p is a transposed view of all of W.
 
-    Such a view is a tied weight, whose gradient is added to that of W the sooner so.
+    Such a view is a tied weight: in the same order, its gradient is added to that of W faster.
     """
     order = "F" if p.flags.f_contiguous and not p.flags.c_contiguous else "C"
     return np.zeros(p.shape, p.dtype, order=order)

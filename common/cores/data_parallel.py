@@ -27,8 +27,9 @@ class DataParallel:
 
     def __init__(self, model: Any) -> None:
         self.replicas = [model]
-        self.divisible = all(layer.divisible for _, layer in walk(model))
-        self.drawing = [[layer for _, layer in walk(model) if layer.rng is not None]]
+        layers = [layer for _, layer in walk(model)]
+        self.divisible = all(layer.divisible for layer in layers)
+        self.drawing = [[layer for layer in layers if layer.rng is not None]]
 
     def gradients(self, x: Array, t: Array) -> Array:
         """Samples (N, ...) and their labels (N, ...) -> the mean loss; fills the model's `grads`.
