@@ -11,7 +11,9 @@ This is the only file that imports CuPy.  Source: book 1.5.
 import importlib
 import os
 import types
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeAlias, TypeVar
 
 import numpy
 
@@ -19,6 +21,8 @@ __all__ = ["np"]
 
 Array: TypeAlias = Any
 """An array of the library in use. Shapes stand in the docstrings, where a type cannot say them."""
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 np = types.ModuleType("np")
 
@@ -39,6 +43,31 @@ def use(name: str) -> None:
         raise ImportError(f"{name} is installed but cannot be used: {error}") from None
     np.__dict__.clear()
     np.__dict__.update(vars(source))
+
+
+def fused(function: Function) -> Function:
+    """Under NumPy `function` itself, under CuPy one kernel (`cupy.fuse`) that computes the same.
+
+    Each of the many small steps of a formula would be a kernel of its own on a GPU, and starting
+    one costs more than its arithmetic.
+    function  takes arrays and Python's numbers, by position, and works element by element: with
+              operators, ufuncs and `np.where`, in place or not. No indices, no attributes, no
+              arithmetic of numbers alone, which would be float64
+    """
+    if np.__name__ == "numpy":
+        return function
+    kernel: Function = _kernel(np.fuse, function)
+    return kernel
+
+
+@cache
+def _kernel(fuse: Callable[[Any], Any], function: Any) -> Any:
+    return fuse(function)
+
+
+def suited(for_numpy: Function, for_cupy: Function) -> Function:
+    """The one of two functions, which compute the same, that suits the library in use."""
+    return for_numpy if np.__name__ == "numpy" else for_cupy
 
 
 def to_cpu(x: Array) -> Array:
