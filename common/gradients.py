@@ -154,4 +154,4 @@ def clip_grads(grads: list[Any], max_norm: float) -> None:
     total = sum(np.vdot(part, part) for part in parts)
     rate = np.minimum(max_norm / (np.sqrt(total) + 1e-6), 1)
     for part in parts:
-        part *= rate.astype(part.dtype)
+        part *= rate.astype(part.dtype, copy=False)
