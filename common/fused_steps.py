@@ -59,11 +59,11 @@ def lstm_forward(
     h_mask  (N, H), which multiplies h before the product, or None
     """
     _, T, N, kH = a.shape
-    product, step = layer.scratch("product", 1, 1, N, kH), fused(lstm_step)
+    product, step = layer.scratch("product", 1, 1, N, kH)[0, 0], fused(lstm_step)
     (products,) = layer.steps("product", 4)
     gates, h, c = layer.steps("a", 4), layer.steps("h"), layer.steps("c")
     for t in range(T):
-        (h[t] if h_mask is None else h[t] * h_mask).dot(Wh, product[0, 0])
+        (h[t] if h_mask is None else h[t] * h_mask).dot(Wh, product)
         step(*gates[t], *products, c[t], c[t + 1], h[t + 1])
         if padding is not None:
             f, g, i, o = gates[t]
@@ -175,13 +175,14 @@ def gru_forward(
     _, T, N, _ = a.shape
     H = len(Wh)
     Wh_zr, Wh_n = Wh[:, : 2 * H].copy(), Wh[:, 2 * H :].copy()
-    product, n_product = layer.scratch("product", 1, 1, N, 2 * H), layer.scratch("product n", N, H)
+    product = layer.scratch("product", 1, 1, N, 2 * H)[0, 0]
+    n_product = layer.scratch("product n", N, H)
     ((z_product, r_product),) = layer.steps("product", 2)
     gates, h, rh = layer.steps("a", 3), layer.steps("h"), layer.steps("rh")
     first, second = fused(gru_step_zr), fused(gru_step_n)
     for t in range(T):
         z, r, n = gates[t]
-        h[t].dot(Wh_zr, product[0, 0])
+        h[t].dot(Wh_zr, product)
         first(z, r, z_product, r_product, h[t], rh[t])
         if padding is not None:
             np.copyto(z, 0, where=padding[t])
@@ -215,7 +216,7 @@ def gru_backward(
     da = layer.scratch("da", *a.shape)
     fused(gru_slopes)(*gates_of(a, 3), hs[:-1], *gates_of(da, 3))
     gates, das, outputs = layer.steps("a", 3), layer.steps("da", 3), dhs.swapaxes(0, 1)
-    d_zr, d_n = layer.scratch("d_zr", 1, 1, N, 2 * H), layer.scratch("d_n", N, H)
+    d_zr, d_n = layer.scratch("d_zr", 1, 1, N, 2 * H)[0, 0], layer.scratch("d_n", N, H)
     ((d_z, d_r),) = layer.steps("d_zr", 2)  # contiguous copies of da, which a product needs
     drh, product = layer.scratch("drh", N, H), np.zeros((N, H), da.dtype)
     dh, first, second = np.zeros_like(product), fused(gru_dstep_n), fused(gru_dstep_zr)
@@ -225,7 +226,7 @@ def gru_backward(
         first(dn, d_n, outputs[t], product, dh)
         d_n.dot(Wh_n.T, drh)
         second(dz, dr, d_z, d_r, z, r, drh, dh)
-        d_zr[0, 0].dot(Wh_zr.T, product)
+        d_zr.dot(Wh_zr.T, product)
     dh += product
     return da, dh
 

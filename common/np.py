@@ -22,7 +22,7 @@ __all__ = ["np"]
 Array: TypeAlias = Any
 """An array of the library in use. Shapes stand in the docstrings, where a type cannot say them."""
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+T = TypeVar("T")
 
 np = types.ModuleType("np")
 
@@ -45,7 +45,7 @@ def use(name: str) -> None:
     np.__dict__.update(vars(source))
 
 
-def fused(function: Function) -> Function:
+def fused(function: Callable[..., Any]) -> Callable[..., Any]:
     """Under NumPy `function` itself, under CuPy one kernel (`cupy.fuse`) that computes the same.
 
     Each of the many small steps of a formula would be a kernel of its own on a GPU, and starting
@@ -56,17 +56,17 @@ def fused(function: Function) -> Function:
     """
     if np.__name__ == "numpy":
         return function
-    kernel: Function = _kernel(np.fuse, function)
-    return kernel
+    return _kernel(np.fuse, function)
 
 
 @cache
-def _kernel(fuse: Callable[[Any], Any], function: Any) -> Any:
-    return fuse(function)
+def _kernel(fuse: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    kernel: Callable[..., Any] = fuse(function)
+    return kernel
 
 
-def suited(for_numpy: Function, for_cupy: Function) -> Function:
-    """The one of two functions, which compute the same, that suits the library in use."""
+def suited(for_numpy: T, for_cupy: T) -> T:
+    """The one of two that suits the library in use, such as of two functions that do the same."""
     return for_numpy if np.__name__ == "numpy" else for_cupy
 
 

@@ -14,6 +14,7 @@ then mean nothing.
 
 import argparse
 import importlib
+import itertools
 import json
 import os
 import signal
@@ -21,7 +22,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +61,12 @@ def main() -> None:
 
     args.out.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + args.seconds
-    real, report = has_gpu(), dict[str, Any]()
-    report["about"] = about(real)
-    torch = imported("torch")
+    real, torch = has_gpu(), imported("torch")
+    report: dict[str, Any] = {"about": about(real), "errors": [], "seconds": {}}
     for part in [part for part in PARTS if part in (args.parts or PARTS)]:
         began = time.monotonic()
-        report[part] = run_part(part, args, real, torch, deadline)
-        report.setdefault("seconds", {})[part] = round(time.monotonic() - began, 1)
+        report[part] = run_part(part, args, real, torch, deadline, report["errors"])
+        report["seconds"][part] = round(time.monotonic() - began, 1)
         (args.out / "report.json").write_text(json.dumps(report, indent=1))
         (args.out / "report.md").write_text(markdown(report))
         print(f"{part}: {report['seconds'][part]} s", flush=True)
@@ -72,25 +75,33 @@ def main() -> None:
     sys.exit(0 if passed(report) else 1)
 
 
-def run_part(part: str, args: Any, real: bool, torch: Any, deadline: float) -> Any:
-    """The results of a part, for the report; it ends early when the time is up."""
-    found: list[Any] = []
+def run_part(
+    part: str, args: Any, real: bool, torch: Any, deadline: float, errors: list[str]
+) -> Any:
+    """The results of a part, for the report. When the time is up, the rest is an error."""
     if part == "tests":
         return run_tests(args.files, args.out, real, deadline - time.monotonic())
-    if part == "profile":
-        found = [profile.calls(real)]
-        texts = [profile.profile(name, real, torch) for name in PROFILED if name in args.rows]
-        (args.out / "profile.txt").write_text("\n\n".join(texts))
-    elif part == "equality":
-        for name in args.models:
-            for dtype in equality.TOLERANCE:
-                if time.monotonic() < deadline:
-                    found.append(equality.compare(name, dtype, real))
-    else:
+    work: dict[str, Callable[[], Any]] = {}
+    if part == "equality":
+        for name, dtype in itertools.product(args.models, equality.TOLERANCE):
+            work[f"{name} {dtype}"] = partial(equality.compare, name, dtype, real)
+    elif part == "steps":
         for name in args.rows:
-            if time.monotonic() < deadline:
-                found.append(steps.measure(name, ROWS[name], args.rounds, real, torch))
-                print(name, found[-1]["ms"], found[-1]["ratio"], flush=True)
+            work[name] = partial(steps.measure, name, ROWS[name], args.rounds, real, torch)
+    else:
+        work["calls"] = partial(profile.calls, real)
+        for name in PROFILED:
+            if name in args.rows:
+                work[name] = partial(profile.profile, name, ROWS[name], real, torch)
+    found = []
+    for name, call in work.items():
+        if time.monotonic() > deadline:
+            errors.append(f"{part}, {name}: no time was left")
+            continue
+        try:
+            found.append(call())
+        except Exception:  # of one model, which leaves the others
+            errors.append(f"{part}, {name}: {traceback.format_exc()}")
     return found
 
 
@@ -98,9 +109,8 @@ def run_tests(files: list[str], out: Path, real: bool, seconds: float) -> dict[s
     """Run the cases of these test files that compute over CuPy -> how many there were of a kind."""
     xml = out / "tests.xml"
     xml.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest", *files, "-k", "cupy or gpu", "-q", "-x" * (not real)]
-    command = [word for word in command if word] + ["--junitxml", str(xml), "--color=no"]
-    command += ["-p", "no:cacheprovider", "-W", "ignore::pytest.PytestUnraisableExceptionWarning"]
+    command = [sys.executable, "-m", "pytest", *files, "-k", "cupy", "-q", "--color=no"]
+    command += ["--junitxml", str(xml), "-p", "no:cacheprovider"]
     if real and imported("xdist") is not None:
         command += ["-n", str(min(8, os.cpu_count() or 1))]
     env = os.environ | {"DLFS2_GPU": str(int(real))}
@@ -139,8 +149,9 @@ def test_files() -> list[str]:
 
 def passed(report: dict[str, Any]) -> bool:
     """Whether all tests passed and all models are equal; a time is no failure."""
-    tests = report.get("tests", {"exit": 0})
-    return tests["exit"] == 0 and all(case["equal"] for case in report.get("equality", []))
+    tests_pass = report.get("tests", {"exit": 0})["exit"] == 0
+    equal = all(case["equal"] for case in report.get("equality", []))
+    return tests_pass and equal and not report["errors"]
 
 
 def markdown(report: dict[str, Any]) -> str:
@@ -168,8 +179,9 @@ def markdown(report: dict[str, Any]) -> str:
         ]
         lines += [step_line(row) for row in rows]
         lines.append("")
-    if calls := report.get("profile"):
-        lines += [f"- {name}: {us:.1f} us" for name, us in calls[0].items()]
+    for found in report.get("profile", []):
+        lines += ["```", found, "```"]
+    lines += [f"- error: {error}" for error in report["errors"]]
     return "\n".join(lines)
 
 

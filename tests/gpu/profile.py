@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 from common.np import np
-from tests.benchmarks.rows import ROWS
 from tests.gpu.library import computing, wait
 from tests.gpu.steps import block, their_step
 
@@ -16,15 +15,15 @@ STEPS = 5
 SHOWN = 14  # lines of each list
 
 
-def profile(name: str, real: bool, torch: Any) -> str:
+def profile(name: str, row: Any, real: bool, torch: Any) -> str:
     """A row of the benchmarks -> what one step of either side does, as text."""
     lines = [f"--- {name} ---"]
     with computing("cupy", real):
-        step = ROWS[name].ours()
+        step = row.ours()
         block(step, wait, 3)
         if torch is not None and torch.cuda.is_available():
             lines += ["ours, on the GPU:", *on_gpu(step, torch)]
-            theirs = their_step(ROWS[name], torch)
+            theirs = their_step(row, torch)
             block(theirs, torch.cuda.synchronize, 3)
             lines += ["PyTorch's, on the GPU:", *on_gpu(theirs, torch)]
         lines += ["ours, on the host:", *on_host(step)]
@@ -73,8 +72,8 @@ def on_host(step: Callable[[], object]) -> list[str]:
     return [line[:120] for line in text.getvalue().splitlines() if line.strip()]
 
 
-def calls(real: bool) -> dict[str, float]:
-    """Microseconds of the host for single calls, of which a recurrent step is made."""
+def calls(real: bool) -> str:
+    """Microseconds of single calls, of which a recurrent step is made, as text."""
     import numpy
 
     from common import fused_steps
@@ -102,11 +101,9 @@ def calls(real: bool) -> dict[str, float]:
             "lstm_step, 11 arrays": lambda: step(*many),
             "lstm_dstep, 9 arrays": lambda: dstep(*many[:9]),
         }
-        found = {}
+        lines = ["--- single calls: us of the host, us until the GPU is done, each of many ---"]
         for name, call in timed.items():
             block(call, wait, 3)
-            n = 300 if real else 3
-            both, host = block(call, wait, n)
-            found[name] = host * 1e6
-            found[name + ", with the GPU"] = both * 1e6
-    return found
+            both, host = block(call, wait, 300 if real else 3)
+            lines.append(f"{name:<24}{host * 1e6:>8.1f}{both * 1e6:>8.1f}")
+    return "\n".join(lines)
