@@ -16,7 +16,7 @@ from common.np import Array, fused, np
 
 
 def rnn_forward(layer: Any, a: Array, Wh: Array, hs: Array, padding: Array) -> None:
-    """Fill hs, given hs[0]."""
+    """Fill hs (T + 1, N, H), given hs[0] and a (1, T, N, H)."""
     _, T, N, H = a.shape
     product, step = layer.scratch("product", N, H), fused(rnn_step)
     states, inputs = layer.steps("h"), a[0]

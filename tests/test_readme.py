@@ -101,7 +101,7 @@ def test_the_tree_names_every_file_once():
         for path in (ROOT / folder).rglob("*.py")
         if path.name not in ("__init__.py", "figures.py") and not path.name.endswith(".nb.py")
     ]
-    assert sorted(named) == sorted([*files, "tests/benchmarks/"])
+    assert sorted(named) == sorted([*files, "tests/benchmarks/", "tests/gpu/"])
 
 
 def test_every_script_is_named_in_the_readme_of_its_chapter():

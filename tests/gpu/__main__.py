@@ -110,9 +110,9 @@ def run_tests(files: list[str], out: Path, real: bool, seconds: float) -> dict[s
     xml = out / "tests.xml"
     xml.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", *files, "-k", "cupy", "-q", "--color=no"]
-    command += ["--junitxml", str(xml), "-p", "no:cacheprovider"]
+    command += ["--junitxml", str(xml), "-p", "no:cacheprovider", "-p", "no:benchmark"]
     if real and imported("xdist") is not None:
-        command += ["-n", str(min(8, os.cpu_count() or 1))]
+        command += ["-n", str(min(14, os.cpu_count() or 1))]
     env = os.environ | {"DLFS2_GPU": str(int(real))}
     with (out / "tests.log").open("w") as log:
         run = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT)
