@@ -158,11 +158,11 @@ def clip_grads(grads: list[Any], max_norm: float) -> None:
 
 
 def squares_in_turn(parts: list[Array]) -> Array:
-    """The sum () of the squares of arrays of any shape, a product for each."""
+    """The sum of the squares of arrays of any shape, a product for each."""
     return sum(np.vdot(part, part) for part in parts)
 
 
 def squares_at_once(parts: list[Array]) -> Array:
-    """The same (), for a GPU: three kernels in all, where three for each array take longer."""
+    """The same of arrays of any shape, for a GPU: three kernels in all instead of for each."""
     flat = np.concatenate([part.ravel("K") for part in parts]) if parts else np.zeros(1)
     return np.vdot(flat, flat)
