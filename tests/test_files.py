@@ -435,7 +435,7 @@ def test_a_file_is_told_by_how_it_begins(tmp_path, start, answer):
     assert is_npz(tmp_path / "a", "weight file") is answer
 
 
-@pytest.mark.parametrize("start", [b"", b"QK\3\4", b"XX", b"hello"])
+@pytest.mark.parametrize("start", [b"QK\3\4", b"XX", b"hello", b"(hello)", b"[a]"])
 def test_what_begins_like_nothing_known_is_named(tmp_path, start):
     (tmp_path / "a").write_bytes(start)
     with pytest.raises(ValueError, match=r"not a readable weight file \(it begins with b'"):

@@ -22,6 +22,7 @@ from typing import IO, Any, BinaryIO, TypeAlias
 import numpy
 
 from common.np import Array
+from common.storage.file_kinds import is_pickle, refusal
 
 HEADER = "header.json"
 DIGEST = "sha256"
@@ -206,13 +207,13 @@ def read_npz_shapes(path: Path, kind: str) -> tuple[dict[str, Any], Shapes]:
 def is_npz(path: Path, kind: str) -> bool:
     """Whether a file begins as an `.npz`, or else as a pickle of a list or a dictionary.
 
-    Raises ValueError, which names the `kind` of file that was wanted, if it begins as neither or is
-    empty, OSError if it cannot be read.
+    Raises ValueError, which names the `kind` of file that was wanted and what this one seems to be,
+    if it begins as neither, OSError if it cannot be read.
     """
     with path.open("rb") as file:
-        start = file.read(4)
-    if not start.startswith((b"PK", b"\x80", b"(", b"]", b"}")):
-        raise ValueError(f"not a readable {kind} (it begins with {start!r})")
+        start = file.read(512)
+    if not start.startswith(b"PK") and not is_pickle(start):
+        raise refusal(kind, start)
     return start.startswith(b"PK")
 
 
