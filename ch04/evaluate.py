@@ -43,7 +43,8 @@ def main(
 ) -> tuple[dict[str, Accuracy], Correlation]:
     """Print and return the accuracy of each category of questions, and the rank correlation.
 
-    vectors       file of word vectors: ours (.npz), the book's (.pkl), or of word2vec, GloVe, fastText
+    vectors       file of word vectors: ours (.npz), the book's (.pkl), or of word2vec, GloVe,
+                  fastText
     questions     file of analogy questions (book 4.4.2), or the folder of BATS. A category that
                   begins with `gram`, or with I or D as in BATS, counts as syntax
     similarities  file of pairs of words with people's scores (book 4.4.2)

@@ -21,8 +21,9 @@ def eval_perplexity(
     corpus (L,)  ids. Row n of the N reads the n-th of N equal parts, block after block, without
                  wrapping; words left over after the last full block are not counted
     batch_size   N; fewer where the text is too short to give each of N rows a block
+    time_size    words of a block; fewer where the text is shorter
     The model's state is reset before and after, and its dropout is off.
-    Raises ValueError for a text too short for one row, and sizes below 1.
+    Raises ValueError for a text of fewer than two words, and sizes below 1.
     Source: book 5.5.2, 6.5.4.
     """
     if batch_size < 1 or time_size < 1:
@@ -32,12 +33,13 @@ def eval_perplexity(
         )
     corpus = to_cpu(corpus)
     length = len(corpus) - 1
-    batch_size = min(batch_size, length // time_size)
-    if batch_size < 1:
+    if length < 1:
         raise ValueError(
-            f"eval_perplexity: a text of {len(corpus)} words is too short for one block of "
-            f"{time_size} and the word after it"
+            f"eval_perplexity: a text of {len(corpus)} words is too short; each word is predicted "
+            "from those before it, so two are the fewest"
         )
+    time_size = min(time_size, length)
+    batch_size = min(batch_size, length // time_size)
     max_iters = length // (batch_size * time_size)
     options = evaluation_options(model)
     starts = numpy.arange(batch_size)[:, None] * (length // batch_size)

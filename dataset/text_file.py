@@ -90,14 +90,14 @@ def load_parts(
             "validation and test"
         )
     first, last = (ends[k * len(ends) // 10 - 1] for k in (8, 9))
-    corpus, *vocabulary = _encoded(corpus, words, first, min_count, always=True)
-    return Parts(corpus[:first], corpus[first:last], corpus[last:], *vocabulary)
+    corpus, word_to_id, id_to_word = _encoded(corpus, words, first, min_count, always=True)
+    return Parts(corpus[:first], corpus[first:last], corpus[last:], word_to_id, id_to_word)
 
 
 def load_text(
     path: str | PathLike[str], *, tokens: str | Cut = "words", min_count: int = 1
 ) -> Corpus:
-    """All of a text file, for word vectors, which need no test: corpus (N,), word_to_id, id_to_word.
+    """All of a text file, as word vectors need no test: corpus (N,), word_to_id, id_to_word.
 
     tokens, min_count  as for `load_parts`; `<unk>` gets an id only if it occurs
     Raises ValueError for a text without words, and what `load_parts` raises but for short texts.

@@ -16,14 +16,14 @@ Cut = Callable[[str], list[str]]
 
 OWN = "own"  # the name of a reader's function in weight files
 # A mark that stands apart is in the group; what keeps words and numbers together is not.
-MARK = re.compile(r"<unk>|(?<=\w)['’-](?=\w)|(?<=\d)[.,](?=\d)|([^\w\s])")
+MARK = re.compile(r"<unk>|(?<=\w)['\u2019-](?=\w)|(?<=\d)[.,](?=\d)|([^\w\s])")
 CLOSED = re.compile(r" ([.,;:!?…%)\]}»”])|([(\[{«“]) ")
 CJK = r"[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uff65]"
 BETWEEN_CJK = re.compile(rf"(?<={CJK}) (?={CJK})")
 
 
 def cutter(tokens: str | Cut) -> Cut:
-    """The function for a name (see the top of this file), or a reader's own, whose result is checked.
+    """The function for a name (see the top of this file), or a reader's own with a check after it.
 
     Raises ValueError for another name; the function raises TypeError where a reader's own does not
     return a list or tuple of texts.

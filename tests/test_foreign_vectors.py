@@ -118,7 +118,10 @@ def test_the_first_vector_of_a_word_is_kept_and_the_others_are_counted(content, 
         "GloVe": TEXT + b"the 7 7\n, 8 8\n",
         "word2vec, fastText": b"5 2\n" + TEXT + b"the 7 7\n, 8 8\n",
         "word2vec, binary": BINARY.replace(b"3 2\n", b"5 2\n")
-        + b"the " + struct.pack("<2f", 7, 7) + b", " + struct.pack("<2f", 8, 8),
+        + b"the "
+        + struct.pack("<2f", 7, 7)
+        + b", "
+        + struct.pack("<2f", 8, 8),
     }[content]
     (tmp_path / "a").write_bytes(again)
     with pytest.warns(UserWarning, match=r"load_vectors: .*a: 2 words came again, such as 'the'"):

@@ -352,7 +352,11 @@ def test_any_of_several_right_answers_is_right():
 
 
 def test_what_is_missing_is_counted_by_the_rows_that_need_it():
-    rows = [("man", "woman", "cat", "dog/queen"), ("cat", "cats", "Man", "cat"), ("cat", "car", 1.0)]
+    rows = [
+        ("man", "woman", "cat", "dog/queen"),
+        ("cat", "cats", "Man", "cat"),
+        ("cat", "car", 1.0),
+    ]
     assert evaluation.missing_words(rows, WORD_TO_ID) == {"cat": 3, "cats": 1}
 
 

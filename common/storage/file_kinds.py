@@ -9,7 +9,8 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from pathlib import Path
+from typing import IO, Any
 
 BUFFER = 1 << 16  # bytes read at once, of which the first tell the kind
 BOM = b"\xef\xbb\xbf"  # the mark that some editors put before UTF-8 text
@@ -18,7 +19,7 @@ BOM = b"\xef\xbb\xbf"  # the mark that some editors put before UTF-8 text
 PICKLE = rb"\x80[\x00-\x05]|\([dl](p\d|[.(VSIFLNg])|[\]}][(.qr]"
 KINDS = {
     rb"\Z": "an empty file",
-    rb"(\xef\xbb\xbf)?\s*<(!doctype|html|head|body|\?xml)": "a web page, saved in place of the file",
+    rb"(\xef\xbb\xbf)?\s*<(!doctype|html|head|body|\?xml)": "a web page",
     rb"version https://git-lfs": "a pointer of Git LFS; `git lfs pull` fetches the file itself",
     rb"\xba\x16\x4f\x2f": "a binary model of fastText; its vectors are in the .vec file beside it",
     rb"\xff\xfe|\xfe\xff": "UTF-16 text; save it as UTF-8",
@@ -66,6 +67,11 @@ def refusal(kind: str, start: bytes) -> ValueError:
     return ValueError(f"not a readable {kind} ({seems})")
 
 
+def opened(path: Path) -> io.BufferedReader:
+    """A file opened for reading, whose `peek` shows enough to tell what it is."""
+    return io.BufferedReader(io.FileIO(path), BUFFER)
+
+
 @contextmanager
 def unpacked(raw: io.BufferedReader) -> Iterator[io.BufferedReader]:
     """An open file, unpacked if it is gzip, bzip2, xz, or a zip of a single file.
@@ -107,10 +113,12 @@ class _Checked(io.RawIOBase):
 
 
 @contextmanager
-def _only_member(raw: BinaryIO) -> Iterator[BinaryIO]:
+def _only_member(raw: io.BufferedReader) -> Iterator[IO[bytes]]:
     try:
         with zipfile.ZipFile(raw) as archive:
-            members = [m for m in archive.infolist() if not m.is_dir() and "__MACOSX" not in m.filename]
+            members = [
+                m for m in archive.infolist() if not m.is_dir() and "__MACOSX" not in m.filename
+            ]
             if len(members) != 1:
                 names = ", ".join(m.filename for m in members[:6])
                 raise ValueError(f"the zip holds {len(members)} files; unpack one of {names}")

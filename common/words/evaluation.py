@@ -73,10 +73,8 @@ def spelling(word: str, word_to_id: Mapping[str, int]) -> str | None:
     return next((form for form in forms if form in word_to_id), None)
 
 
-def missing_words(
-    rows: Iterable[Question | Pair], word_to_id: Mapping[str, int]
-) -> Counter[str]:
-    """The words of questions or pairs that a vocabulary has in no case, with how many rows need each.
+def missing_words(rows: Iterable[Question | Pair], word_to_id: Mapping[str, int]) -> Counter[str]:
+    """The words of questions or pairs that a vocabulary has in no case: how many rows need each.
 
     Of several right answers, with / between, one is enough.
     """

@@ -1,6 +1,6 @@
 """Files that word vectors are evaluated with: analogy questions, and pairs that people judged.
 
-Words keep the case that they have in the file; `evaluation` finds the spelling that a vocabulary has.
+Words keep the case that they have in the file; `evaluation` finds that of a vocabulary.
 All functions raise FileNotFoundError where there is no file, and ValueError, naming the line, for
 bytes that are not UTF-8 and for what the function says.
 """
@@ -46,7 +46,9 @@ def read_questions(path: str | Path, *, lower: bool = False) -> dict[str, list[Q
     for file in files:
         for category, asked in _questions_of(file, lower).items():
             if category in questions:
-                raise ValueError(f"read_questions: {file}: the category {category!r} is there twice")
+                raise ValueError(
+                    f"read_questions: {file}: the category {category!r} is there twice"
+                )
             questions[category] = asked
     return questions
 
@@ -115,7 +117,9 @@ def read_similarities(path: str | Path, *, lower: bool = False) -> list[Pair]:
         word1, word2 = (word.lower() if lower else word for word in fields[:2])
         if not word1 or not word2:
             raise ValueError(f"{where}: a word is missing: {line!r}")
-        pairs.append((word1, word2, _score(where, fields[2:] if column is None else [fields[column]])))
+        pairs.append(
+            (word1, word2, _score(where, fields[2:] if column is None else [fields[column]]))
+        )
     return pairs
 
 

@@ -1,7 +1,7 @@
 """Word vectors on their way to files and back.  V words, D numbers in a word's vector.
 
-    save_vectors, load_vectors        our own .npz; the book's cbow_params.pkl, and files of word2vec,
-                                      GloVe and fastText (`vector_formats`), are read as well
+    save_vectors, load_vectors        our own .npz; the book's cbow_params.pkl is read as well, and
+                                      files of word2vec, GloVe, fastText (`vector_formats`)
     write_word2vec, read_word2vec     the text and binary formats of word2vec, which gensim shares
     write_projector                   two tables for TensorBoard's projector
 
@@ -21,7 +21,7 @@ import numpy
 from numpy.typing import DTypeLike
 
 from common.np import Array, to_cpu
-from common.storage.file_kinds import BUFFER, is_pickle, unpacked
+from common.storage.file_kinds import is_pickle, opened, unpacked
 from common.storage.files import is_npz, read_npz, write_npz, write_together, write_whole
 from common.storage.safe_pickle import read_pickle
 from common.words.vector_formats import KIND, read_vectors
@@ -76,7 +76,7 @@ def load_vectors(path: str | Path, *, limit: int | None = None, errors: str = "s
     is damaged or its parts do not fit together, and for a limit below 1.
     """
     path = Path(path)
-    with _naming("load_vectors", path), path.open("rb", BUFFER) as file:
+    with _naming("load_vectors", path), opened(path) as file:
         start = file.peek()
         if not is_pickle(start) and not (start.startswith(b"PK") and _holds_arrays(path)):
             with unpacked(file) as text:
@@ -89,8 +89,11 @@ def load_vectors(path: str | Path, *, limit: int | None = None, errors: str = "s
         return _vectors(vecs[:limit], words[:limit])
 
 
-def read_counts(path: str | Path) -> Array:
-    """How often each word stands in the text, (V,), where `save_vectors` kept that; else None."""
+def read_counts(path: str | Path, *, limit: int | None = None) -> Array:
+    """How often each word stands in the text, (V,), where `save_vectors` kept that; else None.
+
+    limit  only of so many words, the first ones
+    """
     path = Path(path)
     with path.open("rb") as file:
         ours = file.read(2) == b"PK"
@@ -98,7 +101,7 @@ def read_counts(path: str | Path) -> Array:
         return None
     with _naming("read_counts", path):
         _, arrays = read_npz(path, KIND, headless=True)
-        return arrays.get(COUNTS)
+        return arrays[COUNTS][:limit] if COUNTS in arrays else None
 
 
 def write_word2vec(
@@ -139,10 +142,17 @@ def read_word2vec(
     NaN, infinity, or bytes that are not UTF-8.
     """
     path = Path(path)
-    with _naming("read_word2vec", path), path.open("rb", BUFFER) as file:
-        how = {"binary": binary, "limit": limit, "errors": errors}
-        size = path.stat().st_size
-        return _vectors(*read_vectors(file, **how, size=size, where=f"read_word2vec: {path}"))
+    with _naming("read_word2vec", path), opened(path) as file:
+        return _vectors(
+            *read_vectors(
+                file,
+                binary=binary,
+                size=path.stat().st_size,
+                limit=limit,
+                errors=errors,
+                where=f"read_word2vec: {path}",
+            )
+        )
 
 
 def write_projector(folder: str | Path, word_vecs: Array, id_to_word: dict[int, str]) -> None:
@@ -249,7 +259,9 @@ def _bytes(text: str) -> Array:
 
 def _checked_counts(counts: Array, V: int) -> Array:
     if counts.shape != (V,) or counts.dtype.kind not in "iu" or (counts < 0).any():
-        raise ValueError(f"counts are whole numbers from 0 ({V},), not {counts.dtype} {counts.shape}")
+        raise ValueError(
+            f"counts are whole numbers from 0 ({V},), not {counts.dtype} {counts.shape}"
+        )
     return counts.astype("int64")
 
 
@@ -260,6 +272,7 @@ def _holds_arrays(path: Path) -> bool:
             return any(name.endswith(".npy") for name in archive.namelist())
     except Exception:  # a damaged zip file can raise almost anything
         return True
+
 
 def _read_npz(path: Path) -> tuple[Array, Sequence[str]]:
     _, arrays = read_npz(path, KIND, headless=True)
