@@ -123,7 +123,7 @@ def _read(
 
     def stream() -> Iterator[str]:
         for line in lines(path):
-            sentence = [*cut(line), EOS]
+            sentence = [*cut(line.rstrip("\r\n")), EOS]
             lengths.append(len(sentence))
             yield from sentence
 

@@ -13,6 +13,7 @@ from tests.conftest import missing_ptb
 from tests.scripts import ROOT
 
 READMES = [ROOT / "README.md", *sorted(ROOT.glob("ch0[1-8]/README.md"))]
+READMES.append(ROOT / "dataset" / "README.md")
 of_each = pytest.mark.parametrize(
     "readme", READMES, ids=lambda path: path.parent.relative_to(ROOT).name or "root"
 )

@@ -155,7 +155,7 @@ def test_a_line_is_cut_as_the_reader_wants(save):
         "words": ["Go,", "now!"],
         "lower": ["go", ",", "now", "!"],
         "characters": list("Go, now!"),
-        lambda line: line.split(","): ["Go", " now!\n"],
+        lambda line: line.split(","): ["Go", " now!"],
     }
     for tokens, cut in cuts.items():
         corpus, _, id_to_word = text_file.load_data(path, "test", tokens=tokens)

@@ -12,17 +12,8 @@ from dataset.tokens import CUTS, cutter, join, name_of
 CUT = {
     ("words", "It's  cold, 5.30!"): ["It's", "cold,", "5.30!"],
     ("lower", "It's  cold, 5.30!"): ["it's", "cold", ",", "5.30", "!"],
-    ("lower", '"Well-known" <unk> (1,000) É.'): [
-        '"',
-        "well-known",
-        '"',
-        "<unk>",
-        "(",
-        "1,000",
-        ")",
-        "é",
-        ".",
-    ],
+    ("lower", '"Well-known" <unk>.'): ['"', "well-known", '"', "<unk>", "."],
+    ("lower", "(1,000) É"): ["(", "1,000", ")", "é"],
     ("lower", "हिन्दी में।"): ["हिन्दी", "में", "।"],  # with marks that belong to letters
     ("characters", " a b\tc "): ["a", " ", "b", " ", "c"],
     ("characters", "私は 猫"): ["私", "は", " ", "猫"],

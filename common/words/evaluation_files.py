@@ -58,7 +58,7 @@ def _questions_of(path: Path, lower: bool) -> dict[str, list[Question]]:
     questions: dict[str, list[Question]] = {}
     pairs: list[tuple[str, str]] = []
     category = None
-    for where, line in _lines("read_questions", path):
+    for where, line in text_lines("read_questions", path):
         if line.startswith(":"):
             category = line[1:].strip()
             if not category or category in questions:
@@ -100,7 +100,7 @@ def read_similarities(path: str | Path, *, lower: bool = False) -> list[Pair]:
     column = None
     pairs: list[Pair] = []
     first = True
-    for where, line in _lines("read_similarities", path):
+    for where, line in text_lines("read_similarities", path):
         if line.startswith("#"):
             continue
         separator = next((mark for mark in SEPARATORS if mark in line), None)
@@ -123,7 +123,7 @@ def read_similarities(path: str | Path, *, lower: bool = False) -> list[Pair]:
     return pairs
 
 
-def _lines(function: str, path: str | Path) -> Iterator[tuple[str, str]]:
+def text_lines(function: str, path: str | Path) -> Iterator[tuple[str, str]]:
     """The lines of a text file that are not empty, each with its place for an error message."""
     with Path(path).open("rb") as file:
         for number, line in enumerate(file, start=1):
