@@ -15,6 +15,7 @@ from common.cli import at_least_one, run
 from common.evaluate import eval_perplexity
 from common.words.text import words_to_ids
 from dataset import texts
+from dataset.suitability import describe
 from dataset.text_file import EOS
 from dataset.tokens import Cut, cutter
 
@@ -60,7 +61,9 @@ def main(
     file, vocab = trained.find(model, weights, corpus or "ptb"), None
     name, how = trained.text_of(file, corpus, tokens)
     if sentence is None or corpus not in (None, "ptb"):
-        text, vocab, _ = texts.load_data(name, "test", **how)
+        text, vocab, id_to_word = texts.load_data(name, "test", **how)
+        if name not in texts.MADE:
+            print(describe((text, vocab, id_to_word)))
     net = trained.load(model, file, vocab=vocab, **sizes)
     if sentence is not None:
         words = cutter(how.get("tokens", "words"))(sentence)

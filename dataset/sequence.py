@@ -65,6 +65,7 @@ class SequenceData(NamedTuple):
 
     @property
     def pad_id(self) -> int | None:
+        """The id of padding, see above."""
         return self.char_to_id.get(PAD)
 
     def reversed(self) -> "SequenceData":

@@ -24,15 +24,15 @@ def describe(text: Parts | Corpus) -> str:
     else:
         parts = {"text": text[0]}
     word_to_id: Mapping[str, int] = text[-2]
-    unknown = {name: share(ids, word_to_id.get(UNK)) for name, ids in parts.items()}
+    unknown = {name: unknown_share(ids, word_to_id) for name, ids in parts.items()}
     lines = [f"vocabulary: {len(word_to_id):,}"]
     lines += [
-        f"{name}: {len(ids):,} tokens, {100 * unknown[name]:.1f} % unknown"
+        f"{name}: {len(ids):,} tokens, {100 * unknown[name]:.1f} % of the words unknown"
         for name, ids in parts.items()
     ]
     trained, *others = unknown
-    sentence_ends = share(parts[trained], word_to_id.get(EOS))
-    if sentence_ends * (1 + SHORTEST) > 1:
+    sentences = int((parts[trained] == word_to_id.get(EOS)).sum())
+    if len(parts[trained]) < (1 + SHORTEST) * sentences:
         lines.append(
             "warning: most lines are a single token. A text without blanks, such as Chinese or "
             "Japanese, is cut with --tokens characters"
@@ -40,8 +40,8 @@ def describe(text: Parts | Corpus) -> str:
     worst = max(others, key=unknown.__getitem__, default=trained)
     if unknown[worst] > MOST_UNKNOWN:
         lines.append(
-            f"warning: {100 * unknown[worst]:.0f} % of {worst} is unknown words, so its perplexity "
-            "says little. More text helps, or --tokens lower, or --tokens characters"
+            f"warning: {100 * unknown[worst]:.0f} % of the words of {worst} are unknown, so that a "
+            "perplexity says little. More text helps, or --tokens lower, or --tokens characters"
         )
     if unknown[worst] and not unknown[trained]:
         lines.append(
@@ -51,6 +51,7 @@ def describe(text: Parts | Corpus) -> str:
     return "\n".join(lines)
 
 
-def share(ids: NDArray[np.int64], id_: int | None) -> float:
-    """The share of an id among ids (N,), 0 to 1; 0 if there are none."""
-    return float((ids == id_).mean()) if len(ids) and id_ is not None else 0.0
+def unknown_share(ids: NDArray[np.int64], word_to_id: Mapping[str, int]) -> float:
+    """The share of `<unk>` among the words with ids (N,), 0 to 1; `<eos>` is no word."""
+    words = ids[ids != word_to_id.get(EOS, -1)]
+    return float((words == word_to_id.get(UNK, -1)).mean()) if len(words) else 0.0

@@ -244,7 +244,9 @@ def test_any_text_file_is_a_corpus(folder, capsys):
     out = capsys.readouterr().out
     assert "[query] you" in out
     assert "year" not in out
-    assert out.startswith("vocabulary: 6\ntext: 200 tokens, 0.0 % unknown\n")  # all 40 lines
+    assert out.startswith(
+        "vocabulary: 6\ntext: 200 tokens, 0.0 % of the words unknown\n"
+    )  # all 40 lines
 
 
 def test_words_to_ask_about_can_be_chosen(capsys):

@@ -77,7 +77,7 @@ def test_word_vectors_of_an_own_text(own, folder, capsys):
     out = capsys.readouterr().out
     text, word_to_id, _ = text_file.load_text(path, tokens=tokens)
     assert f"vocabulary: {len(word_to_id)}\n" in out
-    assert f"text: {len(text):,} tokens, 0.0 % unknown" in out
+    assert f"text: {len(text):,} tokens, 0.0 % of the words unknown" in out
     assert "figure saved: own.png" in out
 
     assert load_vectors("own.npz")[1] == word_to_id  # of all 300 lines
@@ -111,7 +111,7 @@ def test_a_language_model_of_an_own_text(own, folder, capsys):
     out = capsys.readouterr().out
     parts = text_file.load_parts(path, tokens=tokens)
     assert f"vocabulary: {len(parts.word_to_id)}\n" in out
-    assert f"test: {len(parts.test):,} tokens, 0.0 % unknown" in out
+    assert f"test: {len(parts.test):,} tokens, 0.0 % of the words unknown" in out
     assert "figure saved: Rnnlm.png" in out
     assert found < 0.5 * len(parts.word_to_id)  # better than chance
 

@@ -86,11 +86,11 @@ def test_sizes_and_shares_of_unknown_words_are_told(tmp_path):
     lines = ["a b c d"] * 8 + ["a b c x", "a b x y"]
     assert described(tmp_path, lines) == [
         "vocabulary: 6",  # a b c d <eos> <unk>
-        "train: 40 tokens, 0.0 % unknown",
-        "valid: 5 tokens, 20.0 % unknown",
-        "test: 5 tokens, 40.0 % unknown",
-        "warning: 40 % of test is unknown words, so its perplexity says little. More text helps, "
-        "or --tokens lower, or --tokens characters",
+        "train: 40 tokens, 0.0 % of the words unknown",
+        "valid: 5 tokens, 25.0 % of the words unknown",
+        "test: 5 tokens, 50.0 % of the words unknown",
+        "warning: 50 % of the words of test are unknown, so that a perplexity says little. More "
+        "text helps, or --tokens lower, or --tokens characters",
         "note: <unk> never occurs in train, so nothing is learned about it; --min-count 2 makes it "
         "occur",
     ]
@@ -99,7 +99,7 @@ def test_sizes_and_shares_of_unknown_words_are_told(tmp_path):
 def test_a_text_without_blanks_is_warned_of_and_characters_mend_it(tmp_path):
     found = "\n".join(described(tmp_path, JAPANESE))
     assert "vocabulary: 34" in found  # 32 lines, <eos>, <unk>
-    assert "test: 8 tokens, 50.0 % unknown" in found  # and the other half are <eos>
+    assert "test: 8 tokens, 100.0 % of the words unknown" in found
     assert "warning: most lines are a single token." in found
     assert "--tokens characters" in found
     assert "warning" not in "\n".join(described(tmp_path, JAPANESE, tokens="characters"))
@@ -120,5 +120,5 @@ def test_a_text_that_is_not_divided_is_one_line(tmp_path):
     (tmp_path / "text.txt").write_text("a b\nc\nd e f")
     assert describe(text_file.load_text(tmp_path / "text.txt")).splitlines() == [
         "vocabulary: 7",
-        "text: 9 tokens, 0.0 % unknown",
+        "text: 9 tokens, 0.0 % of the words unknown",
     ]

@@ -342,6 +342,12 @@ def test_pairs_of_words_are_asked_about_each_other(tmp_path):
         read_questions(folder)
 
 
+def test_a_large_file_of_two_columns_is_refused_before_all_are_asked_about_all(tmp_path):
+    written(tmp_path / "q.txt", "".join(f"a{k} b{k}\n" for k in range(100_000)))
+    with pytest.raises(ValueError, match=r"q\.txt: 100000 pairs are too many .* 1000 are the most"):
+        read_questions(tmp_path / "q.txt")
+
+
 def test_any_of_several_right_answers_is_right():
     questions = {"any": [("man", "woman", "king", "dog/queen"), ("man", "woman", "king", "a/b")]}
     assert analogy_accuracy(questions, PLANE, WORD_TO_ID)["any"] == (1, 1, 2)

@@ -15,6 +15,7 @@ Question: TypeAlias = tuple[str, str, str, str]
 Pair: TypeAlias = tuple[str, str, float]
 
 SCORE_COLUMNS = ("score", "similarity", "simlex999", "human(mean)")
+MOST_PAIRS = 1000  # of one file; BATS has 50
 SEPARATORS = "\t", ";", ","  # of columns; the first that a line has, else blanks
 
 
@@ -31,8 +32,8 @@ def read_questions(path: str | Path, *, lower: bool = False) -> dict[str, list[Q
     right answers, with / between, b is the first and d any of them.
     path   a file, or a folder with files of pairs, at any depth
     lower  turn words into lower case
-    Raises ValueError for a line without two or four words, a question before the first category, a
-    category twice or without a name, and for a folder without files.
+    Raises ValueError for a line without two or four words, too many pairs, a question before the
+    first category, a category twice or without a name, and for a folder without files.
     Source: Mikolov et al. 2013, https://arxiv.org/abs/1301.3781; BATS: Gladkova et al. 2016,
     https://aclanthology.org/N16-2002/
     """
@@ -76,6 +77,11 @@ def _questions_of(path: Path, lower: bool) -> dict[str, list[Question]]:
         else:
             a, b, c, d = words
             questions[category].append((a, b, c, d))
+    if len(pairs) > MOST_PAIRS:
+        raise ValueError(
+            f"read_questions: {path}: {len(pairs)} pairs are too many to ask each about every "
+            f"other; {MOST_PAIRS} are the most"
+        )
     if pairs and not questions:
         questions[path.stem] = [
             (a, b.split("/")[0] or b, c, d) for a, b in pairs for c, d in pairs if a != c

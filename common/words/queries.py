@@ -23,7 +23,10 @@ def words_to_ask(
 
 
 def most_frequent(word_to_id: Mapping[str, int], counts: Array = None) -> list[str]:
-    """The words of a vocabulary, most frequent first, without marks such as `<eos>` and `,`."""
+    """The words of a vocabulary, most frequent first, without marks such as `<eos>` and `,`.
+
+    counts  as for `words_to_ask`, (V,)
+    """
     words = sorted(word_to_id, key=word_to_id.__getitem__)
     if counts is not None:
         words = [words[i] for i in (-counts).argsort(kind="stable").tolist()]

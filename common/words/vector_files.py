@@ -80,8 +80,9 @@ def load_vectors(path: str | Path, *, limit: int | None = None, errors: str = "s
         start = file.peek()
         if not is_pickle(start) and not (start.startswith(b"PK") and _holds_arrays(path)):
             with unpacked(file) as text:
-                where = f"load_vectors: {path}"
-                return _vectors(*read_vectors(text, limit=limit, errors=errors, where=where))
+                size = path.stat().st_size if text is file and path.is_file() else None
+                how: Any = {"limit": limit, "errors": errors, "where": f"load_vectors: {path}"}
+                return _vectors(*read_vectors(text, size=size, **how))
         if limit is not None and limit < 1:
             raise ValueError(f"limit must be at least 1, not {limit}")
         vecs, words = _read_npz(path) if is_npz(path, KIND) else _from_book(read_pickle(path, KIND))

@@ -82,7 +82,9 @@ def read_vectors(
             "of each is kept",
             stacklevel=4,
         )
-    return table.vecs[: len(table.words)], list(table.words)
+    V = len(table.words)
+    vecs = table.vecs if len(table.vecs) == V else table.vecs[:V].copy()
+    return vecs, list(table.words)
 
 
 class _Table:
