@@ -133,19 +133,19 @@ def write(
 
 
 def sentences(words: Iterable[str], tokens: str = "words") -> str:
-    """Words as a text, joined as they were cut, with a new line for each `<eos>`.
+    """Words as a text, joined as they were cut, with a new line for each `<eos>` but a first one.
 
     Words that were cut at blanks get a full stop as well, where no mark of punctuation is.
     """
     lines: list[list[str]] = [[]]
     for word in words:
-        if word == EOS:
-            lines.append([])
-        else:
+        if word != EOS:
             lines[-1].append(word)
-    *whole, last = [join(line, tokens) for line in lines if line or line is lines[-1]]
+        elif lines != [[]]:
+            lines.append([])
+    *whole, last = [join(line, tokens) for line in lines]
     if tokens == "words":
-        whole = [line if category(line[-1])[0] == "P" else f"{line}." for line in whole]
+        whole = [line if line and category(line[-1])[0] == "P" else f"{line}." for line in whole]
     return "\n".join([*whole, *([last] if last else [])])
 
 

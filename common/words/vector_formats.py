@@ -80,7 +80,7 @@ def read_vectors(
         warnings.warn(
             f"{where}: {table.again} words came again, such as {table.example!r}; the first vector "
             "of each is kept",
-            stacklevel=4,
+            stacklevel=3,
         )
     V = len(table.words)
     vecs = table.vecs if len(table.vecs) == V else table.vecs[:V].copy()
