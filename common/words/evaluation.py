@@ -80,7 +80,7 @@ def missing_words(rows: Iterable[Question | Pair], word_to_id: Mapping[str, int]
     """
     missing: Counter[str] = Counter()
     for row in rows:
-        words = {word for word in row if isinstance(word, str)}
+        words = dict.fromkeys(word for word in row if isinstance(word, str))
         missing.update(word for word in words if not _answers(word, word_to_id))
     return missing
 
