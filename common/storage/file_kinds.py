@@ -83,8 +83,8 @@ def unpacked(raw: io.BufferedReader) -> Iterator[io.BufferedReader]:
         with _only_member(raw) as member:
             yield _Reader(member, BUFFER)
     elif kind in OPENERS:
-        with OPENERS[kind](raw) as opened:
-            yield _Reader(opened, BUFFER)
+        with OPENERS[kind](raw) as stream:
+            yield _Reader(stream, BUFFER)
     else:
         yield raw
 

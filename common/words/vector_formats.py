@@ -13,6 +13,7 @@ import re
 import warnings
 from collections.abc import Iterable
 from io import BufferedReader
+from itertools import chain
 
 import numpy
 
@@ -71,11 +72,13 @@ def read_vectors(
             binary = _is_binary(file.peek(), D)
         _check_promise(line, V, D, size, binary)
     table = _Table(D, ROWS if V is None or size is None else min(V, limit or V), limit, errors)
-    if binary:
-        assert V is not None
-        _read_binary(file, table, V, len(line))
-    else:
-        _read_text(file if V is not None else _before(line, file), table, V, 1 if V is None else 2)
+    with numpy.errstate(over="ignore"):  # what overflows is not finite, and refused
+        if V is None:
+            _read_text(chain([line], file), table, V, first=1)
+        elif binary:
+            _read_binary(file, table, V, len(line))
+        else:
+            _read_text(file, table, V, first=2)
     if table.again:
         warnings.warn(
             f"{where}: {table.again} words came again, such as {table.example!r}; the first vector "
@@ -114,8 +117,7 @@ class _Table:
         if k == len(self.vecs):
             more = numpy.empty_like(self.vecs)
             self.vecs = numpy.concatenate([self.vecs, more])
-        with numpy.errstate(over="ignore"):  # what overflows is refused in the next line
-            self.vecs[k] = numbers
+        self.vecs[k] = numbers
         if not numpy.isfinite(self.vecs[k]).all():
             raise ValueError("NaN, infinity, or a number too large for float32")
         if word in self.words:
@@ -161,11 +163,6 @@ def _numbers(fields: list[bytes]) -> list[float]:
     if b"_" in b"".join(fields):  # which Python allows in numbers
         raise ValueError("a number has digits and no underscores")
     return [float(field) for field in fields]
-
-
-def _before(line: bytes, file: BufferedReader) -> Iterable[bytes]:
-    yield line
-    yield from file
 
 
 def _read_text(lines: Iterable[bytes], table: _Table, V: int | None, first: int) -> None:
