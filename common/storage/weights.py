@@ -171,8 +171,8 @@ def check_vocabulary(
         if flag in trained_on:
             name = trained_on[flag]
             raise ValueError(
-                f"these weights are of {flag} {name}: add `--{flag} {name}`, or train again if that "
-                f"file has changed (they are for a vocabulary {problem})"
+                f"these weights are of {flag} {name}: add `--{flag} {name}`, or train again if it "
+                f"has changed (they are for a vocabulary {problem})"
             )
     raise ValueError(f"is for a vocabulary {problem}")
 
