@@ -23,6 +23,7 @@ from dataset.tokens import Cut, cutter
 EOS = "<eos>"
 UNK = "<unk>"
 FEWEST = 10  # lines, or else tokens, so that 80/10/10 leaves none of the parts empty
+COMPRESSED = b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ"  # how such files begin
 
 Corpus = tuple[NDArray[np.int64], dict[str, int], dict[int, str]]
 
@@ -169,15 +170,17 @@ def lines(path: str | PathLike[str]) -> Iterator[str]:
 
     Raises ValueError that names the first byte that is not UTF-8, counted from 0.
     """
-    offset = 0
+    offset, compressed = 0, False
     with Path(path).open("rb") as file:
         for raw in file:
+            compressed = compressed or (not offset and raw.startswith(COMPRESSED))
             try:
                 line = raw.decode()
             except UnicodeDecodeError as error:
+                advice = "it is compressed, unpack it" if compressed else "save it as UTF-8"
                 raise ValueError(
                     f"{path} is not UTF-8 text: byte {offset + error.start} is "
-                    f"0x{raw[error.start]:02x} ({error.reason}); save it as UTF-8"
+                    f"0x{raw[error.start]:02x} ({error.reason}); {advice}"
                 ) from error
             if offset == 0:
                 line = line.removeprefix("\ufeff")  # the byte order mark of some editors

@@ -1,5 +1,9 @@
 """dataset/text_file.py: any UTF-8 text as training, validation and test streams."""
 
+import bz2
+import gzip
+import lzma
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -165,6 +169,13 @@ def test_a_line_is_cut_as_the_reader_wants(save):
 def test_text_that_is_not_utf8_is_refused_with_the_byte(save):
     path = save(b"plain\n" * 20 + b"caf\xe9 \n")  # 20 * 6 bytes, then c a f
     with pytest.raises(ValueError, match=r"text.txt is not UTF-8 text: byte 123 is 0xe9"):
+        text_file.load_data(path)
+
+
+@pytest.mark.parametrize("packing", [gzip, bz2, lzma])
+def test_a_compressed_text_is_to_be_unpacked(save, packing):
+    path = save(packing.compress(TEN_LINES.encode()))
+    with pytest.raises(ValueError, match=r"is not UTF-8 text: .*; it is compressed, unpack it"):
         text_file.load_data(path)
 
 
