@@ -7,7 +7,54 @@ import numpy
 from common.np import Array, np, suited, to_cpu
 
 
-class RowSparse:
+class ArrayLike:
+    """What stands for an array, of any shape: operators, methods and functions act on `to_dense()`.
+
+    What is written in place, as in g += 1, g[0] = 1 or g.fill(1), is written into that array.
+    """
+
+    def to_dense(self) -> Array:
+        """The array, the same one every time."""
+        raise NotImplementedError
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or not hasattr(np.ndarray, name):
+            raise AttributeError(f"{type(self).__name__} has no {name}")
+        return getattr(self.to_dense(), name)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return numpy.array(to_cpu(self.to_dense()), dtype, copy=copy)
+
+    def __array_ufunc__(
+        self, ufunc: Any, method: str, *inputs: Any, out: Any = (), **options: Any
+    ) -> Any:
+        if out:
+            (options["out"],) = map(to_dense, out)
+        function = getattr(getattr(np, ufunc.__name__), method)  # that of the library in use
+        result = function(*map(to_dense, inputs), **options)
+        return out[0] if out else result
+
+    def __cupy_override_elementwise_kernel__(self, ufunc: Any, *args: Any, **options: Any) -> Any:
+        return ufunc(*map(to_dense, args), **options)
+
+
+def _operator(name: str) -> Any:
+    def method(self: ArrayLike, *others: Any) -> Any:
+        dense = self.to_dense()
+        result = getattr(dense, name)(*map(to_dense, others))
+        return self if result is dense else result
+
+    return method
+
+
+for _name in "len iter getitem setitem bool neg pos abs lt le eq ne gt ge divmod rdivmod".split():
+    setattr(ArrayLike, f"__{_name}__", _operator(f"__{_name}__"))
+for _name in "add sub mul truediv floordiv mod pow matmul".split():
+    for _form in "", "r", "i":
+        setattr(ArrayLike, f"__{_form}{_name}__", _operator(f"__{_form}{_name}__"))
+
+
+class RowSparse(ArrayLike):
     """The gradient of a matrix (V, D) of which only some rows are not zero.
 
     ids    K different row numbers, on the host
@@ -15,8 +62,11 @@ class RowSparse:
     rows   (K, D), rows[k] belongs to row ids[k]
 
     An embedding looks up a few hundred of its V words a step; this keeps the work at that size.
-    `shape` and `dtype` are the matrix's; `np.asarray(g)` and `g.to_dense()` give the whole matrix.
+    Wherever it is used as an array, it becomes dense, with all V rows, until the next `assign`. What
+    stays sparse is the sum of two, and the product with a number.
     """
+
+    base = None  # it owns its memory, which `owner` asks of an array
 
     def __init__(self, shape: tuple[int, int], dtype: Any) -> None:
         self.shape, self.dtype = shape, numpy.dtype(dtype)
@@ -27,22 +77,24 @@ class RowSparse:
         self.ids, self.index, self.rows = ids, np.asarray(ids), rows
 
     def to_dense(self) -> Array:
-        """The whole matrix (V, D), on the device."""
-        dense = np.zeros(self.shape, self.dtype)
-        dense[self.index] = self.rows
-        return dense
+        """The whole matrix (V, D), on the device; from now on `rows` is this matrix."""
+        every = numpy.arange(self.shape[0])
+        if not numpy.array_equal(self.ids, every):
+            dense = np.zeros(self.shape, self.dtype)
+            dense[self.index] = self.rows
+            self.assign(every, dense)
+        return self.rows
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        if copy is False:
-            raise ValueError("RowSparse: the dense matrix is always a new array")
-        return numpy.asarray(to_cpu(self.to_dense()), dtype)
-
-    def __iadd__(self, other: "RowSparse") -> "RowSparse":
+    def __iadd__(self, other: Any) -> "RowSparse":
+        if not isinstance(other, RowSparse):
+            return super().__iadd__(other)  # type: ignore[misc,no-any-return]
         ids = numpy.concatenate([self.ids, other.ids])
         self.assign(*sum_by_id(ids, np.concatenate([self.rows, other.rows])))
         return self
 
-    def __imul__(self, factor: Array) -> "RowSparse":
+    def __imul__(self, factor: Any) -> "RowSparse":
+        if getattr(factor, "ndim", 0):
+            return super().__imul__(factor)  # type: ignore[misc,no-any-return]
         self.rows *= factor
         return self
 
@@ -52,7 +104,7 @@ class RowSparse:
 
 def to_dense(g: Any) -> Array:
     """A gradient of either kind as an array: any shape, (V, D) if it is row-sparse."""
-    return g.to_dense() if isinstance(g, RowSparse) else g
+    return g.to_dense() if isinstance(g, ArrayLike) else g
 
 
 def sum_by_id(ids: Array, rows: Array) -> tuple[Array, Array]:

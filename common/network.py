@@ -150,16 +150,25 @@ class Layer:
         for p, g in ((p, g) for layer in layers for p, g in zip(layer.params, layer.grads)):  # noqa: B905
             q, sparse = new[id(p)], isinstance(g, RowSparse)
             new.setdefault(id(g), RowSparse(q.shape, q.dtype) if sparse else zero_gradient(q))
-        lists = {id(held): held for layer in layers for held in (layer.params, layer.grads)}
-        for held in lists.values():  # each once, since layers may share a list
-            held[:] = [new.get(id(a), a) for a in held]
-        for layer in layers:
-            layer.rebind(new)
+        put_in_place(self, new)
         change_states(self, lambda a: a.astype(dtype) if a.dtype.kind == "f" else a)
         return self
 
     def rebind(self, new: Mapping[int, Array]) -> None:
-        """Called by `astype` with the new arrays, of any shape, by the `id` of the old ones."""
+        """Take these arrays, of any shape, for those with the `id`s given, outside of the lists."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles are made of: the attributes, and which arrays are the same one.
+
+        A copy of an array and its transposed view would be two arrays: tied weights would be tied no
+        more. For joblib, an array that is in two lists is two.
+        """
+        return attributes(self) | {"_sharing": sharing(self)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        shared = state.pop("_sharing")
+        attributes(self).update(state)
+        share(self, shared)
 
     def __repr__(self) -> str:
         return describe(self)
@@ -331,6 +340,46 @@ def change_states(model: Any, change: Callable[[Array], Array]) -> None:
 def names_in(kept: States) -> dict[str, list[str]]:
     """The names of the arrays, of any shape, by layer."""
     return {path: [*arrays] for path, arrays in kept.items()}
+
+
+def entries(model: Any) -> list[Array]:
+    """All entries of the lists of parameters and gradients in a model, arrays of any shape."""
+    layers = [layer for _, layer in walk(model)]
+    return [a for layer in layers for held in (layer.params, layer.grads) for a in held]
+
+
+def sharing(model: Any) -> list[tuple[int, bool]]:
+    """For each of the `entries`, where the first one of the same memory is, and if it is turned.
+
+    Turned means the transposed view.
+    """
+    arrays, first, found = entries(model), dict[int, int](), list[tuple[int, bool]]()
+    for k, a in enumerate(arrays):
+        j = first.setdefault(id(owner(a)), k)
+        same = a is arrays[j] or layout(a) == layout(arrays[j])
+        turned = not same and layout(a.T) == layout(arrays[j])
+        found.append((j if same or turned else k, turned))
+    return found
+
+
+def share(model: Any, shared: list[tuple[int, bool]]) -> None:
+    """Make the `sharing` of a model's arrays that of the model which it is a copy of."""
+    arrays, turned_views = entries(model), dict[int, Array]()
+    new = dict[int, Array]()
+    for a, (j, turned) in zip(arrays, shared, strict=True):
+        if owner(a) is not owner(arrays[j]):
+            new[id(a)] = turned_views.setdefault(j, arrays[j].T) if turned else arrays[j]
+    put_in_place(model, new)
+
+
+def put_in_place(model: Any, new: Mapping[int, Array]) -> None:
+    """Put new arrays, of any shape, in place of those with the `id`s given, wherever they are."""
+    layers = [layer for _, layer in walk(model)]
+    lists = {id(held): held for layer in layers for held in (layer.params, layer.grads)}
+    for held in lists.values():  # each once, since layers may share a list
+        held[:] = [new.get(id(a), a) for a in held]
+    for layer in layers:
+        layer.rebind(new)
 
 
 def generators(model: Any) -> list[numpy.random.Generator]:

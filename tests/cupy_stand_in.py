@@ -181,6 +181,7 @@ def forbid_transfers():
 
 # --- Between device and host arrays --------------------------------------------------------------
 
+OVERRIDE = "__cupy_override_elementwise_kernel__"  # a method that ufuncs and operators hand over to
 _silent = functools.partial(numpy.errstate, all="ignore")
 _SCALARS = (bool, int, float, complex, numpy.number, numpy.bool_)
 
@@ -403,6 +404,8 @@ def _binary(name, operand=_operand):
     host = getattr(numpy.ndarray, name)
 
     def method(self, other):
+        if hasattr(other, OVERRIDE):
+            return getattr(other, OVERRIDE)(method, self, other)
         other = operand(other)
         with _silent():
             return _result(host(self._host, other), self)
@@ -513,6 +516,9 @@ class ufunc:
     def __call__(self, *args, **kwargs):
         if any(type(x) is _Variable for x in (*args, *kwargs.values())):
             return _fused_call(self, *args, **kwargs)
+        for x in args:
+            if hasattr(x, OVERRIDE):
+                return getattr(x, OVERRIDE)(self, *args, **kwargs)
         outs = args[self.nin :]
         inputs = [_operand(x) for x in args]
         if kwargs:
