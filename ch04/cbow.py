@@ -1,7 +1,10 @@
 """CBOW: a word guessed from its neighbours.  V words, H hidden size, C = 2 * window_size."""
 
+from functools import cached_property
+from typing import Any
+
 from common.base_model import BaseModel
-from common.layers import Embedding
+from common.layers import Embedding, EmbeddingPart
 from common.negative_sampling import NegativeSamplingLoss
 from common.np import Array, np
 from common.rng import Seed, generator, randn
@@ -56,6 +59,12 @@ class CBOW(BaseModel):
     def word_vecs(self) -> Array:
         """W_in (V, H) itself."""
         return self.in_layer.params[0]
+
+    @cached_property
+    def in_layers(self) -> list[Any]:
+        """The book's input layers, one for each neighbour; they are parts of `in_layer`."""
+        parts: list[Any] = []
+        return [EmbeddingPart(self.in_layer, parts) for _ in range(2 * self.window_size)]
 
     def forward(self, contexts: Array, target: Array) -> Array:
         check_pairs(self, contexts, target)

@@ -12,6 +12,7 @@ from ch07.decoding import Hypothesis, beam_search, greedy
 from common.base_model import BaseModel
 from common.checks import checked_ids
 from common.cores.data_parallel import DataParallel
+from common.cores.turns import turn
 from common.network import evaluating
 from common.np import Array, to_cpu
 from common.time_layers import TimeSoftmaxWithLoss
@@ -82,7 +83,7 @@ class EncoderDecoder(BaseModel):
             )
         stop_id = self.pad_id if stop_id is None else stop_id
         how = {} if stop_id is None else {"stop_id": stop_id}
-        with evaluating(self):
+        with turn(self), evaluating(self):
             encoded = self.encoder.forward(xs)
             answer: list[int] = self.decoder.generate(encoded, start_id, sample_size, **how)
         return answer
@@ -111,7 +112,8 @@ class EncoderDecoder(BaseModel):
                 model.decoder.start(model.encoder.forward(xs[rows]))
                 answers[rows] = greedy(model.decoder, len(xs[rows]), start_id, sample_size, stop_id)
 
-        DataParallel(self).for_each(answer, [*batches(len(xs), batch_size)])
+        with turn(self):
+            DataParallel(self).for_each(answer, [*batches(len(xs), batch_size)])
         return answers
 
     def beam_search(
@@ -133,7 +135,7 @@ class EncoderDecoder(BaseModel):
         if beam_width < 1:
             raise ValueError(f"beam_search: beam_width must be at least 1, not {beam_width}")
         stop_id, found = self.pad_id if stop_id is None else stop_id, list[list[Hypothesis]]()
-        with evaluating(self):
+        with turn(self), evaluating(self):
             for rows in batches(len(xs), batch_size):
                 self.decoder.start(self.encoder.forward(xs[rows]))
                 found += beam_search(

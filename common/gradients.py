@@ -47,10 +47,10 @@ def _operator(name: str) -> Any:
     return method
 
 
-for _name in "len iter getitem setitem bool neg pos abs lt le eq ne gt ge divmod rdivmod".split():
-    setattr(ArrayLike, f"__{_name}__", _operator(f"__{_name}__"))
-for _name in "add sub mul truediv floordiv mod pow matmul".split():
-    for _form in "", "r", "i":
+_ONE_FORM = "len iter getitem setitem bool neg pos abs lt le eq ne gt ge divmod rdivmod"
+_THREE_FORMS = "add sub mul truediv floordiv mod pow matmul"
+for _form, _names in ("", f"{_ONE_FORM} {_THREE_FORMS}"), ("r", _THREE_FORMS), ("i", _THREE_FORMS):
+    for _name in _names.split():
         setattr(ArrayLike, f"__{_form}{_name}__", _operator(f"__{_form}{_name}__"))
 
 
@@ -62,7 +62,7 @@ class RowSparse(ArrayLike):
     rows   (K, D), rows[k] belongs to row ids[k]
 
     An embedding looks up a few hundred of its V words a step; this keeps the work at that size.
-    Wherever it is used as an array, it becomes dense, with all V rows, until the next `assign`. What
+    Where it is used as an array, it becomes dense, with all V rows, until the next `assign`. What
     stays sparse is the sum of two, and the product with a number.
     """
 

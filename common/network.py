@@ -9,6 +9,7 @@ that tree, written once here: `reset_state`, `select`, `train`, `astype`, `state
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from reprlib import recursive_repr
 from textwrap import indent
 from types import MappingProxyType
@@ -119,6 +120,12 @@ class Layer:
         on_device = np.asarray(rows)
         change_states(self, lambda a: a[rows if isinstance(a, numpy.ndarray) else on_device])
 
+    def replica(self) -> Any:
+        """A copy that shares the weights and nothing else, and begins anew: one for each thread."""
+        copy = deepcopy(self, {id(p): p for p in self.params})
+        copy.reset_state()
+        return copy
+
     def train(self, on: bool = True) -> None:
         """Set the mode of all layers from here on down: training, or not."""
         for _, layer in walk(self):
@@ -160,8 +167,8 @@ class Layer:
     def __getstate__(self) -> dict[str, Any]:
         """What copies and pickles are made of: the attributes, and which arrays are the same one.
 
-        A copy of an array and its transposed view would be two arrays: tied weights would be tied no
-        more. For joblib, an array that is in two lists is two.
+        Otherwise an array and its transposed view would be copied apart, and tied weights would be
+        tied no more. For joblib, an array in two lists is two arrays.
         """
         return attributes(self) | {"_sharing": sharing(self)}
 

@@ -50,6 +50,12 @@ class Optimizer:
         self.state: dict[str, list[Array]] = {}
         self._seen: dict[int, Array] = {}  # by position: the update each row was last part of
 
+    def __getattr__(self, name: str) -> Any:
+        """The book's names of the state: `v` of Momentum is `state["v"]`, None before an update."""
+        if name not in type(self).state_names:
+            raise AttributeError(f"{type(self).__name__} has no {name}")
+        return self.state.get(name)
+
     @property
     def settings(self) -> dict[str, Any]:
         """What the constructor was given, by name, as it is now."""

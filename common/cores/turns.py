@@ -1,0 +1,61 @@
+"""One model in several threads: its calls take turns, and the text it has read is one thread's.
+
+A call that is not over keeps what it needs in the layers, where another call would overwrite it.
+`model.replica()` gives a thread a model of its own, which works side by side with the others.
+"""
+
+import threading
+from operator import attrgetter
+from types import TracebackType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+
+class Turn:
+    """Within `with turn(model)`, other threads wait, at the same line, for the model to be free.
+
+    thread  the one whose text a language model has read; None before the first
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self.thread: int | None = None
+
+    def __enter__(self) -> "Turn":
+        self._lock.acquire()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lock.release()
+
+    def begin_text(self) -> None:
+        """From now on, the model reads for this thread."""
+        self.thread = threading.get_ident()
+
+    def continue_text(self, who: str) -> None:
+        """Raise RuntimeError, in the name of `who`, if another thread began the text and lives."""
+        here = threading.get_ident()
+        if self.thread not in (None, here) and self.thread in map(_ident, threading.enumerate()):
+            raise RuntimeError(
+                f"{who}: another thread has begun a text with this model, and two texts would be "
+                "mixed up; give each thread a replica() of the model, or call reset_state() where a "
+                "text begins, and let no other thread in before it ends"
+            )
+        self.thread = here
+
+
+_ident = attrgetter("ident")
+_turns: WeakKeyDictionary[Any, Turn] = (
+    WeakKeyDictionary()
+)  # beside the models: locks have no copies
+
+
+def turn(model: Any) -> Turn:
+    """What threads that use a model hold in turn."""
+    found = _turns.get(model)
+    return _turns.setdefault(model, Turn()) if found is None else found
