@@ -14,13 +14,16 @@ def floats(who: Any, x: Array, dtype: Any = "float64") -> Array:
 
     Raises ValueError, in the name of `who`, a layer or the name of a function, for anything else:
     complex numbers, texts, dates, structures and objects would become floats without a word, or
-    be computed with as they are.
+    be computed with as they are. Raises TypeError for a NumPy array where CuPy is in use.
     """
     try:
         kind = x.dtype.kind
     except AttributeError:
         kind = "none"
     if kind == "f":
+        if np.__name__ != "numpy" and isinstance(x, numpy.ndarray):
+            problem = f"a NumPy array came, and {np.__name__} is in use: np.asarray(x) moves it"
+            raise TypeError(f"{name_of(who)}: {problem}")
         return x
     if kind not in REAL:
         raise ValueError(

@@ -63,7 +63,7 @@ class Affine(Layer):
             raise self._refuse(f"W is (D, M) and b (M,), not {W.shape} and {b.shape}")
 
     def forward(self, x: Array) -> Array:
-        W, b = self.params
+        W, b = self._weights()
         x = floats(self, x, W.dtype)
         shape = x.shape
         if shape[-1:] != W.shape[:1]:
@@ -98,7 +98,7 @@ class MatMul(Layer):
         super().__init__(W=W)
 
     def forward(self, x: Array) -> Array:
-        (W,) = self.params
+        (W,) = self._weights()
         x = floats(self, x, W.dtype)
         if x.ndim != 2 or x.shape[1] != len(W):
             raise self._refuse(f"input must be (N, {len(W)}), not {x.shape}")
@@ -338,7 +338,7 @@ class Embedding(Layer):
             self.grads = [RowSparse(W.shape, W.dtype)]
 
     def forward(self, idx: Array) -> Array:
-        (W,) = self.params
+        (W,) = self._weights()
         self.idx = idx = checked_ids(self, idx, len(W))
         y = W.take(np.asarray(idx), axis=0)
         self.y_shape = y.shape

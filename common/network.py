@@ -180,6 +180,16 @@ class Layer:
     def __repr__(self) -> str:
         return describe(self)
 
+    def _weights(self) -> list[Array]:
+        """`params`, arrays of any shape, if they are of the library in use: begins a `forward`."""
+        if self.params and not isinstance(self.params[0], np.ndarray):
+            made_of = type(self.params[0]).__module__.partition(".")[0]
+            raise TypeError(
+                f"{type(self).__name__}: the weights are arrays of {made_of}, and {np.__name__} is "
+                "in use: set config.GPU, or DLFS2_GPU, before a model is made"
+            )
+        return self.params
+
     def _check_gradient(self, dy: Array) -> None:
         """Refuse what is no gradient of the last output: the first line of a `backward`."""
         try:

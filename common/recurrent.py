@@ -51,7 +51,7 @@ class _Recurrent(Layer):
 
     def _check_step(self, x: Array, *state: Array) -> None:
         """x must be (N, D), and h_prev (and c_prev) (N, H)."""
-        Wx, Wh, _ = self.params
+        Wx, Wh, _ = self._weights()
         N = floats(self, x).shape[:1]
         self._check(x, "x", (*N, len(Wx)))
         for name, a in zip(("h_prev", "c_prev"), state, strict=False):
@@ -213,7 +213,7 @@ class _TimeRecurrent(_Recurrent):
         self, xs: Array, mask: Array, constant: Array
     ) -> tuple[Array, Array, Array]:
         """Refuse what does not fit -> xs, where there is padding (T, N, 1) or None, constant."""
-        Wx, Wh, _ = self.params
+        Wx, Wh, _ = self._weights()
         xs, D = floats(self, xs, Wx.dtype), len(Wx)
         constant = None if constant is None else floats(self, constant, Wx.dtype)
         if constant is not None and (constant.ndim != 2 or constant.shape[1] > D):

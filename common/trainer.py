@@ -365,9 +365,19 @@ class _Loop:
             self.model.reset_state()
         return FloatingPointError(
             f"{type(self).__name__}.fit: {how}, in epoch {self.current_epoch + 1}; the weights are "
-            "back at those of the last report. A smaller learning rate, or max_grad, usually "
-            "helps; go on with a new optimizer, since the state of this one is spoilt"
+            f"back at those of the last report. {self._cause()}; go on with a new optimizer, since "
+            "the state of this one is spoilt"
         )
+
+    def _cause(self) -> str:
+        """What is probably the matter with a run whose loss is not finite."""
+        for name, a in zip(("inputs", "labels"), self._data, strict=True):
+            if a.dtype.kind == "f" and not (finite := numpy.isfinite(a)).all():
+                first = finite.reshape(len(a), -1).all(axis=1).argmin()
+                return f"The cause is in the data: the {name} of sample {first} are infinite or nan"
+        if not all(np.isfinite(p).all() for p in self._snapshot):
+            return "These are infinite or nan themselves: the run began with such weights"
+        return "A smaller learning rate, or max_grad, usually helps"
 
     def _of_loss(self, loss: float) -> float:
         """The loss in the quantity that is reported."""

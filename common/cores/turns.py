@@ -42,9 +42,9 @@ class Turn:
         here = threading.get_ident()
         if self.thread not in (None, here) and self.thread in map(_ident, threading.enumerate()):
             raise RuntimeError(
-                f"{who}: another thread has begun a text with this model, and two texts would be "
-                "mixed up; give each thread a replica() of the model, or call reset_state() where a "
-                "text begins, and let no other thread in before it ends"
+                f"{who}: another thread has begun a text with this model; give each thread a "
+                "replica() of the model, or call reset_state() where a text begins, and let no "
+                "other thread in before it ends"
             )
         self.thread = here
 
