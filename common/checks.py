@@ -20,22 +20,24 @@ def floats(who: Any, x: Array, dtype: Any = "float64") -> Array:
         kind = x.dtype.kind
     except AttributeError:
         kind = "none"
-    if kind == "f":
-        if np.__name__ != "numpy" and isinstance(x, numpy.ndarray):
-            problem = f"a NumPy array came, and {np.__name__} is in use: np.asarray(x) moves it"
-            raise TypeError(f"{name_of(who)}: {problem}")
+    if kind == "f" and type(x) is np.ndarray:
         return x
-    if kind not in REAL:
+    if kind == "f" and np.__name__ != "numpy" and isinstance(x, numpy.ndarray):
+        problem = f"a NumPy array came, and {np.__name__} is in use: np.asarray(x) moves it"
+        raise TypeError(f"{name_of(who)}: {problem}")
+    if kind not in REAL or isinstance(x, numpy.ma.MaskedArray):  # whose mask would be forgotten
         raise ValueError(
             f"{name_of(who)}: an array of floats or integers is needed, not {described(x)}"
         )
-    return np.asarray(x, dtype)
+    return np.asarray(x, x.dtype if kind == "f" else dtype)
 
 
 def described(x: Any) -> str:
     """What a value is, of whatever type and shape: "float64 of shape (2, 3)", or "list"."""
-    is_array = hasattr(x, "dtype") and hasattr(x, "shape")
-    return f"{x.dtype} of shape {x.shape}" if is_array else type(x).__name__
+    name = type(x).__name__
+    if not (hasattr(x, "dtype") and hasattr(x, "shape")):
+        return name
+    return f"{x.dtype} {'' if name in ('ndarray', str(x.dtype)) else name + ' '}of shape {x.shape}"
 
 
 def name_of(who: Any) -> str:

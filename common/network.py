@@ -23,6 +23,7 @@ from common.gradients import RowSparse, distinct, layout, owner
 from common.np import Array, np
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+NO_ARRAYS = numpy.generic, numpy.matrix, numpy.ma.MaskedArray
 
 States = dict[str, dict[str, Array]]
 """The arrays (N, ...) of every layer with a state, by the path of the layer and their names."""
@@ -157,12 +158,16 @@ class Layer:
         for p, g in ((p, g) for layer in layers for p, g in zip(layer.params, layer.grads)):  # noqa: B905
             q, sparse = new[id(p)], isinstance(g, RowSparse)
             new.setdefault(id(g), RowSparse(q.shape, q.dtype) if sparse else zero_gradient(q))
-        put_in_place(self, new)
+        lists = {id(held): held for layer in layers for held in (layer.params, layer.grads)}
+        for held in lists.values():  # each once, since layers may share a list
+            held[:] = [new.get(id(a), a) for a in held]
+        for layer in layers:
+            layer.rebind(new)
         change_states(self, lambda a: a.astype(dtype) if a.dtype.kind == "f" else a)
         return self
 
     def rebind(self, new: Mapping[int, Array]) -> None:
-        """Take these arrays, of any shape, for those with the `id`s given, outside of the lists."""
+        """Called by `astype` with the new arrays, of any shape, by the `id` of the old ones."""
 
     def __getstate__(self) -> dict[str, Any]:
         """What copies and pickles are made of: the attributes, and which arrays are the same one.
@@ -175,7 +180,7 @@ class Layer:
     def __setstate__(self, state: dict[str, Any]) -> None:
         shared = state.pop("_sharing")
         attributes(self).update(state)
-        share(self, shared)
+        share_again(self, shared)
 
     def __repr__(self) -> str:
         return describe(self)
@@ -359,46 +364,6 @@ def names_in(kept: States) -> dict[str, list[str]]:
     return {path: [*arrays] for path, arrays in kept.items()}
 
 
-def entries(model: Any) -> list[Array]:
-    """All entries of the lists of parameters and gradients in a model, arrays of any shape."""
-    layers = [layer for _, layer in walk(model)]
-    return [a for layer in layers for held in (layer.params, layer.grads) for a in held]
-
-
-def sharing(model: Any) -> list[tuple[int, bool]]:
-    """For each of the `entries`, where the first one of the same memory is, and if it is turned.
-
-    Turned means the transposed view.
-    """
-    arrays, first, found = entries(model), dict[int, int](), list[tuple[int, bool]]()
-    for k, a in enumerate(arrays):
-        j = first.setdefault(id(owner(a)), k)
-        same = a is arrays[j] or layout(a) == layout(arrays[j])
-        turned = not same and layout(a.T) == layout(arrays[j])
-        found.append((j if same or turned else k, turned))
-    return found
-
-
-def share(model: Any, shared: list[tuple[int, bool]]) -> None:
-    """Make the `sharing` of a model's arrays that of the model which it is a copy of."""
-    arrays, turned_views = entries(model), dict[int, Array]()
-    new = dict[int, Array]()
-    for a, (j, turned) in zip(arrays, shared, strict=True):
-        if owner(a) is not owner(arrays[j]):
-            new[id(a)] = turned_views.setdefault(j, arrays[j].T) if turned else arrays[j]
-    put_in_place(model, new)
-
-
-def put_in_place(model: Any, new: Mapping[int, Array]) -> None:
-    """Put new arrays, of any shape, in place of those with the `id`s given, wherever they are."""
-    layers = [layer for _, layer in walk(model)]
-    lists = {id(held): held for layer in layers for held in (layer.params, layer.grads)}
-    for held in lists.values():  # each once, since layers may share a list
-        held[:] = [new.get(id(a), a) for a in held]
-    for layer in layers:
-        layer.rebind(new)
-
-
 def generators(model: Any) -> list[numpy.random.Generator]:
     """NumPy's random generators that the layers of a model draw from, each once.
 
@@ -529,6 +494,43 @@ class Undeclared(Layer):
             self.thing.train_flg = on
 
 
+def places(model: Any) -> list[tuple[Any, Any]]:
+    """Where a model and its parts have arrays: in a list, by index, or as attributes, by name."""
+    waiting, seen, found = [model], set[int](), list[tuple[Any, Any]]()
+    while waiting:
+        thing = waiting.pop()
+        if id(thing) not in seen:
+            seen.add(id(thing))
+            held = attributes(thing)
+            lists = [value for value in held.values() if isinstance(value, list)]
+            found += [(held, name) for name, a in held.items() if is_array(a)]
+            found += [(values, k) for values in lists for k, a in enumerate(values) if is_array(a)]
+            waiting += Undeclared(thing).children.values()
+    return found
+
+
+def sharing(model: Any) -> list[tuple[int, bool]]:
+    """For each of the `places`, the first one with the same memory, and if as its transpose."""
+    arrays, first = [held[key] for held, key in places(model)], dict[int, int]()
+    found = list[tuple[int, bool]]()
+    for k, a in enumerate(arrays):
+        j = first.setdefault(id(owner(a)), k)
+        b = arrays[j]
+        same = a is b or (a.dtype, layout(a)) == (b.dtype, layout(b))
+        turned = not same and (a.dtype, layout(a.T)) == (b.dtype, layout(b))
+        found.append((j if same or turned else k, turned))
+    return found
+
+
+def share_again(model: Any, shared: list[tuple[int, bool]]) -> None:
+    """Let the arrays of a copied model share memory as those of the model do, see `sharing`."""
+    where, turned_views = places(model), dict[int, Array]()
+    for (held, key), (j, turned) in zip(where, shared, strict=True):
+        first = where[j][0][where[j][1]]
+        if owner(held[key]) is not owner(first):
+            held[key] = turned_views.setdefault(j, first.T) if turned else first
+
+
 def declared(thing: Any) -> Layer:
     """The layer itself, or what stands for an object that declares nothing.
 
@@ -599,9 +601,12 @@ def looks_like_a_layer(value: Any) -> bool:
 
 
 def is_array(value: Any) -> bool:
-    """Whether a value is an array, of any shape, of either library; a NumPy number is none."""
+    """Whether a value is an array, of any shape, of either library; a NumPy number is none.
+
+    Nor is a `numpy.matrix`, whose products are others, nor a masked array.
+    """
     has_both = hasattr(value, "base") and hasattr(value, "dtype")
-    return has_both and not isinstance(value, numpy.generic)
+    return has_both and not isinstance(value, NO_ARRAYS)
 
 
 def has_params(part: Any) -> bool:

@@ -205,6 +205,25 @@ class TestRnnlmTrainer:
             trainer(RnnlmTrainer).fit(*data, 1, 2, 5)
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("what", ["inputs", "labels"])
+def test_data_that_are_no_numbers_are_blamed_and_no_learning_rate(what, bad):
+    data = {"inputs": numpy.ones((12, 3)), "labels": numpy.zeros((12, 2))}
+    data[what][7, 1] = bad
+    t = trainer(Trainer, losses=[1, math.nan])
+    with pytest.raises(FloatingPointError) as error:
+        t.fit(*data.values(), 1, 6)
+    assert f"in the data: the {what} of sample 7 are infinite or nan" in str(error.value)
+    assert "learning rate" not in str(error.value)
+
+
+def test_weights_that_were_no_numbers_at_the_start_are_blamed():
+    t = trainer(Trainer, losses=[math.nan])
+    t.model.params[0][...] = math.nan
+    with pytest.raises(FloatingPointError, match="the run began with such weights; go on"):
+        t.fit(numpy.zeros(4), numpy.zeros(4), 1, 2)
+
+
 def test_after_a_loss_that_is_no_number_the_state_is_fresh():
     t, resets = trainer(RnnlmTrainer, losses=[math.nan]), []
     t.model.reset_state = lambda: resets.append(1)
