@@ -108,6 +108,11 @@ class EncoderDecoder(BaseModel):
         answers = numpy.empty((len(xs), max(sample_size, 0)), int)
 
         def answer(model: EncoderDecoder, rows: slice) -> None:
+            if not hasattr(model.decoder, "start"):  # typed from the book: one question at a time
+                how = {} if stop_id is None else {"stop_id": stop_id}
+                for k in range(len(xs))[rows]:
+                    answers[k] = model.generate(xs[k : k + 1], start_id, sample_size, **how)
+                return
             with evaluating(model):
                 model.decoder.start(model.encoder.forward(xs[rows]))
                 answers[rows] = greedy(model.decoder, len(xs[rows]), start_id, sample_size, stop_id)
@@ -134,6 +139,9 @@ class EncoderDecoder(BaseModel):
         """
         if beam_width < 1:
             raise ValueError(f"beam_search: beam_width must be at least 1, not {beam_width}")
+        if not hasattr(self.decoder, "start"):
+            name = type(self.decoder).__name__
+            raise TypeError(f"beam_search: {name} needs start, scores and select, as our decoders")
         stop_id, found = self.pad_id if stop_id is None else stop_id, list[list[Hypothesis]]()
         with turn(self), evaluating(self):
             for rows in batches(len(xs), batch_size):

@@ -1,5 +1,6 @@
 """What happens to gradients between backward and update: sharing, clipping; the row-sparse kind."""
 
+from copy import copy
 from typing import Any
 
 import numpy
@@ -146,10 +147,9 @@ def remove_duplicate(params: list[Array], grads: list[Any]) -> tuple[list[Array]
     place: dict[int, int] = {}  # in `kept`, by the array that owns the memory
     for p, g in zip(params, grads, strict=True):
         k = place.setdefault(id(owner(p)), len(kept))
-        if k < len(kept) and layout(p) == layout(kept[k]):
-            sums[k] = _add(sums[k], g, transposed=False)
-        elif k < len(kept) and layout(p.T) == layout(kept[k]):
-            sums[k] = _add(sums[k], g, transposed=True)
+        same = k < len(kept) and layout(p) == layout(kept[k])
+        if same or (k < len(kept) and layout(p.T) == layout(kept[k])):
+            sums[k] = total(sums[k], g if same else g.T)
         else:
             kept.append(p)
             sums.append(g)
@@ -172,24 +172,18 @@ def layout(p: Array) -> Any:
     return p.shape, p.strides
 
 
-def _add(total: Any, g: Any, transposed: bool) -> Any:
-    """total + g (or its transpose), as a new gradient; dense unless both are row-sparse."""
-    if isinstance(total, RowSparse) and isinstance(g, RowSparse) and not transposed:
-        merged = RowSparse(total.shape, total.dtype)
-        merged.assign(total.ids, total.rows)
-        merged += g
-        return merged
-    if isinstance(g, RowSparse):
-        dense = to_dense(total).copy()
-        rows_of = dense.T if transposed else dense
-        rows_of[g.index] += g.rows
-        return dense
-    g = g.T if transposed else g
-    if isinstance(total, RowSparse):
-        dense = g.copy()
-        dense[total.index] += total.rows
-        return dense
-    return total + g
+def total(a: Any, b: Any) -> Any:
+    """a + b of two gradients of one shape, any shape, as a new one; row-sparse if both are."""
+    sparse, other = (a, b) if isinstance(a, RowSparse) else (b, a)
+    if not isinstance(sparse, RowSparse):
+        return a + b
+    if isinstance(other, RowSparse):
+        new = copy(sparse)
+        new += other
+        return new
+    dense = other.copy()
+    dense[sparse.index] += sparse.rows
+    return dense
 
 
 def clip_grads(grads: list[Any], max_norm: float) -> None:
@@ -203,8 +197,8 @@ def clip_grads(grads: list[Any], max_norm: float) -> None:
     if not max_norm > 0:
         raise ValueError(f"clip_grads: max_norm must be positive, not {max_norm}")
     parts = [g.rows if isinstance(g, RowSparse) else g for g in grads]
-    total = suited(squares_in_turn, squares_at_once)(parts)
-    rate = np.minimum(max_norm / (np.sqrt(total) + 1e-6), 1)
+    squares = suited(squares_in_turn, squares_at_once)(parts)
+    rate = np.minimum(max_norm / (np.sqrt(squares) + 1e-6), 1)
     for part in parts:
         part *= rate.astype(part.dtype, copy=False)
 

@@ -371,7 +371,7 @@ class _Loop:
 
     def _cause(self) -> str:
         """What is probably the matter with a run whose loss is not finite."""
-        for name, a in zip(("inputs", "labels"), self._data, strict=True):
+        for name, a in zip(("inputs", "labels"), self._data[-2:], strict=True):
             if a.dtype.kind == "f" and not (finite := numpy.isfinite(a)).all():
                 first = finite.reshape(len(a), -1).all(axis=1).argmin()
                 return f"The cause is in the data: the {name} of sample {first} are infinite or nan"

@@ -11,12 +11,16 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ch04.cbow import CBOW
 from ch04.skip_gram import SkipGram
+from ch07.seq2seq import Encoder, Seq2seq
 from common import optimizer
+from common.evaluate import seq2seq_accuracy
 from common.gradients import RowSparse, clip_grads, remove_duplicate, to_dense
 from common.layers import Embedding, SigmoidWithLoss
 from common.network import walk
 from common.np import np, to_cpu
 from common.optimizer import SGD, Adam, Momentum
+from common.rng import randn, recurrent_weights
+from common.time_layers import TimeAffine, TimeEmbedding, TimeLSTM, TimeSoftmaxWithLoss
 from tests.models import CORPUS, MODELS, V, ids
 
 both = pytest.mark.usefixtures("backend")
@@ -483,3 +487,55 @@ def test_more_names_of_the_book():
     assert [m.shape for m in rule.m] == [p.shape for p in classifier.params]
     with pytest.raises(AttributeError, match="Adam has no h"):
         rule.h  # noqa: B018
+
+
+# --- A decoder of the book, which answers one question at a time ---------------------------------
+
+
+class MyDecoder:
+    def __init__(self, vocab, wordvec, hidden):
+        rng = numpy.random.default_rng(0)
+        self.embed = TimeEmbedding(randn(rng, vocab, wordvec))
+        self.lstm = TimeLSTM(*recurrent_weights(rng, wordvec, hidden, 4), stateful=True)
+        self.affine = TimeAffine(randn(rng, hidden, vocab), np.zeros(vocab, "f"))
+        self.params, self.grads = [], []
+        for layer in self.embed, self.lstm, self.affine:
+            self.params += layer.params
+            self.grads += layer.grads
+
+    def forward(self, xs, h):
+        self.lstm.set_state(h)
+        return self.affine.forward(self.lstm.forward(self.embed.forward(xs)))
+
+    def backward(self, dscore):
+        self.embed.backward(self.lstm.backward(self.affine.backward(dscore)))
+        return self.lstm.dh
+
+    def generate(self, h, start_id, sample_size):
+        self.lstm.set_state(h)
+        found, last = [], start_id
+        for _ in range(sample_size):
+            out = self.lstm.forward(self.embed.forward(np.array([[last]])))
+            last = int(self.affine.forward(out).reshape(-1).argmax())
+            found.append(last)
+        return found
+
+
+class MySeq2seq(Seq2seq):
+    def __init__(self, vocab, wordvec, hidden):
+        self.encoder = Encoder(vocab, wordvec, hidden, rng=1)
+        self.decoder = MyDecoder(vocab, wordvec, hidden)
+        self.softmax = TimeSoftmaxWithLoss()
+        self.params = self.encoder.params + self.decoder.params
+        self.grads = self.encoder.grads + self.decoder.grads
+
+
+@both
+def test_a_typed_decoder_answers_many_questions_one_by_one():
+    model, questions = MySeq2seq(V, 4, 6), ids(5, 3)
+    alone = [model.generate(question[None], 1, 4) for question in questions]
+    assert_array_equal(model.generate_batch(questions, 1, 4), alone)
+    answers = numpy.concatenate([numpy.ones((5, 1), int), alone], axis=1)
+    assert seq2seq_accuracy(model, questions, answers).exact == 1
+    with pytest.raises(TypeError, match="beam_search: MyDecoder needs start, scores and select"):
+        model.beam_search(questions, 1, 4, 2)

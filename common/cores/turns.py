@@ -5,33 +5,22 @@ A call that is not over keeps what it needs in the layers, where another call wo
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from operator import attrgetter
-from types import TracebackType
 from typing import Any
 from weakref import WeakKeyDictionary
 
 
 class Turn:
-    """Within `with turn(model)`, other threads wait, at the same line, for the model to be free.
+    """Whose turn it is at a model: the lock that the thread holds which uses it.
 
     thread  the one whose text a language model has read; None before the first
     """
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self.thread: int | None = None
-
-    def __enter__(self) -> "Turn":
-        self._lock.acquire()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._lock.release()
 
     def begin_text(self) -> None:
         """From now on, the model reads for this thread."""
@@ -50,12 +39,12 @@ class Turn:
 
 
 _ident = attrgetter("ident")
-_turns: WeakKeyDictionary[Any, Turn] = (
-    WeakKeyDictionary()
-)  # beside the models: locks have no copies
+_turns: WeakKeyDictionary[Any, Turn] = WeakKeyDictionary()  # apart: locks have no copies
 
 
-def turn(model: Any) -> Turn:
-    """What threads that use a model hold in turn."""
-    found = _turns.get(model)
-    return _turns.setdefault(model, Turn()) if found is None else found
+@contextmanager
+def turn(model: Any) -> Iterator[Turn]:
+    """Around what a thread does with a model: other threads wait at the same place until then."""
+    its = _turns.setdefault(model, Turn())
+    with its.lock:
+        yield its
