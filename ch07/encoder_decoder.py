@@ -12,7 +12,6 @@ from ch07.decoding import Hypothesis, beam_search, greedy
 from common.base_model import BaseModel
 from common.checks import checked_ids
 from common.cores.data_parallel import DataParallel
-from common.cores.turns import turn
 from common.network import evaluating
 from common.np import Array, to_cpu
 from common.time_layers import TimeSoftmaxWithLoss
@@ -83,7 +82,7 @@ class EncoderDecoder(BaseModel):
             )
         stop_id = self.pad_id if stop_id is None else stop_id
         how = {} if stop_id is None else {"stop_id": stop_id}
-        with turn(self), evaluating(self):
+        with self.turn.lock, evaluating(self):
             encoded = self.encoder.forward(xs)
             answer: list[int] = self.decoder.generate(encoded, start_id, sample_size, **how)
         return answer
@@ -117,7 +116,7 @@ class EncoderDecoder(BaseModel):
                 model.decoder.start(model.encoder.forward(xs[rows]))
                 answers[rows] = greedy(model.decoder, len(xs[rows]), start_id, sample_size, stop_id)
 
-        with turn(self):
+        with self.turn.lock:
             DataParallel(self).for_each(answer, [*batches(len(xs), batch_size)])
         return answers
 
@@ -143,7 +142,7 @@ class EncoderDecoder(BaseModel):
             name = type(self.decoder).__name__
             raise TypeError(f"beam_search: {name} needs start, scores and select, as our decoders")
         stop_id, found = self.pad_id if stop_id is None else stop_id, list[list[Hypothesis]]()
-        with turn(self), evaluating(self):
+        with self.turn.lock, evaluating(self):
             for rows in batches(len(xs), batch_size):
                 self.decoder.start(self.encoder.forward(xs[rows]))
                 found += beam_search(

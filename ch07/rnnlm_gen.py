@@ -12,7 +12,6 @@ from ch06.better_rnnlm import BetterRnnlm
 from ch06.gru_rnnlm import GruRnnlm
 from ch06.rnnlm import Rnnlm
 from common.checks import checked_ids
-from common.cores.turns import turn
 from common.language_model import LanguageModel
 from common.np import Array, np, to_cpu
 from common.recurrent import own
@@ -92,7 +91,7 @@ class TextGenerator(LanguageModel):
         rng = None if greedy else generator(rng)
         ids = numpy.full(N, start)
         texts, running = [[id_] for id_ in ids.tolist()], numpy.full(N, True)
-        with turn(self):
+        with self.turn.lock:
             for _ in range(sample_size - 1):
                 scores = to_cpu(self.predict(ids[:, None]))[:, 0].astype("float64")  # (N, V)
                 if not numpy.isfinite(scores).all():
@@ -141,8 +140,8 @@ class TextGenerator(LanguageModel):
             raise ValueError(
                 f"set_state: the arrays are {shapes}, and must be {needed}, N the same for all"
             )
-        with turn(self) as its:
-            its.begin_text()
+        with self.turn.lock:
+            self.turn.begin_text()
             for layer, arrays in zip(layers, states, strict=True):
                 layer.set_state(**dict(zip(layer.state, arrays, strict=True)))
 

@@ -5,6 +5,7 @@ model = load_model("w.npz")       a new model of the class and the sizes in the 
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +13,8 @@ from typing import Any, ClassVar
 
 from numpy.typing import DTypeLike
 
-from common.network import Network, is_array
+from common.cores.turns import Turn
+from common.network import Network, attributes, is_array
 from common.np import Array
 from common.storage import weights
 
@@ -63,6 +65,12 @@ class BaseModel(Network):
     def backward(self, *args: Any) -> Any:
         """Fill `grads` with the gradients of the last forward's loss, times dout where given."""
         raise NotImplementedError(f"{type(self).__name__} has no backward")
+
+    @cached_property
+    def turn(self) -> Turn:
+        """Held by the thread that uses the model, where the model keeps what it has read."""
+        mine: Turn = attributes(self).setdefault("turn", Turn())  # one, whichever thread is first
+        return mine
 
     def loss_terms(self, t: Array) -> int:
         """How many terms the mean loss has, given labels t (N, ...): N, unless a model says else.

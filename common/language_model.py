@@ -3,7 +3,6 @@
 from typing import Any
 
 from common.base_model import Chain
-from common.cores.turns import turn
 from common.network import with_state
 from common.np import Array
 
@@ -33,14 +32,14 @@ class LanguageModel(Chain):
 
     def reset_state(self) -> None:
         """Forget what all layers keep: this thread begins a new text."""
-        with turn(self) as its:
+        with self.turn.lock:
             super().reset_state()
-            its.begin_text()
+            self.turn.begin_text()
 
     def predict(self, x: Array) -> Array:
         """The scores (N, T, V) of each next word, for ids x (N, T)."""
-        with turn(self) as its:
-            its.continue_text(type(self).__name__)
+        with self.turn.lock:
+            self.turn.continue_text(type(self).__name__)
             return super().predict(x)
 
     def forward(self, xs: Array, ts: Array, **options: Any) -> Array:
@@ -48,7 +47,7 @@ class LanguageModel(Chain):
 
         options  go to `predict`
         """
-        with turn(self):
+        with self.turn.lock:
             before = [layer.state for layer in self.recurrent_layers]
             try:
                 return self.loss_layer.forward(self.predict(xs, **options), ts)
