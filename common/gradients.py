@@ -1,6 +1,6 @@
 """What happens to gradients between backward and update: sharing, clipping; the row-sparse kind."""
 
-from copy import copy
+from copy import deepcopy
 from typing import Any
 
 import numpy
@@ -99,6 +99,9 @@ class RowSparse(ArrayLike):
         self.rows *= factor
         return self
 
+    def __copy__(self) -> "RowSparse":
+        return deepcopy(self)  # as of an array
+
     def __repr__(self) -> str:
         return f"RowSparse({len(self.ids)} rows of {self.shape}, {self.dtype})"
 
@@ -178,7 +181,7 @@ def total(a: Any, b: Any) -> Any:
     if not isinstance(sparse, RowSparse):
         return a + b
     if isinstance(other, RowSparse):
-        new = copy(sparse)
+        new = deepcopy(sparse)
         new += other
         return new
     dense = other.copy()

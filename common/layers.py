@@ -9,7 +9,7 @@ the same objects for the layer's whole life, and returns the gradient of the inp
 gives the same again. It takes a gradient of the shape of the last output, and no other.
 All in float32 stays float32, all in float64 float64; integers in a product take the dtype of the
 weights, other integers become float64. What is no array of floats or integers is a ValueError.
-`forward` reads no attribute that it sets: threads may call it side by side, without `backward`.
+`forward` reads no attribute that it sets, so that threads may call it side by side.
 Products are often written `a.dot(b)`: it starts half a microsecond sooner than `a @ b`, which small
 networks feel.
 Source: book 1.2.2, 1.3.4.

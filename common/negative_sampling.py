@@ -217,7 +217,8 @@ def with_parts(layers: list[Any], whole: Any) -> list[Any]:
     """Layers whose embeddings become parts of the embedding of the layer `whole`."""
     parts: list[Any] = []
     for layer in layers:
-        attributes(layer).pop("embed_dot_layers", None)  # of the layer that it is a copy of
+        for name in "embed_dot_layers", "loss_layers":
+            attributes(layer).pop(name, None)  # those of the layer that it is a copy of
         layer.embed = EmbeddingPart(whole.embed, parts)
         layer.hold(embed=layer.embed)
     return layers

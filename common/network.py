@@ -178,9 +178,10 @@ class Layer:
         return attributes(self) | {"_sharing": sharing(self)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        shared = state.pop("_sharing")
+        shared = state.pop("_sharing", [])  # none where a class has a `__getstate__` of its own
         attributes(self).update(state)
-        share_again(self, shared)
+        if shared:
+            share_again(self, shared)
 
     def __repr__(self) -> str:
         return describe(self)

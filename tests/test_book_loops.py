@@ -318,6 +318,15 @@ def test_it_is_added_to_an_array_in_place():
     assert_array_equal(to_cpu(to_dense(g)), DENSE)
 
 
+@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, lambda g: g.copy()])
+def test_a_copy_is_a_gradient_of_its_own(how):
+    g = gradient()
+    twin = how(g)
+    twin *= 2
+    twin[0] = 9
+    assert_array_equal(g, DENSE)
+
+
 def test_functions_of_numpy_take_it():
     g = gradient()
     assert numpy.linalg.norm(g) == pytest.approx(math.sqrt(30))
@@ -463,6 +472,7 @@ def test_parts_of_parts_add_up_too():
     for each in model, twin:
         each.ns_loss.sampler.get_negative_sample = fixed_negatives
         assert len(each.ns_loss.embed_dot_layers) == 6  # are not those of the copies
+        assert each.ns_loss.loss_layers is not each.loss_layers[0].loss_layers
     h = model.in_layer.forward(target)
     for k, layer in enumerate(model.loss_layers):
         by_hand_negatives(layer, h, contexts[:, k])

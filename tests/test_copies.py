@@ -144,6 +144,28 @@ def test_ties_inside_a_part_and_between_parts_are_kept(r, how):
     assert twin.layers[0].layers[1].params[0][1, 0] == twin.layers[1].params[0][0, 1] == 5
 
 
+class WithoutLog(BetterRnnlm):
+    """A model that leaves something out of its pickle."""
+
+    def __getstate__(self):
+        return {name: value for name, value in super().__getstate__().items() if name != "log"}
+
+
+class OwnState(TwoLayerNet):
+    def __getstate__(self):
+        return dict(vars(self))
+
+
+def test_a_class_may_say_itself_what_is_pickled():
+    model = WithoutLog(V, 4, 4)
+    model.log = lambda: None
+    twin = pickle.loads(pickle.dumps(model))
+    assert not hasattr(twin, "log")
+    assert len(distinct(twin.params)) == 8
+    own = pickle.loads(pickle.dumps(OwnState(4, 5, 3)))
+    assert own.params[0] is own.layers[0].params[0]
+
+
 def test_what_is_equal_but_not_shared_stays_apart():
     W = np.zeros((3, 3))
     twin = copy.deepcopy(Network([Affine(W, np.zeros(3)), Affine(W.copy(), np.zeros(3))]))
