@@ -15,7 +15,7 @@ class ArrayLike:
     """
 
     def to_dense(self) -> Array:
-        """The array, the same one every time."""
+        """The array, of any shape, the same one every time."""
         raise NotImplementedError
 
     def __getattr__(self, name: str) -> Any:

@@ -224,7 +224,7 @@ class SoftmaxWithLoss(Layer):
 
     @property
     def t(self) -> Array:
-        """The labels of the last forward as ids (...); 0 where none counts."""
+        """The labels of the last forward as ids, (N,) or (N, T); 0 where none counts."""
         return (self.at_label % self.shape[-1]).reshape(self.shape[:-1])
 
     def _labels(self, x: Array, t: Array) -> tuple[Array, Array]:
