@@ -23,7 +23,7 @@ from common.gradients import RowSparse, distinct, layout, owner
 from common.np import Array, np
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
-NO_ARRAYS = numpy.generic, numpy.matrix, numpy.ma.MaskedArray
+NO_WEIGHTS = numpy.matrix, numpy.ma.MaskedArray  # whose products are others
 
 States = dict[str, dict[str, Array]]
 """The arrays (N, ...) of every layer with a state, by the path of the layer and their names."""
@@ -60,7 +60,7 @@ class Layer:
         self.names = list(named)
         self.params: list[Array] = [*params, *named.values()]
         for p in self.params:
-            if not (is_array(p) and p.dtype.kind == "f"):
+            if not (is_array(p) and p.dtype.kind == "f") or isinstance(p, NO_WEIGHTS):
                 raise self._refuse(f"parameters are arrays of floats, not {described(p)}")
         self.grads: list[Any] = [zero_gradient(p) for p in self.params]
 
@@ -602,12 +602,9 @@ def looks_like_a_layer(value: Any) -> bool:
 
 
 def is_array(value: Any) -> bool:
-    """Whether a value is an array, of any shape, of either library; a NumPy number is none.
-
-    Nor is a `numpy.matrix`, whose products are others, nor a masked array.
-    """
+    """Whether a value is an array, of any shape, of either library; a NumPy number is none."""
     has_both = hasattr(value, "base") and hasattr(value, "dtype")
-    return has_both and not isinstance(value, NO_ARRAYS)
+    return has_both and not isinstance(value, numpy.generic)
 
 
 def has_params(part: Any) -> bool:
