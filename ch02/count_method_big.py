@@ -12,7 +12,7 @@ Source: book 2.4.4.
 import numpy
 
 from ch02.svd import truncated_svd
-from common.cli import run
+from common.cli import run, then
 from common.np import Array
 from common.words.queries import words_to_ask
 from common.words.similarity import most_similar
@@ -68,6 +68,7 @@ def main(
     counts = numpy.bincount(text, minlength=V)
     for word in words_to_ask(query, BOOK, word_to_id, counts):
         most_similar(word, word_to_id, id_to_word, word_vecs, top)
+    then("ch03.cbow_predict")
     return word_vecs, word_to_id, id_to_word
 
 

@@ -8,7 +8,7 @@ Source: book 2.4.3.
 
 import numpy
 
-from common.cli import run
+from common.cli import run, then
 from common.np import Array
 from common.plots import show
 from common.words.text import create_co_matrix, ppmi, preprocess
@@ -41,6 +41,7 @@ def main(
         print(U[0])
     if plot:
         plot_words(word_to_id, U)
+    then("ch02.count_method_big")
     return U, s
 
 
@@ -68,6 +69,7 @@ def plot_words(word_to_id: dict[str, int], U: Array) -> None:
             (x, y),
             xytext=(0, far) if above else (far, 0),
             textcoords="offset points",
+            parse_math=False,  # $ is a word
             ha="center" if above else "left" if far > 0 else "right",
             va="center" if not above else "bottom" if far > 0 else "top",
         )

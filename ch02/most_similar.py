@@ -6,7 +6,7 @@
 Source: book 2.3.6.
 """
 
-from common.cli import run
+from common.cli import run, then
 from common.words.similarity import Ranking, most_similar
 from common.words.text import create_co_matrix, preprocess
 from dataset.tokens import cutter
@@ -30,6 +30,7 @@ def main(
     """
     corpus, word_to_id, id_to_word = preprocess(text, cut=cutter(tokens) if tokens else None)
     C = create_co_matrix(corpus, len(word_to_id), window_size)
+    then("ch02.ppmi")
     return most_similar(query, word_to_id, id_to_word, C, top)
 
 

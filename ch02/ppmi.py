@@ -8,7 +8,7 @@ Source: book 2.4.1.
 
 import numpy
 
-from common.cli import run
+from common.cli import run, then
 from common.np import Array
 from common.words.text import create_co_matrix, ppmi, preprocess
 from dataset.tokens import cutter
@@ -37,6 +37,7 @@ def main(
         print("-" * 50)
         print("PPMI")
         print(W)
+    then("ch02.count_method_small")
     return W
 
 

@@ -9,7 +9,7 @@ Source: book 2.4.4.
 
 from itertools import pairwise
 
-from common.cli import run
+from common.cli import run, then
 from dataset import texts
 from dataset.text_file import EOS
 from dataset.tokens import Cut, join, name_of
@@ -46,6 +46,7 @@ def main(
     ends = [0, *(k + 1 for k, word in enumerate(words) if word == EOS)][: LINES + 1]
     for start, end in pairwise(ends if len(ends) > 1 else [0, len(words)]):
         print(join((word for word in words[start:end] if word != EOS), name_of(tokens)))
+    then("ch02.count_method_big", corpus=corpus, tokens=tokens)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@
 Source: book 2.3.5.
 """
 
-from common.cli import run
+from common.cli import run, then
 from common.words.similarity import cos_similarity
 from common.words.text import create_co_matrix, preprocess, words_to_ids
 from dataset.tokens import cutter
@@ -35,6 +35,7 @@ def main(
     x, y = C[words_to_ids(words, word_to_id)]
     similarity = float(cos_similarity(x, y))
     print(similarity)
+    then("ch02.most_similar")
     return similarity
 
 

@@ -8,7 +8,7 @@ Source: book 3.4, 3.5.2.
 
 from ch03.simple_cbow import SimpleCBOW
 from ch03.simple_skip_gram import SimpleSkipGram
-from common.cli import at_least_one, run
+from common.cli import at_least_one, run, then
 from common.np import to_cpu
 from common.optimizer import Adam
 from common.plots import show
@@ -70,6 +70,7 @@ def main(
         plot_loss(trainer.loss_list)
     for word, vector in zip(word_to_id, to_cpu(net.word_vecs), strict=True):
         print(word, vector)
+    then("ch04.train")
     return net, trainer.loss_list
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy
 
 from ch04.eval import SHIPPED
-from common.cli import at_least_one, run
+from common.cli import at_least_one, run, then
 from common.np import Array, to_cpu
 from common.words.evaluation_files import text_lines
 from common.words.similarity import cos_similarity
@@ -108,6 +108,7 @@ def main(
     best = sorted(range(len(texts)), key=lambda n: -scores[n])[:top]
     for n in best:
         print(f"{scores[n]:.3f}  {texts[n]}")
+    then("ch04.sentiment", vectors=vectors)
     return [texts[n] for n in best]
 
 

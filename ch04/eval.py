@@ -10,7 +10,7 @@ Source: book 4.3.3.
 
 from pathlib import Path
 
-from common.cli import run
+from common.cli import run, then
 from common.words import similarity
 from common.words.queries import analogies_to_ask, words_to_ask
 from common.words.vector_files import load_vectors, read_counts
@@ -53,6 +53,7 @@ def main(
         similarity.analogy(a, b, c, word_to_id, id_to_word, word_vecs, top=top, cosine=cosine)
     if not asked:
         print("no analogy of the book has vectors for all its words; ask with --analogy")
+    then("ch04.show_vectors", vectors=vectors, limit=limit)
 
 
 if __name__ == "__main__":

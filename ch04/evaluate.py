@@ -16,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 
 from ch04.eval import SHIPPED
-from common.cli import run
+from common.cli import run, then
 from common.words.evaluation import (
     Accuracy,
     Correlation,
@@ -71,6 +71,7 @@ def main(
         f"{agreement.asked} pairs"
     )
     print_missing(pairs, word_to_id)
+    then("ch04.document_vectors", vectors=vectors)
     return by_category, agreement
 
 

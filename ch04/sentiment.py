@@ -12,7 +12,7 @@ import numpy
 
 from ch04.document_vectors import EMAILS, document_vectors, read_documents
 from ch04.eval import SHIPPED
-from common.cli import run
+from common.cli import run, then
 from common.np import Array
 from common.words.vector_files import load_vectors
 from dataset.tokens import Cut
@@ -83,6 +83,7 @@ def main(
     print(f"\n{'is, taken for:':<16}" + "".join(f"{name:>10}" for name in names))
     for name, row in zip(names, table, strict=True):
         print(f"{name:<16}" + "".join(f"{count:10}" for count in row))
+    then("ch05.train_custom_loop")
     return accuracy
 
 

@@ -8,13 +8,14 @@ Source: book 4.3.3.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy
 
 from ch04.eval import SHIPPED
-from common.cli import run
+from common.cli import run, then
 from common.np import Array
-from common.plots import show
+from common.plots import make_readable, show
 from common.words.evaluation import unit
 from common.words.queries import words_to_ask
 from common.words.vector_files import load_vectors, read_counts
@@ -80,10 +81,12 @@ def label(points: Array, words: Sequence[str], avoid: Array | None = None) -> No
     taken = numpy.hstack([others - 5, others + 5])  # left, bottom, right, top of what is there
     side = numpy.sign(SPOTS)
     line = {"arrowstyle": "-", "color": "0.7", "shrinkA": 0, "shrinkB": 3}
-    for point, dot, word in zip(points, dots, words, strict=True):
-        note = axes.annotate(
-            word, point, (0, 0), textcoords="offset points", fontsize=9, arrowprops=line
-        )
+    how: dict[str, Any] = {"textcoords": "offset points", "fontsize": 9, "arrowprops": line}
+    how["parse_math"] = False  # $ is a word
+    pairs = zip(words, points, strict=True)
+    notes = [axes.annotate(word, point, (0, 0), **how) for word, point in pairs]
+    make_readable(axes)  # before words are measured
+    for dot, note in zip(dots, notes, strict=True):
         size = Text.get_window_extent(note).size  # of the word without its line
         corners = dot + SPOTS * axes.figure.dpi / 72 - size * (1 - side) / 2
         boxes = numpy.hstack([corners, corners + size])
@@ -169,6 +172,7 @@ def main(
     if all(word in word_to_id for word in four):
         x = unit(word_vecs[[word_to_id[word] for word in four]])
         plot_analogy(pca(x), four, "fig_4_20_analogy.png")
+    then("ch04.evaluate", vectors=vectors, limit=limit)
 
 
 if __name__ == "__main__":

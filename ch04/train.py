@@ -9,18 +9,18 @@
 Source: book 4.3.2.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy
 
 from ch04.cbow import CBOW
 from ch04.skip_gram import SkipGram
-from common.cli import at_least_one, run
+from common.cli import at_least_one, run, then
 from common.np import to_cpu
 from common.optimizer import Adam
 from common.rng import generator
 from common.run import train
+from common.storage.files import expanded
 from common.trainer import Trainer
 from common.words.text import create_contexts_target
 from common.words.vector_files import save_vectors
@@ -46,6 +46,7 @@ def main(
     seed: int = 0,
     vectors: str | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     plot: bool = True,
 ) -> list[float]:
     """Train word vectors, save them as float16, and return the loss of each report.
@@ -67,11 +68,12 @@ def main(
     vectors        file to save them in; <model>_params.npz if not given. Checkpoint, history
                    (.json) and figure (.png) go beside it
     resume         go on with the run in the checkpoint
+    overwrite      replace the files of an earlier run
     plot           draw the loss during training
     """
     if model not in MODELS:
         raise ValueError(f"train: model is one of {', '.join(MODELS)}, not {model!r}")
-    file = Path(vectors or f"{model}_params.npz")
+    file = expanded(vectors or f"{model}_params.npz")
     at_least_one(hidden_size=hidden_size)
     text, word_to_id, id_to_word = texts.load_text(corpus, tokens=tokens, min_count=min_count)
     print(describe((text, word_to_id, id_to_word)))
@@ -84,6 +86,7 @@ def main(
     trainer = Trainer(net, Adam(lr))
     how: dict[str, Any] = {"max_epoch": max_epoch, "batch_size": batch_size, "rng": rng}
     how |= {"eval_interval": eval_interval, "resume": resume}
+    how |= {"overwrite": overwrite, "flag": "--vectors"}
 
     def save() -> None:
         counts = numpy.bincount(text, minlength=len(id_to_word))
@@ -92,6 +95,7 @@ def main(
     train(trainer, contexts, target, weights=file, save=save, **how)
     if plot:
         trainer.plot(file=file.with_suffix(".png"))
+    then("ch04.eval", vectors=file)
     return trainer.loss_list
 
 

@@ -9,7 +9,7 @@ Source: book 5.5.3.
 import numpy
 
 from ch05.simple_rnnlm import SimpleRnnlm
-from common.cli import at_least_one, run
+from common.cli import at_least_one, run, then
 from common.functions import perplexity
 from common.optimizer import SGD
 from common.plots import show
@@ -87,6 +87,7 @@ def main(
 
     if plot:
         plot_perplexity(ppl_list)
+    then("ch05.train", corpus=corpus)
     return model, ppl_list
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ch06 import trained
 from ch06.cache_pointer import eval_perplexity_with_cache, tune_cache
-from common.cli import at_least_one, run
+from common.cli import at_least_one, run, then
 from common.evaluate import eval_perplexity
 from common.words.text import words_to_ids
 from dataset import texts
@@ -51,6 +51,7 @@ def main(
     cache         whether to measure with a memory of the last 500 words as well, whose two settings
                   are chosen on the validation text; the perplexity with it is then returned
     """
+    then("ch07.generate_text", model=model, weights=weights)
     if sentence is not None and not sentence.split():
         raise ValueError("eval: the sentence has no words")
     if cache and sentence is not None:

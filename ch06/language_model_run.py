@@ -1,7 +1,6 @@
 """One run of a language model: train, keep the weights best on the validation text, test them."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from common.cli import at_least_one
@@ -9,6 +8,7 @@ from common.evaluate import eval_perplexity
 from common.language_model import LanguageModel
 from common.optimizer import SGD
 from common.run import train, write_history
+from common.storage.files import expanded
 from common.trainer import RnnlmTrainer
 from dataset import grammar, texts
 from dataset.suitability import describe
@@ -39,6 +39,7 @@ class Settings:
     weights        file to save the best weights in, <class>.npz if not given; checkpoint, history
                    (.json) and figure (.png) go beside it
     resume         go on with the run in the checkpoint
+    overwrite      replace the files of an earlier run
     plot           draw the perplexity (book 5.5.2) during training
     """
 
@@ -57,6 +58,7 @@ class Settings:
     seed: int = 0
     weights: str | None = None
     resume: bool = False
+    overwrite: bool = False
     plot: bool = True
 
     def __post_init__(self) -> None:
@@ -88,7 +90,7 @@ def train_and_test(
     weights so far, or those of the stop in the first epoch.
     Source: book 6.4, 6.5.4.
     """
-    file = Path(settings.weights or f"{type(model).__name__}.npz")
+    file = expanded(settings.weights or f"{type(model).__name__}.npz")
     words = text.train[: settings.corpus_size]
     print(describe(text))
     for name, part in ("validation", text.valid), ("test", text.test):
@@ -127,6 +129,7 @@ def train_and_test(
         max_grad=settings.max_grad,
         eval_interval=settings.eval_interval,
         resume=settings.resume,
+        overwrite=settings.overwrite,
     )
 
     model.load_params(file)

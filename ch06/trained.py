@@ -8,6 +8,7 @@ from ch06.better_rnnlm import BetterRnnlm
 from ch06.gru_rnnlm import GruRnnlm
 from ch06.rnnlm import Rnnlm
 from common.base_model import load_model
+from common.storage.files import expanded
 from common.storage.weights import find_weights, is_pickle, trained_on
 from dataset import texts
 from dataset.tokens import OWN, Cut
@@ -32,7 +33,9 @@ def find(model: str, weights: str | Path | None = None, corpus: str = "ptb") -> 
     trained_by = TRAINED_BY[model]
     if corpus != "ptb":
         shipped, trained_by = None, f"{trained_by} --corpus {corpus}"
-    file = Path(weights) if weights else find_weights(MODELS[model].__name__, shipped, trained_by)
+    file = (
+        expanded(weights) if weights else find_weights(MODELS[model].__name__, shipped, trained_by)
+    )
     is_pickle(file)  # refuses what is no weight file at all
     return file
 

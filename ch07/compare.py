@@ -14,7 +14,7 @@ from ch07.comparison import Comparison, Curves, compare
 from ch07.peeky_seq2seq import PeekySeq2seq
 from ch07.seq2seq import Seq2seq
 from ch07.train_seq2seq import BOOK
-from common.cli import run
+from common.cli import run, then
 
 MODELS = {
     "baseline": (Seq2seq, False),
@@ -29,6 +29,7 @@ def main(**settings: Any) -> Curves:
 
     The flags are the `Settings` of seq2seq_run.py and those of `Comparison`.
     """
+    then("ch08.train")
     return compare(MODELS, replace(SETTINGS, **settings))
 
 

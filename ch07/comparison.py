@@ -12,6 +12,7 @@ import numpy
 from ch07.seq2seq_run import Settings, plot_accuracy, train_and_answer
 from common.run import write_json
 from common.storage.checkpoint import digest
+from common.storage.files import expanded
 from dataset import sequence
 from dataset.sequence import SequenceData
 
@@ -40,7 +41,7 @@ def compare(models: Mapping[str, tuple[Any, bool]], settings: Comparison) -> Cur
     Raises ValueError for fewer than one seed or epoch, a file of another ending or of something
     else, and what `train_and_answer` raises.  Source: book 7.4, 8.3.2.
     """
-    s, file = settings, Path(settings.file)
+    s, file = settings, expanded(settings.file)
     if s.seeds < 1 or s.max_epoch < 1:
         raise ValueError(
             f"compare: seeds and max_epoch must be at least 1, not {s.seeds}, {s.max_epoch}"
@@ -75,10 +76,10 @@ def accuracies_of(
     what  all that decides the run: label, seed, and so on
     Raises what `compare` raises.
     """
-    s, file, label, seed = settings, Path(settings.file), what["label"], what["seed"]
+    s, file, label, seed = settings, expanded(settings.file), what["label"], what["seed"]
     for run in read_runs(file):
         accuracies: list[float] = run["accuracies"]
-        if run["settings"] == what and len(accuracies) >= s.max_epoch:
+        if run["settings"] == what and len(accuracies) >= s.max_epoch and not s.overwrite:
             return accuracies[: s.max_epoch]
     print(f"{label}, seed {seed}")
     name = "_".join([*re.findall(r"\w+", label), str(seed), digest(what)[:6]])
@@ -88,7 +89,7 @@ def accuracies_of(
         len(data.char_to_id), s.wordvec_size, s.hidden_size, pad_id=data.pad_id, rng=seed
     )
     how = replace(s, resume=resume, plot=False)
-    epochs = train_and_answer(model, data, how, weights=weights, seed=seed, show=0)
+    epochs = train_and_answer(model, data, how, weights=weights, seed=seed, show=0, flag="--file")
     accuracies = [epoch["accuracy"] for epoch in epochs]
     # read again: another comparison may have written meanwhile
     others = [run for run in read_runs(file) if run["settings"] != what]

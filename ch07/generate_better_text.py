@@ -8,7 +8,7 @@ Source: book 7.1.3.
 """
 
 from ch07.generate_text import RULE, load, write
-from common.cli import run
+from common.cli import run, then
 from common.rng import generator
 
 PROMPT = "the meaning of life is"
@@ -61,6 +61,7 @@ def main(
             rng=rng,
         )
     print(f"\n{RULE}\n".join(written))
+    then("ch07.show_addition_dataset")
     return written
 
 

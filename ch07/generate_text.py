@@ -15,7 +15,7 @@ import numpy
 
 from ch06 import trained
 from ch07.rnnlm_gen import BetterRnnlmGen, GruRnnlmGen, RnnlmGen
-from common.cli import run
+from common.cli import run, then
 from common.rng import generator
 from common.words.text import words_to_ids
 from dataset import texts
@@ -73,6 +73,7 @@ def main(
         rng=generator(seed),
     )
     print(f"\n{RULE}\n".join(written))
+    then("ch07.generate_better_text")
     return written
 
 

@@ -15,6 +15,7 @@ from common.cli import at_least_one
 from common.evaluate import print_answer, seq2seq_accuracy
 from common.optimizer import Adam
 from common.run import train
+from common.storage.files import expanded
 from common.trainer import Row, Trainer
 from dataset import sequence
 from dataset.sequence import SequenceData
@@ -36,6 +37,7 @@ class Settings:
     max_grad       largest norm of all gradients together (clipping, book 6.1.4)
     eval_interval  iterations from report to report (book 1.4.4)
     resume         go on with a run that was stopped, from its checkpoint
+    overwrite      replace the files of an earlier run
     plot           draw the accuracy after each epoch
     """
 
@@ -48,6 +50,7 @@ class Settings:
     max_grad: float
     eval_interval: int = 20
     resume: bool = False
+    overwrite: bool = False
     plot: bool = True
 
     def __post_init__(self) -> None:
@@ -106,7 +109,7 @@ class Training(Settings):
 
     def file(self, model: Any) -> Path:
         """The file for the weights of a model."""
-        return Path(self.weights or f"{type(model).__name__}.npz")
+        return expanded(self.weights or f"{type(model).__name__}.npz")
 
 
 def train_and_answer(
@@ -117,6 +120,7 @@ def train_and_answer(
     weights: Path,
     seed: int,
     show: int = 10,
+    flag: str = "--weights",
 ) -> list[Row]:
     """Train a model with Adam -> a row for each epoch, with what `common.run.train` puts there and
 
@@ -126,6 +130,7 @@ def train_and_answer(
     weights  the file of the weights, with the characters' ids; figure (.png) and the rest go beside
     seed     decides the order of the questions
     show     test questions to print with their guesses after each epoch
+    flag     of the script, for `weights`
     Raises what `common.run.train` raises.  Source: book 7.3.4, 8.3.2.
     """
 
@@ -151,6 +156,8 @@ def train_and_answer(
         eval_interval=settings.eval_interval,
         rng=seed,
         resume=settings.resume,
+        overwrite=settings.overwrite,
+        flag=flag,
     )
     if settings.plot:
         plot_accuracy({"": [[epoch["accuracy"] for epoch in epochs]]}, weights.with_suffix(".png"))

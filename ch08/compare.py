@@ -11,7 +11,7 @@ from typing import Any
 
 from ch07.comparison import Comparison, Curves, compare
 from ch08 import train
-from common.cli import run
+from common.cli import run, then
 
 LABELS = {"baseline": "seq2seq", "peeky": "peeky", "attention": "attention"}
 REVERSED = {label: (train.MODELS[model], True) for label, model in LABELS.items()}
@@ -23,6 +23,7 @@ def main(**settings: Any) -> Curves:
 
     The flags are the `Settings` of ch07/seq2seq_run.py and those of `Comparison`.
     """
+    then("ch08.visualize_attention")
     return compare(REVERSED, replace(SETTINGS, **settings))
 
 

@@ -17,8 +17,7 @@ from ch07.seq2seq_run import Training, train_and_answer
 from ch08.attention_seq2seq import AttentionSeq2seq
 from ch08.bi_attention_seq2seq import BiAttentionSeq2seq
 from ch08.visualize_attention import draw_test_questions
-from common import plots
-from common.cli import run
+from common.cli import run, then
 from common.trainer import Row
 
 MODELS = {
@@ -47,8 +46,12 @@ def main(*, model: str = "attention", **settings: Any) -> list[Row]:
     net = how.model(MODELS, model, data)
     file = how.file(net)
     epochs = train_and_answer(net, data, how, weights=file, seed=how.seed)
+    then("ch08.compare", data=how.data)
+    if isinstance(net, AttentionSeq2seq):
+        told = {"weights": how.weights, "data": how.data, "split": how.split}
+        then("ch08.visualize_attention", model=model, reverse=how.reverse, **told)
     if how.plot and isinstance(net, AttentionSeq2seq):
-        draw_test_questions(net, data, beside=file, finish=plots.save)
+        draw_test_questions(net, data, beside=file)
     return epochs
 
 

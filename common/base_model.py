@@ -17,6 +17,7 @@ from common.cores.turns import Turn
 from common.network import Network, attributes, is_array
 from common.np import Array
 from common.storage import weights
+from common.storage.files import expanded
 
 CHAPTERS = {  # the classes whose files `load_model` knows before they are imported
     "TwoLayerNet": "ch01.two_layer_net",
@@ -94,7 +95,7 @@ class BaseModel(Network):
         Raises ValueError for another dtype, or weights that are not finite in it, and OSError if
         the file cannot be written.
         """
-        file = Path(file_name or f"{self.weights_class()}.npz")
+        file = expanded(file_name or f"{self.weights_class()}.npz")
         weights.save(self, file, dtype=dtype, vocab=self.vocab if vocab is None else vocab)
 
     def load_params(
@@ -109,7 +110,7 @@ class BaseModel(Network):
         Raises FileNotFoundError, or ValueError if the file is damaged, of another model, or for
         another vocabulary.
         """
-        path = Path(file_name or f"{self.weights_class()}.npz")
+        path = expanded(file_name or f"{self.weights_class()}.npz")
         try:
             weights.fill(self, *weights.read(path), vocab)
         except ValueError as error:
@@ -161,7 +162,7 @@ def load_model(
     Raises FileNotFoundError; ValueError if the file is damaged, if its class is not known here, and
     if settings or arrays do not fit the class.
     """
-    path = Path(file_name)
+    path = expanded(file_name)
     try:
         header, content = weights.read(path)
         model_class = model_class or known_class(header.get("class"))

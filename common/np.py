@@ -90,8 +90,8 @@ def _import(name: str) -> types.ModuleType:
     except ImportError as error:
         raise ImportError(
             f"{name} cannot be imported ({error}); running on a GPU needs CuPy, which comes with "
-            "pip install 'dlfs2[cuda12]' or 'dlfs2[cuda13]', or in its folder '.[cuda12]' or "
-            "'.[cuda13]', by the CUDA version of the driver"
+            "pip install '.[cuda12]' or '.[cuda13]' in the folder of this repository, by the CUDA "
+            "version of the driver"
         ) from None  # the message has all that the first error said
 
 

@@ -50,6 +50,7 @@ class Options:
                    optimizer and data as they were at first, seeds and functions included; max_epoch
                    may differ. With another number of threads of BLAS, results may differ in their
                    last digits; this is printed
+    overwrite      begin anew even if the run in that file is not finished
     valid          validation data like the training data: inputs (L, ...), labels (L, ...). Their
                    loss or perplexity is found after each epoch, printed, and kept in the history;
                    what is learned does not depend on it
@@ -60,6 +61,7 @@ class Options:
 
     checkpoint: str | Path | None = None
     resume: bool = False
+    overwrite: bool = False
     checkpoint_interval: int = 1000
     valid: Batch | None = None
     after_epoch: Callable[[Any], Mapping[str, Any] | None] | None = None
@@ -294,7 +296,7 @@ class _Loop:
                 )
             return
         if self._checkpoint is not None:
-            self._checkpoint.begin()
+            self._checkpoint.begin(overwrite=self._options.overwrite)
         self._at = Position(self._at.current_epoch, self._at.step)
 
     def _save(self, *, finished: bool = False) -> None:

@@ -95,7 +95,7 @@ def folders() -> list[Path]:
     others = [PACKAGE_FOLDER, user_cache()]
     if not named:
         return others
-    folder = Path(os.path.expanduser(named))  # noqa: PTH111 - Path's raises for an unknown user
+    folder = expanded(named)
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "does not exist"
         raise FileNotFoundError(
@@ -103,6 +103,11 @@ def folders() -> list[Path]:
             "to the folder that holds the data files, without quotes, or unset it"
         )
     return [folder, *others]
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """A path as a user writes it, with the home folder that a `~` or `~user` before it means."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's raises for an unknown user
 
 
 def user_cache() -> Path:
@@ -139,6 +144,7 @@ def download(file: DataFile, folder: Path) -> list[str]:
                     problems.append(f"{url}: {error}")
                 else:
                     partial.replace(path)
+                    print(f"{file.name} was downloaded, once: {path}")
                     return []
     except OSError as error:  # no right to write there, or a file system without locks
         problems.append(f"{folder}: {error}")

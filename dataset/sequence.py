@@ -259,7 +259,7 @@ def _padded(path: Path, lines: list[str]) -> list[str]:
 
 def _find(file_name: str | PathLike[str]) -> tuple[Path, bytes]:
     """Where a file lies, and what is in it; made if it is one of ours; FileNotFoundError if not."""
-    path = Path(file_name)
+    path = fetch.expanded(file_name)
     if os.fspath(file_name) != path.name or path.is_file():
         return path, path.read_bytes()
     folders = fetch.folders()
@@ -292,6 +292,7 @@ def _make(path: Path) -> tuple[Path, bytes]:
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(path)
+        print(f"{path.name} was made, once: {path}")
     except OSError:
         pass  # no right to write there, or no room: the next call makes the same lines again
     return path, content

@@ -12,12 +12,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate, chain
 from os import PathLike
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset.fetch import expanded
 from dataset.tokens import Cut, cutter
 
 EOS = "<eos>"
@@ -171,7 +171,7 @@ def lines(path: str | PathLike[str]) -> Iterator[str]:
     Raises ValueError that names the first byte that is not UTF-8, counted from 0.
     """
     offset, compressed = 0, False
-    with Path(path).open("rb") as file:
+    with expanded(path).open("rb") as file:
         for raw in file:
             compressed = compressed or (not offset and raw.startswith(COMPRESSED))
             try:

@@ -5,10 +5,10 @@ text = texts.load_parts("ptb")    # text.train, text.valid, text.test, text.word
 corpus, word_to_id, id_to_word = texts.load_text("novel.txt", tokens="lower")    # all of it
 """
 
-from pathlib import Path
 from typing import Any
 
 from dataset import grammar, ptb, text_file
+from dataset.fetch import expanded
 from dataset.text_file import Corpus, Parts
 from dataset.tokens import Cut, name_of
 
@@ -66,6 +66,6 @@ def _how(name: str, tokens: str | Cut, min_count: int) -> dict[str, Any]:
     """The keywords for `text_file`, if the text is a file."""
     if name in MADE and (tokens != "words" or min_count != 1):
         raise ValueError(f"tokens and min_count are for a text file; {name} is words already")
-    if name not in MADE and not Path(name).exists():
+    if name not in MADE and not expanded(name).exists():
         raise FileNotFoundError(f"corpus {name!r} is neither 'ptb' nor 'grammar' nor a file")
     return {"tokens": tokens, "min_count": min_count}

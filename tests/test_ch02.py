@@ -285,7 +285,7 @@ def run(*argv, cwd):
         ("count_method_small", ["--no-plot"], "[0 1 0 0 0 0 0]"),
         ("show_ptb", ["--corpus", "grammar"], "corpus size: "),
         ("count_method_big", ["--corpus", "grammar"], "calculating SVD ..."),
-        ("figures", [], "fig_2_8_projection.png"),
+        ("figures", [], "figure 2-7: the co-occurrence matrix"),
     ],
 )
 def test_scripts_run_as_a_module_and_from_any_folder(script, flags, said, tmp_path):

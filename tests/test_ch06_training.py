@@ -133,7 +133,7 @@ def test_a_stopped_script_says_how_to_go_on_and_does(number, folder):
     assert "--resume goes on with parts.checkpoint" in out
     assert "Traceback" not in err
     again = run_script(*flags, "--weights=parts.npz")
-    assert "parts.checkpoint: holds a run that is not finished" in ends(again)[2]
+    assert "parts.checkpoint would be overwritten" in ends(again)[2]
     assert ends(run_script(*flags, "--weights=parts.npz", "--resume"))[0] == 0
     assert untimed(history("parts.json")) == untimed(history("whole.json"))
     a, b = numpy.load("parts.npz"), numpy.load("whole.npz")

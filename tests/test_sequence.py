@@ -250,9 +250,11 @@ def test_processes_may_make_a_file_at_once(places, tmp_path):
     for process in processes:
         process.stdin.write("\n")
         process.stdin.flush()
-    answers = {process.communicate(timeout=60)[0] for process in processes}
+    answers = [process.communicate(timeout=60)[0].splitlines() for process in processes]
     (x, t), _ = sequence.load_data()
-    assert answers == {f"{x.shape} {t.sum()}\n"}
+    assert {lines[-1] for lines in answers} == {f"{x.shape} {t.sum()}"}
+    made = f"addition.txt was made, once: {places['cache'] / 'addition.txt'}"
+    assert {line for lines in answers for line in lines[:-1]} == {made}
     assert [path.name for path in places["cache"].iterdir()] == ["addition.txt"]
 
 

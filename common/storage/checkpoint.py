@@ -35,7 +35,14 @@ from common.network import (
     walk,
 )
 from common.np import Array, np, to_cpu
-from common.storage.files import part_of, read_npz, remove_leftovers, try_to_write, write_npz
+from common.storage.files import (
+    expanded,
+    part_of,
+    read_npz,
+    remove_leftovers,
+    try_to_write,
+    write_npz,
+)
 
 if sys.platform == "win32":
     import msvcrt
@@ -65,7 +72,7 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | Path, trainer: Any, settings: dict[str, Any]) -> None:
-        self.path, self.trainer = Path(path), trainer
+        self.path, self.trainer = expanded(path), trainer
         model, optimizer = trainer.model, trainer.optimizer
         self.begun = {
             "trainer": type(trainer).__name__,
@@ -127,15 +134,15 @@ class Checkpoint:
         self._compare(run)
         write_npz(self.path, header, arrays)
 
-    def begin(self) -> None:
-        """Make sure that no unfinished run is lost by a new one.
+    def begin(self, *, overwrite: bool = False) -> None:
+        """Make sure that no unfinished run is lost by a new one, unless it may be.
 
         Raises ValueError if the file exists and is anything but a finished run, or if its folder
         does not exist.
         """
         if not self.path.parent.is_dir():
             raise self._refuse("there is no such folder")
-        if self.path.exists() and not self._read()["finished"]:
+        if not overwrite and self.path.exists() and not self._read()["finished"]:
             raise self._refuse(
                 "holds a run that is not finished; resume it, or delete the file to begin anew"
             )

@@ -27,6 +27,21 @@ from common.storage.file_kinds import is_pickle, refusal
 HEADER = "header.json"
 DIGEST = "sha256"
 
+written: dict[Path, bool] = {}
+"""The files that this process wrote, in this order, and whether each replaced an older one."""
+
+
+def expanded(path: str | Path) -> Path:
+    """A path as a user writes it, with the home folder that a `~` or `~user` before it means.
+
+    A shell leaves it to the program in --weights=~/m/x.npz. A file may begin with ~, as ~old.npz.
+    Raises FileNotFoundError for a folder that begins with ~ and is neither a home nor there.
+    """
+    found = Path(os.path.expanduser(path))  # noqa: PTH111 - Path's raises for such a file, too
+    if found.parts[1:] and found.parts[0].startswith("~") and not Path(found.parts[0]).exists():
+        raise FileNotFoundError(f"{path}: no home folder is known for {found.parts[0]}")
+    return found
+
 
 # --- Whole files ---------------------------------------------------------------------------------
 
@@ -63,6 +78,7 @@ def write_together(files: Mapping[Path, Callable[[BinaryIO], Any]]) -> None:
                     os.fsync(file.fileno())
         for path, (part, target) in parts.items():
             with _naming(path):
+                written.setdefault(path, target.exists())
                 part.replace(target)
     finally:
         for part, _ in parts.values():

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
+from common.storage.files import expanded
+
 Question: TypeAlias = tuple[str, str, str, str]
 Pair: TypeAlias = tuple[str, str, float]
 
@@ -37,7 +39,7 @@ def read_questions(path: str | Path, *, lower: bool = False) -> dict[str, list[Q
     Source: Mikolov et al. 2013, https://arxiv.org/abs/1301.3781; BATS: Gladkova et al. 2016,
     https://aclanthology.org/N16-2002/
     """
-    path = Path(path)
+    path = expanded(path)
     if not path.is_dir():
         return _questions_of(path, lower)
     questions: dict[str, list[Question]] = {}
@@ -131,7 +133,7 @@ def read_similarities(path: str | Path, *, lower: bool = False) -> list[Pair]:
 
 def text_lines(function: str, path: str | Path) -> Iterator[tuple[str, str]]:
     """The lines of a text file that are not empty, each with its place for an error message."""
-    with Path(path).open("rb") as file:
+    with expanded(path).open("rb") as file:
         for number, line in enumerate(file, start=1):
             where = f"{function}: {path}: line {number}"
             try:

@@ -22,7 +22,7 @@ from numpy.typing import DTypeLike
 
 from common.np import Array, to_cpu
 from common.storage.file_kinds import is_pickle, opened, unpacked
-from common.storage.files import is_npz, read_npz, write_npz, write_together, write_whole
+from common.storage.files import expanded, is_npz, read_npz, write_npz, write_together, write_whole
 from common.storage.safe_pickle import read_pickle
 from common.words.vector_formats import KIND, read_vectors
 
@@ -59,7 +59,7 @@ def save_vectors(
         arrays = {"word_vecs": vecs, VOCABULARY: _bytes(json.dumps(words))}
         if counts is not None:
             arrays[COUNTS] = _checked_counts(to_cpu(counts), len(words))
-    write_npz(Path(path), {}, arrays)
+    write_npz(expanded(path), {}, arrays)
 
 
 def load_vectors(path: str | Path, *, limit: int | None = None, errors: str = "strict") -> Vectors:
@@ -75,7 +75,7 @@ def load_vectors(path: str | Path, *, limit: int | None = None, errors: str = "s
     Raises FileNotFoundError, or ValueError if the file is none of these (with what it seems to be),
     is damaged or its parts do not fit together, and for a limit below 1.
     """
-    path = Path(path)
+    path = expanded(path)
     with _naming("load_vectors", path), opened(path) as file:
         start = file.peek()
         if not is_pickle(start) and not (start.startswith(b"PK") and _holds_arrays(path)):
@@ -95,7 +95,7 @@ def read_counts(path: str | Path, *, limit: int | None = None) -> Array:
 
     limit  only of so many words, the first ones
     """
-    path = Path(path)
+    path = expanded(path)
     with path.open("rb") as file:
         ours = file.read(2) == b"PK"
     if not ours or not _holds_arrays(path):
@@ -127,7 +127,7 @@ def write_word2vec(
             numbers = row.tobytes() if binary else " ".join(row.astype(str)).encode()
             file.write(name + b" " + numbers + b"\n")
 
-    write_whole(Path(path), write)
+    write_whole(expanded(path), write)
 
 
 def read_word2vec(
@@ -142,7 +142,7 @@ def read_word2vec(
     and from 0, for a bad first line, a file shorter or longer than that promises, a bad number,
     NaN, infinity, or bytes that are not UTF-8.
     """
-    path = Path(path)
+    path = expanded(path)
     with _naming("read_word2vec", path), opened(path) as file:
         return _vectors(
             *read_vectors(
@@ -163,7 +163,7 @@ def write_projector(folder: str | Path, word_vecs: Array, id_to_word: dict[int, 
     column has no heading there). The folder is made if it is missing, the files appear together.
     Raises ValueError as `write_word2vec` does, OSError if a file cannot be written.
     """
-    folder = Path(folder)
+    folder = expanded(folder)
     with _naming("write_projector", folder):
         vecs, words = _checked(word_vecs, _in_order(id_to_word))
         names = _encoded(words)
