@@ -53,10 +53,16 @@ def document_vectors(
 def read_documents(path: str | Path = EMAILS) -> tuple[list[str], list[str]]:
     """Texts and their labels from lines `label<tab>text` -> texts, labels, each N long.
 
-    Raises FileNotFoundError, or ValueError naming the first line that is not two non-empty columns.
+    Raises FileNotFoundError, or ValueError naming the first line that is not two non-empty columns
+    of UTF-8 text.
     """
-    texts, labels = [], []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+    texts, labels, content = [], [], Path(path).read_bytes()
+    try:
+        lines = content.decode("utf-8-sig").removesuffix("\n").split("\n")
+    except UnicodeDecodeError as error:
+        number = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"read_documents: {path}: line {number} is not UTF-8 text") from error
+    for number, line in enumerate(lines, start=1):
         columns = [column.strip() for column in line.split("\t")]
         if len(columns) != 2 or not all(columns):
             raise ValueError(

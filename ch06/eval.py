@@ -53,7 +53,8 @@ def main(
     sizes: dict[str, Any] = {name: size for name, size in given.items() if size is not None}
     file, vocab = trained.find(model, weights), None
     if sentence is None or corpus != "ptb":
-        text, vocab, _ = texts.load_data(corpus, "test")
+        parts = texts.load_parts(corpus)  # once, because it may be a pipe
+        text, vocab, _ = parts.part("test")
     net = trained.load(model, file, vocab=vocab, **sizes)
     if sentence is not None:
         ids = words_to_ids(["<eos>", *sentence.split(), "<eos>"], net.vocab)
@@ -63,9 +64,7 @@ def main(
     result = eval_perplexity(net, text)
     print(f"test perplexity:  {result:.2f}")
     if cache:
-        theta, mix, _ = tune_cache(
-            net, texts.load_data(corpus, "valid")[0], THETAS, MIXES, CACHE_SIZE
-        )
+        theta, mix, _ = tune_cache(net, parts.valid, THETAS, MIXES, CACHE_SIZE)
         result = eval_perplexity_with_cache(net, text, CACHE_SIZE, theta=theta, mix=mix)
         print(f"with cache (size {CACHE_SIZE}, theta {theta:g}, mix {mix:g}):  {result:.2f}")
     return result

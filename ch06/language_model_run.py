@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from common.cli import at_least_one
-from common.evaluate import eval_perplexity
+from common.evaluate import eval_perplexity, rows_of
 from common.language_model import LanguageModel
 from common.optimizer import SGD
 from common.run import train, write_history
@@ -77,6 +77,8 @@ def train_and_test(
     file = Path(settings.weights or f"{type(model).__name__}.npz")
     words = text.train[: settings.corpus_size]
     trainer = RnnlmTrainer(model, SGD(settings.lr))
+    for part in text.valid, text.test:
+        rows_of(part)  # refuses a text that is too short before hours of training
 
     def evaluate(trainer: RnnlmTrainer) -> dict[str, Any]:
         perplexity = eval_perplexity(model, text.valid)

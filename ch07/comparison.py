@@ -10,7 +10,7 @@ from typing import Any
 import numpy
 
 from ch07.seq2seq_run import Settings, plot_accuracy, train_and_answer
-from common.run import write_json
+from common.run import check_outputs, write_json
 from common.storage.checkpoint import digest
 from dataset import sequence
 from dataset.sequence import SequenceData
@@ -47,6 +47,7 @@ def compare(models: Mapping[str, tuple[Any, bool]], settings: Comparison) -> Cur
         )
     if file.suffix != ".json":  # the folder has its name without the ending
         raise ValueError(f"compare: the file must end in .json, not {file}")
+    check_outputs(file, *([file.with_suffix(".png")] if s.plot else []))
     data = sequence.load(s.data, split=s.split)
     same = {
         "data": s.data,

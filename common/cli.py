@@ -122,8 +122,10 @@ def run(main: Callable[..., Any]) -> None:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     try:
-        main(**arguments(main))
-        sys.stdout.flush()
+        values = arguments(main)
+        _check_environment(draws=bool(values.get("plot")))
+        main(**values)
+        print(end="", flush=True)
     except KeyboardInterrupt as stop:
         sys.exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
     except BrokenPipeError:  # `| head` has read enough
@@ -134,6 +136,17 @@ def run(main: Callable[..., Any]) -> None:
             raise
         text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
         sys.exit(f"error: {text or type(error).__name__}")  # KeyError would quote its text
+
+
+def _check_environment(*, draws: bool) -> None:
+    """Raise ImportError or ValueError for an array library or a plotting backend that is none."""
+    from common.np import np  # here, because `--help` needs neither of them
+
+    np.zeros(0)
+    if draws:
+        import matplotlib.pyplot as plt
+
+        plt.switch_backend(plt.get_backend())
 
 
 def check_writable(file: Path) -> None:

@@ -2,7 +2,9 @@
 
 import math
 import os
-from collections.abc import Mapping
+import sys
+import threading
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy
@@ -11,6 +13,16 @@ from tqdm import tqdm
 from common.functions import perplexity
 from common.network import evaluating, evaluation_options
 from common.np import Array, to_cpu
+
+# tqdm's own lock is shared by all forked processes, and taken even where no bar is shown: one of
+# them that is killed while it holds the lock would stop the others for ever.
+tqdm.set_lock(threading.RLock())
+
+
+def progress_bar(steps: Iterable[int], *, shown: bool, **how: Any) -> Any:
+    """`tqdm` of the steps with its keywords, seen on a terminal if it is to be shown."""
+    seen = None if shown and sys.stderr else True  # there is no stderr in daemons, and in pythonw
+    return tqdm(steps, leave=False, disable=seen, **how)
 
 
 def eval_perplexity(
@@ -25,19 +37,8 @@ def eval_perplexity(
     Raises ValueError for a text too short for one row, and sizes below 1.
     Source: book 5.5.2, 6.5.4.
     """
-    if batch_size < 1 or time_size < 1:
-        raise ValueError(
-            f"eval_perplexity: batch_size and time_size are at least 1, not {batch_size} and "
-            f"{time_size}"
-        )
     corpus = to_cpu(corpus)
-    length = len(corpus) - 1
-    batch_size = min(batch_size, length // time_size)
-    if batch_size < 1:
-        raise ValueError(
-            f"eval_perplexity: a text of {len(corpus)} words is too short for one block of "
-            f"{time_size} and the word after it"
-        )
+    batch_size, length = rows_of(corpus, batch_size, time_size), len(corpus) - 1
     max_iters = length // (batch_size * time_size)
     options = evaluation_options(model)
     starts = numpy.arange(batch_size)[:, None] * (length // batch_size)
@@ -48,12 +49,28 @@ def eval_perplexity(
     losses = []
     try:
         with evaluating(model):
-            for start in tqdm(blocks, leave=False, disable=None if progress else True):
+            for start in progress_bar(blocks, shown=progress):
                 where = starts + start + numpy.arange(time_size)
                 losses.append(model.forward(corpus[where], corpus[where + 1], **options))
     finally:
         model.reset_state()
     return perplexity(math.fsum(float(loss) for loss in losses) / max_iters)
+
+
+def rows_of(corpus: Array, batch_size: int = 10, time_size: int = 35) -> int:
+    """The rows N in which `eval_perplexity` reads a text (L,); arguments and errors as there."""
+    if batch_size < 1 or time_size < 1:
+        raise ValueError(
+            f"eval_perplexity: batch_size and time_size are at least 1, not {batch_size} and "
+            f"{time_size}"
+        )
+    rows = min(batch_size, (len(corpus) - 1) // time_size)
+    if rows < 1:
+        raise ValueError(
+            f"eval_perplexity: a text of {len(corpus)} words is too short for one block of "
+            f"{time_size} and the word after it"
+        )
+    return rows
 
 
 class Seq2seqAccuracy(NamedTuple):

@@ -76,6 +76,16 @@ def test_labelled_documents_are_read_and_bad_lines_refused(tmp_path):
             read_documents(path)
     with pytest.raises(FileNotFoundError, match=r"none\.tsv"):
         read_documents(tmp_path / "none.tsv")
+    for content, problem in (b"a\tone\nb\t\xff\n", "2 is not UTF-8 text"), (b"", "1: .*, not ''"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=rf"read_documents: .*d\.tsv: line {problem}"):
+            read_documents(path)
+
+
+def test_lines_of_documents_end_where_editors_end_them(tmp_path):
+    path = tmp_path / "d.tsv"
+    path.write_bytes("\ufeffa\tone\ftwo\u2028three\r\nb\tfour".encode())
+    assert read_documents(path) == (["one\ftwo\u2028three", "four"], ["a", "b"])
 
 
 def test_the_nearest_document_comes_first(tmp_path, monkeypatch, capsys):

@@ -79,16 +79,21 @@ def _naming(path: Path) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, str(path)) from error  # Python picks the class
 
 
+def regular(path: Path) -> Path:
+    """`path`; OSError if it is a folder, a device or a pipe, which could be read only once."""
+    if path.exists() and not path.is_file():
+        code = errno.EISDIR if path.is_dir() else errno.EINVAL
+        raise OSError(code, "not a regular file", str(path))
+    return path
+
+
 def part_of(path: Path) -> tuple[Path, Path]:
     """The temporary file of this thread for saves to `path`, and the file whose place it takes.
 
     That is `path`, or where it leads as a link. The temporary name is short.
     Raises OSError if `path` exists and is no regular file but a folder, a device or a FIFO.
     """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        code = errno.EISDIR if target.is_dir() else errno.EINVAL
-        raise OSError(code, "not a regular file", str(path))
+    target = Path(os.path.realpath(regular(path)))
     stem = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
     name = f".{stem}.{os.getpid()}.{threading.get_native_id()}.part"
     return target.with_name(name), target
@@ -191,9 +196,9 @@ def is_npz(path: Path, kind: str) -> bool:
     """Whether a file begins as an `.npz`, or else as a pickle of a list or a dictionary.
 
     Raises ValueError, which names the `kind` of file that was wanted, if it begins as neither or is
-    empty, OSError if it cannot be read.
+    empty, OSError if it cannot be read or is no regular file.
     """
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         start = file.read(4)
     if not start.startswith((b"PK", b"\x80", b"(", b"]", b"}")):
         raise ValueError(f"not a readable {kind} (it begins with {start!r})")

@@ -64,7 +64,8 @@ def read_questions(path: str | Path, *, lower: bool = True) -> dict[str, list[Qu
     lower  turn words into lower case, as the vocabularies of this library are
     Empty lines are skipped. Raises FileNotFoundError, or ValueError naming the line, for a line
     without four words, a question before the first category, a category twice or without a name,
-    and bytes that are not UTF-8.  Source: Mikolov et al. 2013, https://arxiv.org/abs/1301.3781
+    and bytes that are not UTF-8; or naming the file, if there is no question.
+    Source: Mikolov et al. 2013, https://arxiv.org/abs/1301.3781
     """
     questions: dict[str, list[Question]] = {}
     category = None
@@ -83,6 +84,8 @@ def read_questions(path: str | Path, *, lower: bool = True) -> dict[str, list[Qu
             raise ValueError(f"{where}: a question is four words, not {len(words)}: {line!r}")
         a, b, c, d = words
         questions[category].append((a, b, c, d))
+    if not any(questions.values()):
+        raise ValueError(f"read_questions: {path} holds no question")
     return questions
 
 
@@ -145,7 +148,8 @@ def read_similarities(path: str | Path, *, lower: bool = True) -> list[Pair]:
     In the second kind the score is in the column called score, similarity, SimLex999 or
     Human (mean). lower as in `read_questions`.
     Raises FileNotFoundError, or ValueError naming the line, for a missing column or word, a score
-    that is not a finite number, and bytes that are not UTF-8.
+    that is not a finite number, and bytes that are not UTF-8; or naming the file, if there is no
+    pair.
     Source: Finkelstein et al. 2002; Hill et al. 2015, https://arxiv.org/abs/1408.3456
     """
     columns = (0, 1, 2)
@@ -168,6 +172,8 @@ def read_similarities(path: str | Path, *, lower: bool = True) -> list[Pair]:
                 raise ValueError(f"{where}: a word is missing: {line!r}")
             pairs.append((word1, word2, _number(where, fields[columns[2]])))
         first = False
+    if not pairs:
+        raise ValueError(f"read_similarities: {path} holds no pair of words")
     return pairs
 
 
@@ -243,7 +249,7 @@ def _score_column(where: str, names: list[str]) -> int:
 
 def _number(where: str, text: str) -> float:
     try:
-        number = float(text)
+        number = math.nan if "_" in text else float(text)  # 1_0 is Python's way to write 10
     except ValueError:
         number = math.nan
     if not math.isfinite(number):

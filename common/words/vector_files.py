@@ -19,7 +19,14 @@ import numpy
 from numpy.typing import DTypeLike
 
 from common.np import Array, to_cpu
-from common.storage.files import is_npz, read_npz, write_npz, write_together, write_whole
+from common.storage.files import (
+    is_npz,
+    read_npz,
+    regular,
+    write_npz,
+    write_together,
+    write_whole,
+)
 from common.storage.safe_pickle import read_pickle
 
 Vectors: TypeAlias = tuple[Array, dict[str, int], dict[int, str]]
@@ -57,7 +64,7 @@ def load_vectors(path: str | Path) -> Vectors:
     word_vecs, word_to_id and id_to_word. A pickle is read without calling what it names.
     Raises FileNotFoundError, or ValueError if the file is damaged or its parts do not fit together.
     """
-    path = Path(path)
+    path = regular(Path(path))
     with path.open("rb") as file:
         start = file.read(20)
     if re.match(rb"\d+ \d+", start):
@@ -100,7 +107,7 @@ def read_word2vec(path: str | Path, *, binary: bool = False) -> Vectors:
     and from 0, for a bad first line, a file shorter or longer than that promises, a bad number, a
     word twice, NaN, infinity, or bytes that are not UTF-8.
     """
-    path = Path(path)
+    path = regular(Path(path))
     with _naming("read_word2vec", path), path.open("rb") as file:
         shape = _header(file.readline(100), path.stat().st_size, binary)
         vecs = numpy.empty(shape, "float32")
