@@ -1,6 +1,7 @@
 """CBOW: a word guessed from its neighbours.  V words, H hidden size, C = 2 * window_size."""
 
 from common.base_model import BaseModel
+from common.checks import on_host
 from common.layers import Embedding
 from common.negative_sampling import NegativeSamplingLoss
 from common.np import Array, np
@@ -72,7 +73,8 @@ class CBOW(BaseModel):
 
 def check_pairs(model: CBOW, contexts: Array, target: Array) -> None:
     """Refuse contexts that are not (N, 2 * window_size) for N targets."""
-    needed = (len(target), 2 * model.window_size)
+    contexts, target = on_host(model, contexts), on_host(model, target)
+    needed = (target.size, 2 * model.window_size)
     if target.ndim != 1 or contexts.shape != needed:
         raise ValueError(
             f"{type(model).__name__}: contexts {contexts.shape} and target {target.shape} do not "

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy
 
-from common.checks import checked_ids
+from common.checks import checked_ids, text_on_host
 from common.evaluate import progress_bar
 from common.functions import perplexity
 from common.layers import Affine
@@ -178,7 +178,7 @@ def _checked(
     for theta in thetas:
         if not 0 <= theta < math.inf:
             raise ValueError(f"cache: theta must be finite and not negative, not {theta}")
-    corpus = to_cpu(corpus)
-    if corpus.ndim != 1 or len(corpus) < 2:
+    corpus = text_on_host("cache", corpus)
+    if len(corpus) < 2:
         raise ValueError(f"cache: the text must be (L,) ids, L at least 2, not {corpus.shape}")
     return checked_ids("cache", corpus, layers[-1].params[0].shape[1])

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy
 from tqdm import tqdm
 
+from common.checks import described, on_host, text_on_host
 from common.functions import perplexity
 from common.network import evaluating, evaluation_options
 from common.np import Array, to_cpu
@@ -37,7 +38,7 @@ def eval_perplexity(
     Raises ValueError for a text too short for one row, and sizes below 1.
     Source: book 5.5.2, 6.5.4.
     """
-    corpus = to_cpu(corpus)
+    corpus = text_on_host("eval_perplexity", corpus)
     batch_size, length = rows_of(corpus, batch_size, time_size), len(corpus) - 1
     max_iters = length // (batch_size * time_size)
     options = evaluation_options(model)
@@ -95,12 +96,13 @@ def seq2seq_accuracy(model: Any, questions: Array, answers: Array) -> Seq2seqAcc
     answers    ids (N, L); all begin with the same one, a mark
     Raises ValueError if there are no questions, not one answer for each, or several marks.
     """
-    answers = to_cpu(answers)
-    if answers.ndim != 2 or answers.shape[1] < 2:
-        raise ValueError(f"seq2seq_accuracy: answers are (N, L) with L > 1, not {answers.shape}")
-    if len(questions) != len(answers) or len(answers) == 0:
+    questions, answers = (on_host("seq2seq_accuracy", ids) for ids in (questions, answers))
+    if answers.ndim != 2 or answers.shape[1] < 2 or answers.dtype.kind not in "iu":
+        found = described(answers)
+        raise ValueError(f"seq2seq_accuracy: answers are ids (N, L) with L > 1, not {found}")
+    if questions.ndim != 2 or len(questions) != len(answers) or len(answers) == 0:
         raise ValueError(
-            f"seq2seq_accuracy: {len(questions)} questions and {len(answers)} answers; one for "
+            f"seq2seq_accuracy: questions {questions.shape} and answers {answers.shape}; one for "
             "each is needed, and at least one"
         )
     marks, length = answers[:, 0], answers.shape[1] - 1

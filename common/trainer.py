@@ -11,7 +11,7 @@ from typing import Any
 import numpy
 from tqdm import tqdm
 
-from common.checks import is_number
+from common.checks import is_number, on_host
 from common.cores.data_parallel import DataParallel
 from common.cores.parallel import threads
 from common.evaluate import eval_perplexity, progress_bar
@@ -480,11 +480,14 @@ class Trainer(_Loop):
 
     def _checked(self, x: Array, t: Array, what: str = "") -> Batch:
         fewest = 1 if what else self._sizes["batch_size"]
+        x, t = (on_host(f"{type(self).__name__}.fit", a) for a in (x, t))
+        if not x.ndim or not t.ndim:
+            raise self._refuse(f"{what}x and t must be (L, ...), not {x.shape} and {t.shape}")
         if len(x) != len(t):
             raise self._refuse(f"{what}{len(x)} samples do not go with {len(t)} labels")
         if fewest > len(x):
             raise self._refuse(f"{what}a batch of {fewest} needs more than the {len(x)} samples")
-        return to_cpu(x), to_cpu(t)
+        return x, t
 
     @property
     def example(self) -> Batch:
@@ -578,7 +581,7 @@ class RnnlmTrainer(_Loop):
         return self._run({"xs": xs, "ts": ts}, sizes, how, options)
 
     def _checked(self, x: Array, t: Array, what: str = "") -> Batch:
-        x, t = to_cpu(x), to_cpu(t)
+        x, t = (on_host(f"{type(self).__name__}.fit", a) for a in (x, t))
         N, T = 1 if what else self._sizes["batch_size"], self._sizes["time_size"]
         if x.ndim != 1 or x.shape != t.shape:
             raise self._refuse(f"{what}xs and ts must be (L,) both, not {x.shape} and {t.shape}")

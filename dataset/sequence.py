@@ -185,7 +185,12 @@ def decode(ids: ArrayLike, id_to_char: Mapping[int, str]) -> str | list[str]:
 
     Raises ValueError for another number of axes, and for an id that the vocabulary lacks.
     """
-    ids = np.asarray(ids)
+    try:
+        ids = np.asarray(ids)
+    except ValueError:
+        raise ValueError("decode: rows of ids have one length") from None
+    if ids.size and ids.dtype.kind not in "iu":
+        raise ValueError(f"decode: ids are integers, not {ids.dtype}")
     if ids.ndim not in (1, 2):
         raise ValueError(f"decode: ids have shape {ids.shape}; (T,) or (N, T) is needed")
     try:

@@ -5,6 +5,7 @@ digest. What is read of a sealed file is what was written. Any other file may te
 after it was damaged, but then something that can be used.
 """
 
+import hashlib
 import json
 import os
 import pickle
@@ -37,22 +38,22 @@ VECTORS = numpy.random.default_rng(0).standard_normal((len(WORDS), 3)).astype("f
 TEXT = numpy.random.default_rng(0).integers(len(WORDS), size=61)
 
 
-def model(seed: int = 0) -> Any:
+def model(seed=0):
     return Rnnlm(len(WORDS), 4, 3, rng=seed)
 
 
 # --- Weights and checkpoints ---------------------------------------------------------------------
 
 
-def write_weights(path: Path) -> None:
+def write_weights(path):
     model().save_params(path, vocab=IDS)
 
 
-def write_old_weights(path: Path) -> None:
+def write_old_weights(path):
     path.write_bytes(pickle.dumps([p.astype("f2") for p in model().params], 2))
 
 
-def load_weights(path: Path) -> Any:
+def load_weights(path):
     """What a model has after loading; one that refuses stays as it was."""
     loaded = model(seed=1)
     before = digest(loaded.params)
@@ -65,7 +66,7 @@ def load_weights(path: Path) -> Any:
     return digest(loaded.params)
 
 
-def build_model(path: Path) -> Any:
+def build_model(path):
     return digest(load_model(path).params)
 
 
@@ -73,7 +74,7 @@ class Begin(Exception):
     """Raised where training would begin, with everything in place."""
 
 
-def trainer(begin: bool = False) -> Any:
+def trainer(begin=False):
     made = RnnlmTrainer(model(), Adam(0.01))
     if begin:
         learn, steps = made._learn, iter(range(4))
@@ -83,21 +84,21 @@ def trainer(begin: bool = False) -> Any:
     return made
 
 
-def stop(*_: Any) -> None:
+def stop(*_):
     raise Begin
 
 
-def fit(made: Any, path: Path, **how: Any) -> None:
+def fit(made, path, **how):
     options = {"checkpoint": path, "verbose": False, "checkpoint_interval": 1, **how}
     made.fit(TEXT[:-1], TEXT[1:], 2, 2, 5, 0.25, 3, **options)
 
 
-def write_checkpoint(path: Path) -> None:
+def write_checkpoint(path):
     with pytest.raises(Begin):
         fit(trainer(begin=True), path)
 
 
-def resume(path: Path) -> Any:
+def resume(path):
     """What a run has when it goes on; one that is refused stays as it was."""
     made = trainer()
     state = lambda: digest(made.model.params, kept(made.optimizer), made.progress)  # noqa: E731
@@ -116,12 +117,12 @@ def resume(path: Path) -> Any:
 NAMES = dict(enumerate(WORDS))
 
 
-def write_pickled_vectors(path: Path) -> None:
+def write_pickled_vectors(path):
     content = {"word_vecs": VECTORS, "word_to_id": IDS, "id_to_word": NAMES}
     path.write_bytes(pickle.dumps(content, 4))
 
 
-def vectors(found: Any) -> Any:
+def vectors(found):
     """Vectors that fit their words and are finite."""
     vecs, word_to_id, id_to_word = found
     assert vecs.dtype == "float32"
@@ -131,7 +132,7 @@ def vectors(found: Any) -> Any:
     return digest(vecs, id_to_word)
 
 
-def similarities(path: Path) -> Any:
+def similarities(path):
     pairs = read_similarities(path)
     assert pairs
     assert all(a and b and numpy.isfinite(score) for a, b, score in pairs)
@@ -141,21 +142,21 @@ def similarities(path: Path) -> Any:
 # --- Data ----------------------------------------------------------------------------------------
 
 
-def corpus(path: Path) -> Any:
+def corpus(path):
     text = text_file.load_parts(path)
     for part in text.train, text.valid, text.test:
         assert 0 <= part.min() <= part.max() < len(text.word_to_id)
     return digest(text.train, text.valid, text.test, text.id_to_word)
 
 
-def questions_and_answers(path: Path) -> Any:
+def questions_and_answers(path):
     data = sequence.load(path)
     for part in data.x_train, data.t_train, data.x_test, data.t_test:
         assert 0 <= part.min() <= part.max() < len(data.char_to_id)
     return digest(data.x_train, data.t_train, data.id_to_char)
 
 
-def treebank(path: Path) -> Any:
+def treebank(path):
     """The file in place of Penn Treebank's; its digest is that of what was written."""
     part = fetch.DataFile(path.name, *PUBLISHED, urls=("http://none.invalid",))
     os.environ["DLFS2_DATA"] = str(path.parent)
@@ -164,7 +165,7 @@ def treebank(path: Path) -> Any:
 
 
 LINES = "".join(f"the cat sat on mat {k % 5}\n" for k in range(12)).encode()
-PUBLISHED = len(LINES), fetch.hashlib.sha256(LINES).hexdigest()
+PUBLISHED = len(LINES), hashlib.sha256(LINES).hexdigest()
 
 
 class Format(NamedTuple):
@@ -220,13 +221,13 @@ def test_damaged_files_are_refused_by_name_or_read(members, tmp_path):
     in_a_child(f"tests.test_fuzz_files:damage_all(members={members})", tmp_path)
 
 
-def damage_all(members: bool) -> None:
+def damage_all(members):
     limit()
     for name in ARCHIVES if members else FORMATS:
         damage(name, members)
 
 
-def damage(name: str, members: bool) -> None:
+def damage(name, members):
     """Damage a file of this format in the current folder again and again, and read it."""
     form, path, rng = FORMATS[name], Path("a file"), random.Random(name)
     path.unlink(missing_ok=True)
@@ -252,7 +253,7 @@ def damage(name: str, members: bool) -> None:
     assert refused, name
 
 
-def altered_members(content: bytes, rng: random.Random) -> bytes:
+def altered_members(content, rng):
     """An archive in which a member is mutated, and the checksums are right.
 
     The digest is left out, as version 0.1.0 did; half the time the JSON header is what is altered.
@@ -287,7 +288,7 @@ STRANGE: list[Any] = [
 ]
 
 
-def altered(value: Any, rng: random.Random) -> Any:
+def altered(value, rng):
     """A JSON value of which one part, at any depth, is another, is missing, or is there twice."""
     if not isinstance(value, list | dict) or not value or rng.random() < 0.1:
         return rng.choice(STRANGE)
