@@ -65,8 +65,10 @@ def numbers_on_host(who: Any, x: Array) -> Array:
 def text_on_host(who: Any, text: Array) -> Array:
     """The ids (L,) of a text, on the host; ValueError in the name of `who` for another array."""
     text = on_host(who, text)
-    if text.ndim != 1 or text.dtype.kind not in "iu":
+    if text.ndim != 1:
         raise ValueError(f"{name_of(who)}: a text is (L,) ids, not {described(text)}")
+    if text.dtype.kind not in "iu":
+        raise ValueError(f"{name_of(who)}: ids must be integers, not {text.dtype}")
     return text
 
 

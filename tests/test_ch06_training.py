@@ -91,6 +91,14 @@ def test_the_perplexities_are_those_of_the_weights(folder):
     assert [e["train"] for e in found["epochs"]] == pytest.approx(found["train"])
 
 
+def test_a_text_too_short_to_be_evaluated_is_refused_before_training(folder, capsys):
+    Path("short").write_text("the cat sat\n" * 20)
+    with pytest.raises(ValueError, match="eval_perplexity: a text of 8 words is too short"):
+        train_rnnlm.main(corpus="short", batch_size=2, time_size=5, wordvec_size=3, hidden_size=3)
+    assert capsys.readouterr().out == ""
+    assert [path.name for path in folder.iterdir()] == ["short"]
+
+
 def test_every_epoch_of_the_better_model_reads_from_the_start(folder, monkeypatch):
     places = []
     forward = BetterRnnlm.forward

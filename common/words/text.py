@@ -70,7 +70,7 @@ def create_co_matrix(
     corpus, V, W = text_on_host("create_co_matrix", corpus), vocab_size, window_size
     if not 1 <= W < len(corpus):
         raise ValueError(
-            f"create_co_matrix: window_size {W} does not fit a text of {len(corpus)} words; it "
+            f"create_co_matrix: window_size {W} does not fit a text of shape {corpus.shape}; it "
             "must be between 1 and L - 1"
         )
     corpus = checked_ids("create_co_matrix", corpus, V).astype("int64")
