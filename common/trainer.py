@@ -417,8 +417,9 @@ class _Loop:
         rows = [k * len(a) // a.size for a in ids for k in (int(a.argmin()), int(a.argmax()))]
         is_ours = isinstance(self.model, Layer)
         if rows and is_ours:
+            whole_batch = numpy.resize(rows, max(len(rows), self._sizes["batch_size"]))
             with left_as_it_was(self.model):
-                batch = self._samples(x, t, numpy.array(rows))
+                batch = self._samples(x, t, whole_batch)
                 self.model.forward(*batch, **evaluation_options(self.model))
 
     def _check(self, **at_least_one: int | None) -> None:

@@ -654,7 +654,8 @@ def test_settings_that_no_optimizer_has_are_refused_with_nothing_changed(name, v
     write_npz(file, header, arrays)
     trainer, data, options = looking_up()
     before = digest(trainer.model.params, kept(trainer.optimizer))
-    with pytest.raises(ValueError, match=r"run: (holds settings that cannot be|does not hold what)"):
+    problem = r"run: (holds settings that cannot be|does not hold what)"
+    with pytest.raises(ValueError, match=problem):
         trainer.fit(*data, checkpoint=file, resume=True, verbose=False, **options)
     assert digest(trainer.model.params, kept(trainer.optimizer)) == before
 
