@@ -12,7 +12,7 @@ import pytest
 from ch02 import show_ptb
 from ch04.skip_gram import SkipGram
 from ch06 import eval as ch06_eval
-from ch06 import train_rnnlm
+from ch06 import train_rnnlm, trained
 from common.evaluate import eval_perplexity
 from common.optimizer import SGD
 from common.trainer import Trainer
@@ -160,9 +160,9 @@ def test_a_corpus_may_be_a_pipe_which_is_read_once(pipe, folder, capsys):
 
 
 @posix
-@pytest.mark.parametrize("read", [load_vectors, read_word2vec, ch06_eval.trained.load])
+@pytest.mark.parametrize("read", [load_vectors, read_word2vec, trained.load])
 def test_files_that_must_be_read_twice_are_no_pipes(read, tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    arguments = ["rnnlm"] if read is ch06_eval.trained.load else []
+    arguments = ["rnnlm"] if read is trained.load else []
     with pytest.raises(OSError, match=f"not a regular file: '{tmp_path}/pipe'"):
         read(*arguments, tmp_path / "pipe")
