@@ -50,7 +50,7 @@ def main(
     print()
     with into(folder):
         plot_projection(correlated_points(seed))
-        count_method_small.main(text, window_size)
+        count_method_small.main(text, window_size=window_size)
 
 
 def table(numbers: Array, rows: list[str], columns: list[str]) -> str:

@@ -18,6 +18,7 @@ from common.optimizer import SGD
 from common.run import train
 from common.trainer import RnnlmTrainer
 from dataset import texts
+from dataset.texts import source
 
 SETTINGS = settings_of(train_custom_loop.main)
 
@@ -41,9 +42,13 @@ def main(
     """
     how, file = replace(SETTINGS, **settings), Path(weights)
     at_least_one(wordvec_size=how.wordvec_size, hidden_size=how.hidden_size)
-    text = texts.load_data(how.corpus, "train")[0][: how.corpus_size]
+    cut = {"tokens": how.tokens, "min_count": how.min_count}
+    text = texts.load_text(how.corpus, **cut)[0][: how.corpus_size]
     vocab_size = int(text.max(initial=0)) + 1  # ids count up in order of first appearance
+    if how.corpus not in texts.MADE:
+        print(f"corpus size: {len(text)}, vocabulary size: {vocab_size}")
     model = SimpleRnnlm(vocab_size, how.wordvec_size, how.hidden_size, rng=how.seed)
+    model.trained_on = source(how.corpus, how.tokens, how.min_count)
     trainer = RnnlmTrainer(model, SGD(how.lr))
 
     train(

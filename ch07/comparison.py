@@ -86,7 +86,9 @@ def accuracies_of(
     name = "_".join([*re.findall(r"\w+", label), str(seed), digest(what)[:6]])
     weights = file.with_suffix("") / f"{name}.npz"
     resume = s.resume and weights.with_suffix(".checkpoint").exists()
-    model = model_class(len(data.char_to_id), s.wordvec_size, s.hidden_size, rng=seed)
+    model = model_class(
+        len(data.char_to_id), s.wordvec_size, s.hidden_size, pad_id=data.pad_id, rng=seed
+    )
     how = replace(s, resume=resume, plot=False)
     epochs = train_and_answer(model, data, how, weights=weights, seed=seed, show=0)
     accuracies = [epoch["accuracy"] for epoch in epochs]

@@ -25,7 +25,8 @@ class Settings:
     """What the scripts that train on questions and answers can be told.
 
     data           addition.txt (book 7.2.2), date.txt (book 8.3.1), or a file with a question, _
-                   and an answer in each line, padded with blanks to the same widths (book 7.2.3)
+                   and an answer in each line, padded with blanks to the same widths (book 7.2.3);
+                   or a file with a question, a tab and an answer of any lengths in each line
     split          random, as in the book (7.2.4), or answer: no answer of a test question is
                    trained on
     wordvec_size   embedding (book 7.3.1): numbers in a character's vector
@@ -61,7 +62,8 @@ class Training(Settings):
     reverse        read questions from back to front (book 7.4.1)
     cell           recurrent layers: lstm (book 6.2), gru (book appendix C) or rnn (book 5.3)
     pass_cell      hand the encoder's last cell to the decoder as well (book 7.3.1: it is not)
-    padding        blanks are padding, which counts for nothing (book 7.2.3), not characters
+    padding        blanks are padding, which counts for nothing (book 7.2.3), not characters;
+                   of files with tabs, padding never counts
     seed           decides the first weights, and the order of the questions
     weights        file to save the weights in, <class>.npz if not given; checkpoint, history
                    (.json) and figures (.png) go beside it
@@ -89,11 +91,18 @@ class Training(Settings):
         """
         if name not in classes:
             raise ValueError(f"train: model is one of {', '.join(classes)}, not {name!r}")
-        if self.padding and " " not in data.char_to_id:
-            raise ValueError(f"train: {self.data} has no blank that could be padding")
+        pad_id = data.pad_id
+        if self.padding and pad_id is None:
+            if " " not in data.char_to_id:
+                raise ValueError(f"train: {self.data} has no blank that could be padding")
+            pad_id = data.char_to_id[" "]
         how |= {"cell": self.cell, "pass_cell": self.pass_cell, "rng": self.seed}
-        how["pad_id"] = data.char_to_id[" "] if self.padding else None
-        return classes[name](len(data.char_to_id), self.wordvec_size, self.hidden_size, **how)
+        made = classes[name]
+        model = made(
+            len(data.char_to_id), self.wordvec_size, self.hidden_size, pad_id=pad_id, **how
+        )
+        model.trained_on = {"data": self.data}
+        return model
 
     def file(self, model: Any) -> Path:
         """The file for the weights of a model."""

@@ -7,6 +7,7 @@ model = load_model("w.npz")       a new model of the class and the sizes in the 
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from numpy.typing import DTypeLike
@@ -38,6 +39,8 @@ class BaseModel(Network):
     settings    what builds the model again, as keywords of its class; a weight file keeps them
     fixed       the names of those settings with which the same weights mean another model
     vocab       word or character: id, which a weight file keeps; None if the model has none
+    trained_on  how its text was read, which a weight file keeps: {"corpus": "grammar"}, or "data"
+                for questions and answers, and other keywords of the reader; {} if not known
     weights_of  the class in whose name this one writes weight files, if it is not itself: that of a
                 model to which it adds no weights. Files of all classes it inherits from are read
     divisible   whether copies may share the work (`DataParallel`), as of a batch of `Trainer`: the
@@ -49,6 +52,7 @@ class BaseModel(Network):
 
     fixed: ClassVar[tuple[str, ...]] = ()
     vocab: Mapping[str, int] | None = None
+    trained_on: Mapping[str, Any] = MappingProxyType({})
     weights_of: ClassVar[str | None] = None
     divisible: bool = False
 
@@ -166,6 +170,7 @@ def load_model(
         raise ValueError(f"load_model: {path}: {error}") from error
     words = header.get("vocab")
     model.vocab = vocab if words is None else {word: k for k, word in enumerate(words)}
+    model.trained_on = header.get("trained_on", {})
     return model
 
 

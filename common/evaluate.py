@@ -34,12 +34,25 @@ def eval_perplexity(
     corpus (L,)  ids. Row n of the N reads the n-th of N equal parts, block after block, without
                  wrapping; words left over after the last full block are not counted
     batch_size   N; fewer where the text is too short to give each of N rows a block
+    time_size    words of a block; fewer where the text is shorter
     The model's state is reset before and after, and its dropout is off.
-    Raises ValueError for a text too short for one row, and sizes below 1.
+    Raises ValueError for a text of fewer than two words, and sizes below 1.
     Source: book 5.5.2, 6.5.4.
     """
+    if batch_size < 1 or time_size < 1:
+        raise ValueError(
+            f"eval_perplexity: batch_size and time_size are at least 1, not {batch_size} and "
+            f"{time_size}"
+        )
     corpus = text_on_host("eval_perplexity", corpus)
-    batch_size, length = rows_of(corpus, batch_size, time_size), len(corpus) - 1
+    length = len(corpus) - 1
+    if length < 1:
+        raise ValueError(
+            f"eval_perplexity: a text of {len(corpus)} words is too short; each word is predicted "
+            "from those before it, so two are the fewest"
+        )
+    time_size = min(time_size, length)
+    batch_size = min(batch_size, length // time_size)
     max_iters = length // (batch_size * time_size)
     options = evaluation_options(model)
     starts = numpy.arange(batch_size)[:, None] * (length // batch_size)
@@ -56,22 +69,6 @@ def eval_perplexity(
     finally:
         model.reset_state()
     return perplexity(math.fsum(float(loss) for loss in losses) / max_iters)
-
-
-def rows_of(corpus: Array, batch_size: int = 10, time_size: int = 35) -> int:
-    """The rows N in which `eval_perplexity` reads a text (L,); arguments and errors as there."""
-    if batch_size < 1 or time_size < 1:
-        raise ValueError(
-            f"eval_perplexity: batch_size and time_size are at least 1, not {batch_size} and "
-            f"{time_size}"
-        )
-    rows = min(batch_size, (len(corpus) - 1) // time_size)
-    if rows < 1:
-        raise ValueError(
-            f"eval_perplexity: a text of {len(corpus)} words is too short for one block of "
-            f"{time_size} and the word after it"
-        )
-    return rows
 
 
 class Seq2seqAccuracy(NamedTuple):

@@ -8,7 +8,7 @@ import math
 import numpy
 
 from common.checks import REAL, checked_ids, checked_one_hot, floats, on_host
-from common.np import Array, np
+from common.np import Array, fused, np
 
 __all__ = ["cross_entropy_error", "np", "perplexity", "relu", "sigmoid", "softmax"]
 
@@ -20,7 +20,12 @@ def sigmoid(x: Array) -> Array:
     No score is too large: where exp(-x) has no finite value, the result is the limit, 0.
     Source: book 1.2.1, (1.5); appendix A.
     """
-    return 1 / (1 + np.exp(-floats("sigmoid", x)))
+    return fused(logistic)(floats("sigmoid", x))
+
+
+def logistic(x: Array) -> Array:
+    """The formula of `sigmoid`, any shape."""
+    return 1 / (1 + np.exp(-x))
 
 
 def relu(x: Array) -> Array:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy
 
 from common.checks import described, is_number
-from common.np import Array, np, to_cpu
+from common.np import Array, np, suited, to_cpu
 
 
 class RowSparse:
@@ -156,7 +156,18 @@ def clip_grads(grads: list[Any], max_norm: float) -> None:
     for part in parts:
         if getattr(getattr(part, "dtype", None), "kind", "") != "f":
             raise ValueError(f"clip_grads: gradients hold floats, not {described(part)}")
-    total = sum(np.vdot(part, part) for part in parts)
+    total = suited(squares_in_turn, squares_at_once)(parts)
     rate = np.minimum(max_norm / (np.sqrt(total) + 1e-6), 1)
     for part in parts:
-        part *= rate.astype(part.dtype)
+        part *= rate.astype(part.dtype, copy=False)
+
+
+def squares_in_turn(parts: list[Array]) -> Array:
+    """The sum of the squares of arrays of any shape, a product for each."""
+    return sum(np.vdot(part, part) for part in parts)
+
+
+def squares_at_once(parts: list[Array]) -> Array:
+    """The same of arrays of any shape, for a GPU: three kernels in all instead of for each."""
+    flat = np.concatenate([part.ravel("K") for part in parts]) if parts else np.zeros(1)
+    return np.vdot(flat, flat)

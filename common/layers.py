@@ -30,7 +30,7 @@ from common.checks import (
 from common.functions import relu, sigmoid, softmax
 from common.gradients import RowSparse, add_rows, sum_by_id
 from common.network import Layer
-from common.np import Array, np
+from common.np import Array, fused, np
 from common.rng import Seed, device_generator
 
 __all__ = [
@@ -375,4 +375,12 @@ def kept(rng: Any, ratio: float, x: Array) -> Array:
 
 def scaled_mask(rng: Any, ratio: float, x: Array) -> Array:
     """0 with probability `ratio`, else 1 / (1 - ratio): for x of any shape, whose mean it keeps."""
-    return kept(rng, ratio, x) / (1 - ratio)
+    mask = np.empty(x.shape, x.dtype)
+    fused(fill_mask)(mask, rng.random(x.shape, dtype=np.float32), ratio, 1 - ratio)
+    return mask
+
+
+def fill_mask(mask: Array, u: Array, ratio: float, share: float) -> None:
+    """mask = 1 / share where u >= ratio, else 0; mask and u of any shape."""
+    mask[...] = u >= ratio
+    mask /= share

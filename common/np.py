@@ -14,7 +14,9 @@ CuPy, the first use of `np` raises ValueError or ImportError.
 import importlib
 import os
 import types
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeAlias, TypeVar
 
 import numpy
 
@@ -22,6 +24,8 @@ __all__ = ["np"]
 
 Array: TypeAlias = Any
 """An array of the library in use. Shapes stand in the docstrings, where a type cannot say them."""
+
+T = TypeVar("T")
 
 np = types.ModuleType("np")
 
@@ -42,6 +46,31 @@ def use(name: str) -> None:
         raise ImportError(f"{name} is installed but cannot be used: {error}") from None
     np.__dict__.clear()
     np.__dict__.update(vars(source))
+
+
+def fused(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Under NumPy `function` itself, under CuPy one kernel (`cupy.fuse`) that computes the same.
+
+    Each of the many small steps of a formula would be a kernel of its own on a GPU, and starting
+    one costs more than its arithmetic.
+    function  takes arrays and Python's numbers, by position, and works element by element: with
+              operators, ufuncs and `np.where`, in place or not. No indices, no attributes, no
+              arithmetic of numbers alone, which would be float64
+    """
+    if np.__name__ == "numpy":
+        return function
+    return _kernel(np.fuse, function)
+
+
+@cache
+def _kernel(fuse: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    kernel: Callable[..., Any] = fuse(function)
+    return kernel
+
+
+def suited(for_numpy: T, for_cupy: T) -> T:
+    """The one of two that suits the library in use, such as of two functions that do the same."""
+    return for_numpy if np.__name__ == "numpy" else for_cupy
 
 
 def to_cpu(x: Array) -> Array:

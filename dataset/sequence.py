@@ -9,7 +9,14 @@
     date.txt        (N, 29)      (N, 11)    59             "feb 7, 1972   ..." and "_1972-02-07"
 
 A line of a file is a question, `_`, and the rest of its answer, both padded with blanks. `_` is
-part of the answer: a decoder begins with it. Any UTF-8 file of this form can be read.
+part of the answer: a decoder begins with it. Any UTF-8 file of this form can be read, and so can
+files of pairs, whose lines are a question, a tab and an answer, of any lengths:
+
+    Go.<tab>Va !            what follows a second tab, as in Tatoeba's collections, is left out
+
+There the answer begins with the tab, questions and answers are padded on the right with a character
+of their own, of which at least one follows each answer, and `pad_id` is its id. As a character it
+is "", so that decoded text has no padding.
 
 A name without a folder is looked for in the working folder, then where `fetch` looks. The two files
 above are made by `addition` and `dates` where they are missing: 50,000 lines each, kept in the
@@ -30,6 +37,8 @@ from numpy.typing import ArrayLike, NDArray
 from dataset import addition, dates, fetch
 from dataset.fetch import DataFile
 
+PAD = ""  # the character that padding is in files of pairs
+PLACEHOLDER = "\n"  # stands for it while a file is read, where no line has one
 MADE = {"addition.txt": addition.lines, "date.txt": dates.lines}
 FILES = {  # as they are made
     "addition.txt": DataFile(
@@ -59,6 +68,7 @@ class SequenceData(NamedTuple):
 
     x_train, x_test (N, Q), t_train, t_test (N, A)  int64 ids
     reverse  whether the ids of the questions stand in reverse order
+    pad_id   the id of padding, for a model's `pad_id`; None where a file is padded with blanks
     """
 
     x_train: Ids
@@ -68,6 +78,11 @@ class SequenceData(NamedTuple):
     char_to_id: dict[str, int]
     id_to_char: dict[int, str]
     reverse: bool = False
+
+    @property
+    def pad_id(self) -> int | None:
+        """The id of padding, see above."""
+        return self.char_to_id.get(PAD)
 
     def reversed(self) -> "SequenceData":
         """The same with the questions (N, Q) turned round, padding first.  Source: book 7.4.1."""
@@ -113,7 +128,7 @@ def load(
     Raises FileNotFoundError for a missing file, `fetch.DamagedFileError` for one in the cache that
     is not as it was made, and ValueError for another split, for a file with
     one answer only that is to be split by answer, and for a damaged file: text that is not UTF-8,
-    fewer than ten lines, a line without question, `_` or answer, or widths that change.
+    fewer than ten lines, a line without question, `_` (or tab) or answer, or widths that change.
     Source: book 7.2.4, 8.3.1.
     """
     if split not in ("random", "answer"):
@@ -153,8 +168,9 @@ def get_vocab(file_name: str | PathLike[str] | None = None) -> Vocabulary:
 def encode(
     questions: Iterable[str], char_to_id: Mapping[str, int], length: int, *, reverse: bool = False
 ) -> Ids:
-    """Ids (N, length) of questions, padded with blanks on the right, then turned round if asked.
+    """Ids (N, length) of questions, padded on the right, then turned round if asked.
 
+    Padding is that of the vocabulary, or else blanks.
     Raises TypeError for a single string, and ValueError for a question that is longer than
     `length` or has a character (a blank, if there is padding) that the vocabulary lacks.
     """
@@ -166,7 +182,8 @@ def encode(
             raise ValueError(
                 f"encode: {question!r} has {len(question)} characters; {length} are the most"
             )
-        padded = question.ljust(length)
+        padding = PAD if PAD in char_to_id else " "
+        padded = [*question, *[padding] * (length - len(question))]
         try:
             rows.append([char_to_id[char] for char in (padded[::-1] if reverse else padded)])
         except KeyError as error:
@@ -213,8 +230,11 @@ def _read(file_name: str | PathLike[str]) -> tuple[Ids, Ids, dict[str, int]]:
     if not text:
         raise ValueError(f"{path} is empty")
     lines = [line.removesuffix("\r") for line in text.split("\n")]
-    width, length = lines[0].find("_"), len(lines[0])
-    for number, line in enumerate(lines, 1):
+    pairs = "\t" in lines[0]
+    if pairs:
+        lines = _padded(path, lines)
+    width, length = lines[0].find("\t" if pairs else "_"), len(lines[0])
+    for number, line in enumerate([] if pairs else lines, 1):
         at = line.find("_")
         if not 0 < at < len(line) - 1:
             raise ValueError(
@@ -237,7 +257,26 @@ def _read(file_name: str | PathLike[str]) -> tuple[Ids, Ids, dict[str, int]]:
     table = np.zeros(codes.max() + 1, np.int64)
     table[[ord(char) for char in char_to_id]] = range(len(char_to_id))
     ids = table[codes]
+    char_to_id = {PAD if char == PLACEHOLDER else char: i for char, i in char_to_id.items()}
     return ids[:, :width], ids[:, width:], char_to_id
+
+
+def _padded(path: Path, lines: list[str]) -> list[str]:
+    """Lines of one length, the tab at one place, of lines with a question, a tab and an answer."""
+    pairs = []
+    for number, line in enumerate(lines, 1):
+        question, answer, *_ = (*map(str.strip, line.split("\t")), "", "")
+        if not question or not answer:
+            raise ValueError(
+                f"{path}, line {number}: {line[:60]!r} is not a question, a tab and an answer, as "
+                "line 1 is"
+            )
+        pairs.append((question, answer))
+    width, length = (max(map(len, column)) for column in zip(*pairs, strict=True))
+    return [
+        question.ljust(width, PLACEHOLDER) + "\t" + answer.ljust(length + 1, PLACEHOLDER)
+        for question, answer in pairs
+    ]
 
 
 def _find(file_name: str | PathLike[str]) -> tuple[Path, bytes]:

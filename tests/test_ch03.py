@@ -520,7 +520,7 @@ def test_the_tables_hold_words_ids_and_one_hot_vectors(drawn, capsys):
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
     """A copy of the packages that chapter 3 needs, to be written into."""
-    return copy_packages(tmp_path_factory.mktemp("checkout"), "ch03", "common")
+    return copy_packages(tmp_path_factory.mktemp("checkout"), "ch03", "common", "dataset")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -86,7 +86,7 @@ def seen(monkeypatch):
             batches.append((xs.copy(), ts.copy()))
             return super().forward(xs, ts)
 
-    monkeypatch.setattr(texts, "load_data", lambda *_: (numpy.arange(1000), {}, {}))
+    monkeypatch.setattr(texts, "load_text", lambda *_, **__: (numpy.arange(1000), {}, {}))
     for script in train, train_custom_loop:
         monkeypatch.setattr(script, "SimpleRnnlm", Watched)
     return batches
@@ -448,7 +448,7 @@ def test_wrong_flags_end_with_status_2_and_are_named(script):
 def test_help_explains_every_flag(script):
     text = " ".join(run("-m", f"ch05.{script}", "--help", cwd=ROOT).stdout.split())
     for words in [
-        "ptb, grammar, or a text file (one sentence a line) (default: ptb)",
+        "ptb, grammar, or a text file (one sentence a line), of which no part is kept for",
         "passes over the text (default: 100)",
         "side by side (default: 10)",
         "numbers in a word vector (default: 100)",

@@ -91,14 +91,6 @@ def test_the_perplexities_are_those_of_the_weights(folder):
     assert [e["train"] for e in found["epochs"]] == pytest.approx(found["train"])
 
 
-def test_a_text_too_short_to_be_evaluated_is_refused_before_training(folder, capsys):
-    Path("short").write_text("the cat sat\n" * 20)
-    with pytest.raises(ValueError, match="eval_perplexity: a text of 8 words is too short"):
-        train_rnnlm.main(corpus="short", batch_size=2, time_size=5, wordvec_size=3, hidden_size=3)
-    assert capsys.readouterr().out == ""
-    assert [path.name for path in folder.iterdir()] == ["short"]
-
-
 def test_every_epoch_of_the_better_model_reads_from_the_start(folder, monkeypatch):
     places = []
     forward = BetterRnnlm.forward
@@ -133,8 +125,8 @@ def test_a_stopped_script_says_how_to_go_on_and_does(number, folder):
     flags += ["--max-epoch=6", "--no-plot", "--eval-interval=1"]
     assert ends(run_script(*flags, "--weights=whole.npz"))[0] == 0
     stopped = run_script(*flags, "--weights=parts.npz")
-    for _ in range(2):
-        stopped.stdout.readline()
+    reports = (line for line in stopped.stdout if line.startswith("| epoch"))
+    assert next(reports) < next(reports)
     stopped.send_signal(number)
     status, out, err = ends(stopped)
     assert status == 128 + number

@@ -452,7 +452,9 @@ def test_without_weights_it_is_said_what_trains_them(days, monkeypatch):
 def test_weights_of_another_vocabulary_or_model_are_refused(trained):
     swapped = Path("days.txt").read_text().translate(str.maketrans("12", "21"))
     Path("swapped.txt").write_text(swapped)
-    with pytest.raises(ValueError, match="is for a vocabulary where"):
+    with pytest.raises(
+        ValueError, match=r"of data days\.txt: add `--data days\.txt` .* for a vocabulary"
+    ):
         look(data="swapped.txt")
     with pytest.raises(ValueError, match=r"belongs to a model with .*'bidirectional': False"):
         look(model="bi", weights="AttentionSeq2seq.npz")

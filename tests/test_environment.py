@@ -17,7 +17,7 @@ from common.evaluate import eval_perplexity
 from common.optimizer import SGD
 from common.trainer import Trainer
 from common.words.text import create_contexts_target
-from common.words.vector_files import load_vectors, read_word2vec
+from common.words.vector_files import load_vectors
 from dataset import fetch
 from tests.scripts import ROOT
 
@@ -160,9 +160,12 @@ def test_a_corpus_may_be_a_pipe_which_is_read_once(pipe, folder, capsys):
 
 
 @posix
-@pytest.mark.parametrize("read", [load_vectors, read_word2vec, trained.load])
-def test_files_that_must_be_read_twice_are_no_pipes(read, tmp_path):
-    os.mkfifo(tmp_path / "pipe")
-    arguments = ["rnnlm"] if read is trained.load else []
-    with pytest.raises(OSError, match=f"not a regular file: '{tmp_path}/pipe'"):
-        read(*arguments, tmp_path / "pipe")
+def test_archives_and_pickles_which_are_read_twice_are_refused_as_pipes(pipe, tmp_path):
+    pickled = b"]q\0(K\1e."
+    with pytest.raises(OSError, match=f"not a regular file: '{tmp_path}/pipe 0'"):
+        load_vectors(pipe(pickled))
+    with pytest.raises(OSError, match=f"not a regular file: '{tmp_path}/pipe 1'"):
+        load_vectors(pipe(b"PK\3\4"))
+    os.mkfifo(tmp_path / "weights")
+    with pytest.raises(OSError, match=f"not a regular file: '{tmp_path}/weights'"):
+        trained.load("rnnlm", tmp_path / "weights")

@@ -98,7 +98,16 @@ def test_a_short_text_is_read_by_fewer_rows():
     assert [xs.shape for xs, _ in model.read] == [(2, 5)]
 
 
-@pytest.mark.parametrize("length", [0, 1, 5])
+@pytest.mark.parametrize("length", [2, 5, 34])
+def test_a_text_shorter_than_a_block_is_read_in_one_that_fits(length):
+    model = Uniform()
+    assert eval_perplexity(model, numpy.arange(length), 10, 35) == pytest.approx(50)
+    ((xs, ts),) = model.read
+    assert xs.tolist() == [list(range(length - 1))]
+    assert ts.tolist() == [list(range(1, length))]
+
+
+@pytest.mark.parametrize("length", [0, 1])
 def test_a_text_too_short_is_refused(length):
     with pytest.raises(ValueError, match=f"eval_perplexity: a text of {length} words is too short"):
         eval_perplexity(Uniform(), numpy.arange(length), 2, 5)

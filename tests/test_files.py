@@ -21,6 +21,7 @@ from common.storage.files import (
     is_npz,
     part_of,
     read_npz,
+    read_npz_header,
     remove_leftovers,
     write_npz,
     write_together,
@@ -412,6 +413,17 @@ def test_members_that_overlap_are_refused(tmp_path):
         read_npz(tmp_path / "a", "weight file")
 
 
+def test_the_header_is_read_without_the_arrays(tmp_path):
+    content = write(tmp_path / "a", HEADER, {"W": numpy.ones((100, 100))})
+    (tmp_path / "a").write_bytes(content[:50_000] + b"X" + content[50_001:])  # in W
+    assert read_npz_header(tmp_path / "a", "file") == HEADER
+    with pytest.raises(ValueError, match=r"not a readable file \(Bad CRC"):
+        read_npz(tmp_path / "a", "file")
+    (tmp_path / "a").write_bytes(content[:-1])
+    with pytest.raises(ValueError, match=r"not a readable file \("):
+        read_npz_header(tmp_path / "a", "file")
+
+
 @pytest.mark.parametrize(
     ("start", "answer"), [(b"PK\3\4", True), (b"\x80\4", False), (b"]q", False), (b"(lp0", False)]
 )
@@ -420,7 +432,7 @@ def test_a_file_is_told_by_how_it_begins(tmp_path, start, answer):
     assert is_npz(tmp_path / "a", "weight file") is answer
 
 
-@pytest.mark.parametrize("start", [b"", b"QK\3\4", b"XX", b"hello"])
+@pytest.mark.parametrize("start", [b"QK\3\4", b"XX", b"hello", b"(hello)", b"[a]"])
 def test_what_begins_like_nothing_known_is_named(tmp_path, start):
     (tmp_path / "a").write_bytes(start)
     with pytest.raises(ValueError, match=r"not a readable weight file \(it begins with b'"):

@@ -5,6 +5,7 @@ digest. What is read of a sealed file is what was written. Any other file may te
 after it was damaged, but then something that can be used.
 """
 
+import gzip
 import hashlib
 import json
 import os
@@ -24,6 +25,7 @@ from ch07.comparison import curves_in
 from common.base_model import load_model
 from common.optimizer import Adam
 from common.storage.checkpoint import digest, kept
+from common.storage.weights import trained_on
 from common.trainer import RnnlmTrainer
 from common.words.evaluation import read_questions, read_similarities
 from common.words.vector_files import load_vectors, read_word2vec, save_vectors, write_word2vec
@@ -177,6 +179,7 @@ class Format(NamedTuple):
 
 
 QUESTIONS = b": family\nman woman king queen\n\n: gram-plural\ncar cars child children\n"
+GLOVE = b"".join(b"word%d 0.5 -1 2e-3\n" % k for k in range(9))
 TABS = b"# Word 1\tWord 2\tScore\ncat\tmat\t7.5\nthe\ton\t1\n"
 COMMAS = "word1,word2,pos,score\ncat,mat,N,7.5\n日本,on,N,1e0\n".encode()
 DOCUMENTS = "positive\tthe cat sat\nnegative\t日本 on a mat\n".encode()
@@ -186,6 +189,7 @@ RUNS = {"runs": [{"settings": {"label": "seq2seq", "seed": 0}, "accuracies": [0.
 FORMATS = {
     "weights": Format(write_weights, load_weights, sealed=True),
     "weights, model built of them": Format(write_weights, build_model, sealed=True),
+    "weights, their text": Format(write_weights, trained_on, sealed=True),
     "weights, the book's pickle": Format(write_old_weights, load_weights),
     "checkpoint": Format(write_checkpoint, resume, sealed=True),
     "vectors": Format(
@@ -203,6 +207,10 @@ FORMATS = {
         lambda path: write_word2vec(path, VECTORS, NAMES, binary=True),
         lambda path: vectors(read_word2vec(path, binary=True)),
     ),
+    "vectors, GloVe": Format(GLOVE, lambda path: vectors(load_vectors(path))),
+    "vectors, gzip": Format(
+        gzip.compress(GLOVE, mtime=0), lambda path: vectors(load_vectors(path))
+    ),
     "analogy questions": Format(QUESTIONS, read_questions),
     "similarities, tabs": Format(TABS, similarities),
     "similarities, commas": Format(COMMAS, similarities),
@@ -212,7 +220,7 @@ FORMATS = {
     "questions and answers": Format(SUMS, questions_and_answers),
     "comparison": Format(json.dumps(RUNS).encode(), curves_in),
 }
-ARCHIVES = ["weights", "weights, model built of them", "checkpoint", "vectors"]
+ARCHIVES = [name for name, form in FORMATS.items() if form.sealed and name != "Penn Treebank"]
 
 
 @pytest.mark.slow

@@ -33,6 +33,7 @@ CHOICES = {  # of flags that take one of some names, in every script
     "corpus": ["ptb", "grammar", "file"],
     "data_type": ["train", "valid", "test"],
     "method": ["pca", "tsne"],
+    "tokens": ["words", "lower", "characters"],
     "split": ["random", "answer"],
     "cell": ["lstm", "gru", "rnn"],
 }

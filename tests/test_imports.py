@@ -24,6 +24,7 @@ ORDER = [
     "network",
     "layers",
     "cores.parallel",
+    "fused_steps",
     "recurrent",
     "time_layers",
 ]

@@ -3,13 +3,14 @@
 import re
 import time
 
-import jupytext
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from tests.scripts import ROOT
 
+jupytext, nbformat, nbclient = (
+    pytest.importorskip(name, reason="not installed: pip install '.[test]'")
+    for name in ("jupytext", "nbformat", "nbclient")
+)
 NOTEBOOKS = sorted(ROOT.glob("ch0[1-8]/ch0?.ipynb"))
 pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -60,7 +61,7 @@ def test_it_installs_on_colab_and_redefines_nothing_of_ours(path):
 @pytest.mark.slow
 def test_it_runs_top_to_bottom_offline(path, offline):
     notebook = nbformat.read(path, 4)
-    client = NotebookClient(
+    client = nbclient.NotebookClient(
         notebook,
         timeout=LIMIT,
         kernel_name="python3",

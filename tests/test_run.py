@@ -173,7 +173,6 @@ def test_training_a_language_model_opens_each_file_of_penn_treebank_once(
     monkeypatch,
 ):
     monkeypatch.setattr("ch06.language_model_run.eval_perplexity", lambda *_: 5.0)
-    monkeypatch.setattr("ch06.language_model_run.rows_of", lambda _: 1)
     train_rnnlm.main(**TINY, batch_size=1, time_size=2)
     assert {file.name: opened[file.name] for file in ptb.FILES.values()} == {
         "ptb.train.txt": 1,

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 import numpy
 
 from common.np import Array
+from common.storage.file_kinds import is_pickle, refusal
 
 HEADER = "header.json"
 DIGEST = "digest"
@@ -171,7 +172,40 @@ def read_npz(
     are, and so no file takes more memory than its own size.
     Raises ValueError if the file is damaged, OSError if it cannot be read.
     """
-    with path.open("rb") as file:
+    with _members(path, kind) as (members, infos):
+        header = {} if headless and HEADER not in infos else _read_header(members)
+        infos.pop(HEADER, None)
+        arrays = {name: _from_npy(members.read(info)) for name, info in infos.items()}
+        if header.pop(DIGEST, None) not in (None, _digest_of(header, members)):
+            raise ValueError("its digest belongs to another content")
+        return header, arrays
+
+
+def read_npz_header(path: Path, kind: str) -> dict[str, Any]:
+    """The header alone, of which only its own checksum is compared; errors as for `read_npz`."""
+    with _members(path, kind) as (members, _):
+        header = _read_header(members)
+        header.pop(DIGEST, None)
+        return header
+
+
+def is_npz(path: Path, kind: str) -> bool:
+    """Whether a file begins as an `.npz`, or else as a pickle of a list or a dictionary.
+
+    Raises ValueError, which names the `kind` of file that was wanted and what this one seems to be,
+    if it begins as neither, OSError if it cannot be read or is no regular file.
+    """
+    with regular(path).open("rb") as file:
+        start = file.read(512)
+    if not start.startswith(b"PK") and not is_pickle(start):
+        raise refusal(kind, start)
+    return start.startswith(b"PK")
+
+
+@contextmanager
+def _members(path: Path, kind: str) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]]:
+    """A zip file and its members by the names of their arrays, none larger than the file."""
+    with regular(path).open("rb") as file:
         try:
             with zipfile.ZipFile(file) as members:
                 infos = {info.filename.removesuffix(".npy"): info for info in members.infolist()}
@@ -181,34 +215,16 @@ def read_npz(
                     raise ValueError("it is compressed")
                 if sum(info.file_size for info in infos.values()) > file.seek(0, io.SEEK_END):
                     raise ValueError("its arrays are larger than the file")
-                header = {} if headless and HEADER not in infos else _read_header(members)
-                infos.pop(HEADER, None)
-                arrays = {name: _from_npy(members.read(info)) for name, info in infos.items()}
-                header.pop("sha256", None)  # what files had before there was `digest`
-                if header.pop(DIGEST, None) not in (None, _digest_of(header, members)):
-                    raise ValueError("its digest belongs to another content")
-                return header, arrays
+                yield members, infos
         except Exception as error:  # a damaged zip file can raise almost anything
             raise ValueError(f"not a readable {kind} ({error})") from error
-
-
-def is_npz(path: Path, kind: str) -> bool:
-    """Whether a file begins as an `.npz`, or else as a pickle of a list or a dictionary.
-
-    Raises ValueError, which names the `kind` of file that was wanted, if it begins as neither or is
-    empty, OSError if it cannot be read or is no regular file.
-    """
-    with regular(path).open("rb") as file:
-        start = file.read(4)
-    if not start.startswith((b"PK", b"\x80", b"(", b"]", b"}")):
-        raise ValueError(f"not a readable {kind} (it begins with {start!r})")
-    return start.startswith(b"PK")
 
 
 def _read_header(members: zipfile.ZipFile) -> dict[str, Any]:
     header = json.loads(_from_npy(members.read(f"{HEADER}.npy")).tobytes())
     if not isinstance(header, dict):
         raise ValueError(f"its header is a {type(header).__name__}")
+    header.pop("sha256", None)  # what files had before there was `digest`
     return header
 
 

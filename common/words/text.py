@@ -1,20 +1,25 @@
 """From text to numbers."""
 
+from collections.abc import Callable, Sequence
+
 import numpy
 
 from common.checks import checked_ids, numbers_on_host, on_host, text_on_host
 from common.np import Array
 
 
-def preprocess(text: str) -> tuple[Array, dict[str, int], dict[int, str]]:
+def preprocess(
+    text: str, *, cut: Callable[[str], Sequence[str]] | None = None
+) -> tuple[Array, dict[str, int], dict[int, str]]:
     """Cut a text into words and number them -> corpus, word_to_id, id_to_word.
 
     Lower case; a full stop is a word of its own; words stand between white space. Ids count up
     from 0 in order of first appearance.
+    cut          another way to cut a text into words, such as `list`, into characters
     corpus (L,)  the text as ids, on the host
     Raises ValueError for a text without words.  Source: book 2.3.1.
     """
-    words = text.lower().replace(".", " .").split()
+    words = list(cut(text)) if cut else text.lower().replace(".", " .").split()
     if not words:
         raise ValueError(f"preprocess: there is no word in the text {text[:20]!r}")
     word_to_id = {word: id_ for id_, word in enumerate(dict.fromkeys(words))}
