@@ -180,6 +180,7 @@ class Format(NamedTuple):
 
 QUESTIONS = b": family\nman woman king queen\n\n: gram-plural\ncar cars child children\n"
 GLOVE = b"".join(b"word%d 0.5 -1 2e-3\n" % k for k in range(9))
+GZIPPED = gzip.compress(GLOVE, mtime=0)
 TABS = b"# Word 1\tWord 2\tScore\ncat\tmat\t7.5\nthe\ton\t1\n"
 COMMAS = "word1,word2,pos,score\ncat,mat,N,7.5\n日本,on,N,1e0\n".encode()
 DOCUMENTS = "positive\tthe cat sat\nnegative\t日本 on a mat\n".encode()
@@ -208,9 +209,7 @@ FORMATS = {
         lambda path: vectors(read_word2vec(path, binary=True)),
     ),
     "vectors, GloVe": Format(GLOVE, lambda path: vectors(load_vectors(path))),
-    "vectors, gzip": Format(
-        gzip.compress(GLOVE, mtime=0), lambda path: vectors(load_vectors(path))
-    ),
+    "vectors, gzip": Format(GZIPPED, lambda path: vectors(load_vectors(path))),
     "analogy questions": Format(QUESTIONS, read_questions),
     "similarities, tabs": Format(TABS, similarities),
     "similarities, commas": Format(COMMAS, similarities),

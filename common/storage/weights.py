@@ -177,7 +177,7 @@ def check_vocabulary(
 
 
 def converted(arrays: list[Array], params: list[Array]) -> list[Array]:
-    """The arrays in the dtypes of the parameters, if they are what the parameters need.
+    """The arrays, of any shape, in the dtypes of the parameters, if those could hold them.
 
     Raises ValueError unless they are arrays of floats, of the shapes of the parameters, and finite
     in their dtypes: 1e300 is infinite in float32.
