@@ -69,7 +69,7 @@ def in_a_child(call: str, folder: Path) -> None:
     code = f"from {module} import {name}; {expression}"
     env = os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
+        [sys.executable, "-W", "error", "-W", "ignore::UserWarning", "-c", code],
         cwd=folder,
         env=env,
         capture_output=True,

@@ -139,7 +139,8 @@ def run(main, argv, place, out, err):
         for descriptor, file in enumerate([os.devnull, out, err]):
             mode = os.O_RDONLY if not descriptor else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
             os.dup2(os.open(file, mode), descriptor)
-        sys.stdout, sys.stderr = (io.TextIOWrapper(io.FileIO(k, "w")) for k in (1, 2))
+        sys.stdout = io.TextIOWrapper(io.FileIO(1, "w"))
+        sys.stderr = io.TextIOWrapper(io.FileIO(2, "w"), errors="backslashreplace")
         os.chdir(place)
         sys.argv = [main.__module__, *argv]
         limit()
