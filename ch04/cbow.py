@@ -4,6 +4,7 @@ from functools import cached_property
 from typing import Any
 
 from common.base_model import BaseModel
+from common.checks import on_host
 from common.layers import Embedding, EmbeddingPart
 from common.negative_sampling import NegativeSamplingLoss
 from common.np import Array, np
@@ -81,7 +82,8 @@ class CBOW(BaseModel):
 
 def check_pairs(model: CBOW, contexts: Array, target: Array) -> None:
     """Refuse contexts that are not (N, 2 * window_size) for N targets."""
-    needed = (len(target), 2 * model.window_size)
+    contexts, target = on_host(model, contexts), on_host(model, target)
+    needed = (target.size, 2 * model.window_size)
     if target.ndim != 1 or contexts.shape != needed:
         raise ValueError(
             f"{type(model).__name__}: contexts {contexts.shape} and target {target.shape} do not "

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy
 
 from ch04.eval import SHIPPED
+from common.checks import numbers_on_host
 from common.cli import at_least_one, run, then
-from common.np import Array, to_cpu
+from common.np import Array
 from common.words.evaluation_files import text_lines
 from common.words.similarity import cos_similarity
 from common.words.vector_files import load_vectors
@@ -47,8 +48,13 @@ def document_vectors(
     word_vecs (V, D)  row i is the vector of word i
     tokens            how texts are cut, see `dataset.tokens`; None: by `split_words`
     known             how many words of each text have a vector; where none has, the vector is zero
+    Raises ValueError for vectors that do not fit the vocabulary.
     """
-    vecs = to_cpu(word_vecs)
+    vecs = numbers_on_host("document_vectors", word_vecs)
+    if vecs.ndim != 2 or len(vecs) != len(word_to_id):
+        raise ValueError(
+            f"document_vectors: vectors {vecs.shape} do not fit {len(word_to_id)} words"
+        )
     docs = numpy.zeros((len(texts), vecs.shape[1]), vecs.dtype)
     known = numpy.zeros(len(texts), int)
     for n, text in enumerate(texts):
@@ -73,6 +79,8 @@ def read_documents(path: str | Path = EMAILS) -> tuple[list[str], list[str]]:
             raise ValueError(f"{where}: `label<tab>text` is needed, not {line!r}")
         labels.append(columns[0])
         texts.append(columns[1])
+    if not texts:
+        raise ValueError(f"read_documents: {path} holds no document")
     return texts, labels
 
 

@@ -10,6 +10,7 @@ similarities.csv how alike in meaning, where opposites score low. Vectors that l
 find opposites alike, so the second is harder.  Source: book 4.4.2.
 """
 
+import math
 import re
 from collections.abc import Iterable
 from itertools import chain
@@ -66,10 +67,8 @@ def main(
 
     pairs = read_similarities(similarities)
     agreement = similarity_correlation(pairs, word_vecs, word_to_id)
-    print(
-        f"\nsimilarity: Spearman's rho {agreement.rho:.3f} on {agreement.answered} of "
-        f"{agreement.asked} pairs"
-    )
+    rho = "-" if math.isnan(agreement.rho) else f"{agreement.rho:.3f}"
+    print(f"\nsimilarity: Spearman's rho {rho} on {agreement.answered} of {agreement.asked} pairs")
     print_missing(pairs, word_to_id)
     then("ch04.document_vectors", vectors=vectors)
     return by_category, agreement
@@ -85,10 +84,13 @@ def print_missing(rows: Iterable[Question | Pair], word_to_id: dict[str, int]) -
 
 
 def print_row(name: str, score: Accuracy) -> None:
-    """One line of the table; shares in percent."""
+    """One line of the table; shares in percent, and - for a share of nothing."""
+    accuracy, coverage = (
+        "-" if math.isnan(share) else f"{100 * share:.1f} %"
+        for share in (score.accuracy, score.coverage)
+    )
     print(
-        f"{name:<32} {100 * score.accuracy:6.1f} %{score.correct:9}{score.answered:10}"
-        f"{score.asked:7}{100 * score.coverage:8.1f} %"
+        f"{name:<32} {accuracy:>8}{score.correct:9}{score.answered:10}{score.asked:7}{coverage:>10}"
     )
 
 

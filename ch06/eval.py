@@ -62,7 +62,8 @@ def main(
     file, vocab = trained.find(model, weights, corpus or "ptb"), None
     name, how = trained.text_of(file, corpus, tokens)
     if sentence is None or corpus not in (None, "ptb"):
-        text, vocab, id_to_word = texts.load_data(name, "test", **how)
+        parts = texts.load_parts(name, **how)  # once, because it may be a pipe
+        text, vocab, id_to_word = parts.part("test")
         if name not in texts.MADE:
             print(describe((text, vocab, id_to_word)))
     net = trained.load(model, file, vocab=vocab, **sizes)
@@ -75,9 +76,7 @@ def main(
     result = eval_perplexity(net, text)
     print(f"test perplexity:  {result:.2f}")
     if cache:
-        theta, mix, _ = tune_cache(
-            net, texts.load_data(name, "valid", **how)[0], THETAS, MIXES, CACHE_SIZE
-        )
+        theta, mix, _ = tune_cache(net, parts.valid, THETAS, MIXES, CACHE_SIZE)
         result = eval_perplexity_with_cache(net, text, CACHE_SIZE, theta=theta, mix=mix)
         print(f"with cache (size {CACHE_SIZE}, theta {theta:g}, mix {mix:g}):  {result:.2f}")
     return result

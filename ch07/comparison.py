@@ -10,7 +10,8 @@ from typing import Any
 import numpy
 
 from ch07.seq2seq_run import Settings, plot_accuracy, train_and_answer
-from common.run import write_json
+from common.checks import is_number
+from common.run import check_outputs, write_json
 from common.storage.checkpoint import digest
 from common.storage.files import expanded
 from dataset import sequence
@@ -48,6 +49,7 @@ def compare(models: Mapping[str, tuple[Any, bool]], settings: Comparison) -> Cur
         )
     if file.suffix != ".json":  # the folder has its name without the ending
         raise ValueError(f"compare: the file must end in .json, not {file}")
+    check_outputs(file, *([file.with_suffix(".png")] if s.plot else []))
     data = sequence.load(s.data, split=s.split)
     same = {
         "data": s.data,
@@ -106,7 +108,12 @@ def read_runs(file: Path) -> list[dict[str, Any]]:
         return []
     try:
         runs = json.loads(file.read_text(encoding="utf-8"))["runs"]
-        return [{"settings": run["settings"], "accuracies": [*run["accuracies"]]} for run in runs]
+        found = [{"settings": run["settings"], "accuracies": [*run["accuracies"]]} for run in runs]
+        labels = [run["settings"]["label"] for run in found]
+        numbers = [a for run in found for a in run["accuracies"]]
+        if not all(isinstance(label, str) for label in labels) or not all(map(is_number, numbers)):
+            raise TypeError("labels are texts, accuracies are numbers")
+        return found
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"compare: {file} holds no comparison ({error!r})") from error
 

@@ -10,7 +10,7 @@ import numpy
 
 from ch07.decoding import Hypothesis, beam_search, greedy
 from common.base_model import BaseModel
-from common.checks import checked_ids
+from common.checks import checked_ids, described
 from common.cores.data_parallel import DataParallel
 from common.network import evaluating
 from common.np import Array, to_cpu
@@ -49,6 +49,9 @@ class EncoderDecoder(BaseModel):
         super().__init__(encoder=encoder, decoder=decoder, softmax=self.softmax)
 
     def forward(self, xs: Array, ts: Array) -> Array:
+        if getattr(ts, "ndim", 0) != 2:
+            problem = f"answers are ids (N, L), not {described(ts)}"
+            raise ValueError(f"{type(self).__name__}.forward: {problem}")
         labels = self._labels(ts)
         scores = self.decoder.forward(ts[:, :-1], self.encoder.forward(xs))
         return self.softmax.forward(scores, labels)
@@ -75,10 +78,10 @@ class EncoderDecoder(BaseModel):
         Raises ValueError for more than one question, for a sample_size below 1 or a stop_id outside
         0..V-1, and if the scores are not finite.  Source: book 7.3.2.
         """
-        if len(xs) != 1:
+        if getattr(xs, "ndim", 0) != 2 or len(xs) != 1:
             raise ValueError(
-                f"{type(self).__name__}.generate: one question at a time, (1, T), not {xs.shape}; "
-                "generate_batch answers many"
+                f"{type(self).__name__}.generate: one question at a time, (1, T), not "
+                f"{getattr(xs, 'shape', described(xs))}; generate_batch answers many"
             )
         stop_id = self.pad_id if stop_id is None else stop_id
         how = {} if stop_id is None else {"stop_id": stop_id}
@@ -104,6 +107,9 @@ class EncoderDecoder(BaseModel):
         Raises ValueError for a batch_size below 1, and what `generate` raises.
         """
         stop_id = self.pad_id if stop_id is None else stop_id
+        if getattr(xs, "ndim", 0) != 2:
+            problem = f"questions are ids (N, T), not {described(xs)}"
+            raise ValueError(f"{type(self).__name__}.generate_batch: {problem}")
         answers = numpy.empty((len(xs), max(sample_size, 0)), int)
 
         def answer(model: EncoderDecoder, rows: slice) -> None:

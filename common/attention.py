@@ -111,7 +111,8 @@ class TimeAttention(Layer):
 
     def forward(self, hs_enc: Array, hs_dec: Array, mask: Array = None) -> Array:
         hs_enc, hs_dec = floats(self, hs_enc), floats(self, hs_dec)
-        if hs_enc.ndim != 3 or hs_dec.ndim != 3 or hs_enc.shape[::2] != hs_dec.shape[::2]:
+        fit = hs_enc.ndim == hs_dec.ndim == 3 and hs_enc.shape[::2] == hs_dec.shape[::2]
+        if not fit or not hs_enc.shape[1]:
             raise self._refuse(
                 f"states are (N, T, H) and (N, S, H), not {hs_enc.shape} and {hs_dec.shape}"
             )

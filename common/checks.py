@@ -57,6 +57,26 @@ def on_host(who: Any, labels: Array) -> Array:
         raise ValueError(f"{name_of(who)}: {problem}") from None
 
 
+def numbers_on_host(who: Any, x: Array) -> Array:
+    """x, of any shape, on the host; ValueError in the name of `who` if it holds no real numbers."""
+    x = on_host(who, x)
+    if x.dtype.kind not in REAL:
+        raise ValueError(
+            f"{name_of(who)}: an array of floats or integers is needed, not {described(x)}"
+        )
+    return x
+
+
+def text_on_host(who: Any, text: Array) -> Array:
+    """The ids (L,) of a text, on the host; ValueError in the name of `who` for another array."""
+    text = on_host(who, text)
+    if text.ndim != 1:
+        raise ValueError(f"{name_of(who)}: a text is (L,) ids, not {described(text)}")
+    if text.dtype.kind not in "iu":
+        raise ValueError(f"{name_of(who)}: ids must be integers, not {text.dtype}")
+    return text
+
+
 def checked_ids(who: Any, ids: Array, size: int, *, ignore: int | None = None) -> Array:
     """ids of any shape, as int64 on the host; ValueError in the name of `who` beyond 0..size-1.
 

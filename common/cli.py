@@ -140,10 +140,12 @@ def run(main: Callable[..., Any]) -> None:
         if added := "show" not in flags(main):
             reader.add_argument("--show", action="store_true", help=SHOW)
         values = _read(reader, None)
-        with plots.saved(shown=added and values.pop("show")):
+        shown = added and values.pop("show")
+        _check_environment(draws=bool(values.get("plot")))
+        with plots.saved(shown=shown):
             try:
                 main(**values)
-                sys.stdout.flush()
+                print(end="", flush=True)
             finally:
                 _tell_files(written)
             _tell_next()
@@ -188,6 +190,17 @@ def _tell_next() -> None:
                     command.append(_flag(f"no_{name}" if on_off and not value else name))
                     command += [] if on_off else [str(value)]
             print("next:", shlex.join(command), file=sys.stderr)
+
+
+def _check_environment(*, draws: bool) -> None:
+    """Raise ImportError or ValueError for an array library or a plotting backend that is none."""
+    from common.np import np  # here, because `--help` needs neither of them
+
+    np.zeros(0)
+    if draws:
+        import matplotlib.pyplot as plt
+
+        plt.switch_backend(plt.get_backend())
 
 
 def check_writable(file: Path) -> None:

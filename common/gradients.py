@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy
 
+from common.checks import described, is_number
 from common.np import Array, np, suited, to_cpu
 
 
@@ -195,11 +196,15 @@ def clip_grads(grads: list[Any], max_norm: float) -> None:
     norm = sqrt(sum over all arrays of sum g^2);  g *= min(1, max_norm / (norm + 1e-6))
 
     The factor stays on the device: nothing waits for it.
-    Raises ValueError if max_norm is not positive.  Source: book 6.1.4; Pascanu et al. 2013.
+    Raises ValueError if max_norm is not positive, and for gradients that hold no floats.
+    Source: book 6.1.4; Pascanu et al. 2013.
     """
-    if not max_norm > 0:
+    if not (is_number(max_norm) and max_norm > 0):
         raise ValueError(f"clip_grads: max_norm must be positive, not {max_norm}")
     parts = [g.rows if isinstance(g, RowSparse) else g for g in grads]
+    for part in parts:
+        if getattr(getattr(part, "dtype", None), "kind", "") != "f":
+            raise ValueError(f"clip_grads: gradients hold floats, not {described(part)}")
     squares = suited(squares_in_turn, squares_at_once)(parts)
     rate = np.minimum(max_norm / (np.sqrt(squares) + 1e-6), 1)
     for part in parts:

@@ -7,6 +7,7 @@ to h has probability sigmoid(h . W[w]); the right word should get a yes, k words
 Source: book 4.2; Mikolov et al. 2013, https://arxiv.org/abs/1310.4546.
 """
 
+import math
 import sys
 from functools import cached_property
 from typing import Any
@@ -82,8 +83,12 @@ class UnigramSampler:
                 f"corpus has {words} different words"
             )
         self.sample_size, self.vocab_size = sample_size, len(counts)
-        weight = numpy.where(counts > 0, counts, 1) ** float(power) * (counts > 0)
-        self.word_p = weight / weight.sum()
+        with numpy.errstate(over="ignore", invalid="ignore"):  # told below
+            weight = numpy.where(counts > 0, counts, 1) ** float(power) * (counts > 0)
+            total = weight.sum()
+        if not 0 < total < math.inf:
+            raise ValueError(f"UnigramSampler: with the power {power}, counts are not finite")
+        self.word_p = weight / total
         self._share, self._other = alias_table(self.word_p)
         self.rng = generator(rng)
 

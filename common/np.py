@@ -6,6 +6,9 @@
 `np` is one plain module whose contents are exchanged, so reading `np.tanh` costs what it costs in
 NumPy, and a switch reaches code that imported `np` long before. `common.config.GPU` is the switch.
 This is the only file that imports CuPy.  Source: book 1.5.
+
+The environment variable DLFS2_GPU (0 or 1) decides at the start. With another value, or without
+CuPy, the first use of `np` raises ValueError or ImportError.
 """
 
 import importlib
@@ -102,4 +105,12 @@ def _start() -> str:
     return "cupy" if value == "1" else "numpy"
 
 
-use(_start())
+try:
+    use(_start())
+except (ImportError, ValueError) as problem:
+    # Raised where an array is wanted first, which is where a script can tell it in one line.
+    def _refuse(name: str, problem: Exception = problem) -> Any:
+        raise problem
+
+    np.__dict__.clear()
+    np.__dict__["__getattr__"] = _refuse

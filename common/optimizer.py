@@ -83,10 +83,13 @@ class Optimizer:
         if len(params) != len(grads):
             raise self._mismatch(params, grads)
         for p, g in zip(params, grads, strict=True):
+            if not (hasattr(p, "dtype") and hasattr(g, "dtype")):
+                raise self._refuse(f"arrays are needed, not {described(p)} and {described(g)}")
             if p.shape != g.shape:
                 raise self._mismatch(params, grads)
-            if g.dtype.kind not in REAL:
-                raise self._refuse(f"gradients hold floats, not {described(g)}")
+            if p.dtype.kind != "f" or g.dtype.kind not in REAL:
+                found = f"{described(p)} and {described(g)}"
+                raise self._refuse(f"parameters and gradients hold floats, not {found}")
             if not getattr(p.flags, "writeable", True):  # CuPy knows no other arrays
                 raise self._refuse(f"a parameter, {described(p)}, is read-only")
         rate = self._rate()

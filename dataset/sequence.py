@@ -20,7 +20,8 @@ is "", so that decoded text has no padding.
 
 A name without a folder is looked for in the working folder, then where `fetch` looks. The two files
 above are made by `addition` and `dates` where they are missing: 50,000 lines each, kept in the
-user's cache. They follow the distributions of the published files and number the characters alike.
+user's cache, where their digests are checked. They follow the distributions of the published files
+and number the characters alike.
 """
 
 import os
@@ -34,10 +35,25 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dataset import addition, dates, fetch
+from dataset.fetch import DataFile
 
 PAD = ""  # the character that padding is in files of pairs
 PLACEHOLDER = "\n"  # stands for it while a file is read, where no line has one
 MADE = {"addition.txt": addition.lines, "date.txt": dates.lines}
+FILES = {  # as they are made
+    "addition.txt": DataFile(
+        "addition.txt",
+        650_000,
+        "1ed4bfd74d00bcfdb30ad6a406cf0698009073e4481016aef614968cb7f794a2",
+        (),
+    ),
+    "date.txt": DataFile(
+        "date.txt",
+        2_050_000,
+        "b80264a0b1bc012ba428e7800cb99f3d93176fbc44e3a87bbee87c9316e46b21",
+        (),
+    ),
+}
 HELD_OUT = 10  # one line in ten is for testing
 
 Ids = NDArray[np.int64]
@@ -109,7 +125,8 @@ def load(
                are the answers of the test set; then the questions are shuffled.
 
     Ids are given by first appearance in the file.
-    Raises FileNotFoundError for a missing file, and ValueError for another split, for a file with
+    Raises FileNotFoundError for a missing file, `fetch.DamagedFileError` for one in the cache that
+    is not as it was made, and ValueError for another split, for a file with
     one answer only that is to be split by answer, and for a damaged file: text that is not UTF-8,
     fewer than ten lines, a line without question, `_` (or tab) or answer, or widths that change.
     Source: book 7.2.4, 8.3.1.
@@ -185,7 +202,12 @@ def decode(ids: ArrayLike, id_to_char: Mapping[int, str]) -> str | list[str]:
 
     Raises ValueError for another number of axes, and for an id that the vocabulary lacks.
     """
-    ids = np.asarray(ids)
+    try:
+        ids = np.asarray(ids)
+    except ValueError:
+        raise ValueError("decode: rows of ids have one length") from None
+    if ids.size and ids.dtype.kind not in "iu":
+        raise ValueError(f"decode: ids are integers, not {ids.dtype}")
     if ids.ndim not in (1, 2):
         raise ValueError(f"decode: ids have shape {ids.shape}; (T,) or (N, T) is needed")
     try:
@@ -264,8 +286,11 @@ def _find(file_name: str | PathLike[str]) -> tuple[Path, bytes]:
         return path, path.read_bytes()
     folders = fetch.folders()
     for folder in folders:
-        if (folder / path).is_file():
-            return folder / path, (folder / path).read_bytes()
+        there = folder / path
+        if there.is_file() and folder == folders[-1] and path.name in FILES:
+            return there, fetch.read_checked(there, FILES[path.name])
+        if there.is_file():
+            return there, there.read_bytes()
     if path.name not in MADE:
         raise FileNotFoundError(
             "\n".join(

@@ -102,7 +102,7 @@ def test_every_epoch_of_the_better_model_reads_from_the_start(folder, monkeypatc
     monkeypatch.setattr(BetterRnnlm, "forward", reading)
     monkeypatch.setattr(language_model_run, "eval_perplexity", lambda *_: 5.0)
     better(max_epoch=2)
-    assert places[:19] == places[19:]
+    assert places[1:20] == places[20:]  # the first batch only tries ids
 
 
 def test_a_gru_learns_too(folder):

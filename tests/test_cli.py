@@ -485,6 +485,28 @@ def test_two_comparisons_at_once_keep_the_runs_of_each_other(folder, monkeypatch
     assert [run["accuracies"] for run in json.loads(file.read_text())["runs"]] == [[0.5], [1.0]]
 
 
+def test_a_comparison_is_told_at_its_start_what_it_cannot_write(folder):
+    how = comparison.Comparison(
+        data="sums.txt",
+        file="c.json",
+        **{"wordvec_size": 4, "hidden_size": 4, "batch_size": 4, "max_epoch": 1},
+        max_grad=5.0,
+    )
+    Path("c.png").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"c\.png is a folder"):
+        comparison.compare({}, how)
+    for name in "c.png", "c.JSON", "c":
+        with pytest.raises(ValueError, match=rf"must end in \.json, not {name}"):
+            comparison.compare({}, replace(how, file=name))
+
+
+@pytest.mark.parametrize("runs", ["[{}]", '[{"settings": {}, "accuracies": []}]', "[]]", "3"])
+def test_a_file_of_something_else_is_no_comparison(runs, folder):
+    Path("c.json").write_text(f'{{"runs": {runs}}}')
+    with pytest.raises(ValueError, match=r"compare: c\.json holds no comparison"):
+        comparison.curves_in(Path("c.json"))
+
+
 def test_a_closed_pipe_ends_the_program_without_a_word():
     argv = [sys.executable, "-m", "ch02.similarity"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as script:

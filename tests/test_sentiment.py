@@ -78,6 +78,9 @@ def test_labelled_documents_are_read_and_bad_lines_refused(tmp_path):
         read_documents(tmp_path / "none.tsv")
     path.write_bytes("\ufeffa\tone\r\n\nb\ttwo\u2028lines\n".encode())
     assert read_documents(path) == (["one", "two\u2028lines"], ["a", "b"])
+    path.write_bytes(b"\n \n")
+    with pytest.raises(ValueError, match=r"read_documents: .*d\.tsv holds no document"):
+        read_documents(path)
     path.write_bytes(b"a\tone\nb\t\xff\n")
     with pytest.raises(ValueError, match=r"read_documents: .*d\.tsv: line 2: .* is not UTF-8"):
         read_documents(path)

@@ -77,6 +77,7 @@ BAD_QUESTIONS = {
     "no name": (":\n", "line 1: the category '' has no name"),
     "not UTF-8": (b": a\nb c d \xe9\n", "line 2: .* is not UTF-8"),
 }
+EMPTY = ["", "\n \n", "# a comment\n", "word1,word2,score\n", ": a category\n"]
 
 
 @pytest.mark.parametrize("case", BAD_QUESTIONS)
@@ -84,6 +85,14 @@ def test_bad_questions_are_refused_by_line(case, tmp_path):
     text, problem = BAD_QUESTIONS[case]
     with pytest.raises(ValueError, match=rf"^read_questions: .*q\.txt: {problem}"):
         read_questions(written(tmp_path / "q.txt", text))
+
+
+@pytest.mark.parametrize("text", EMPTY)
+def test_a_file_without_anything_to_ask_is_refused_by_name(text, tmp_path):
+    file = written(tmp_path / "q.txt", text)
+    for read in (read_questions, read_similarities)[text.startswith((":", "#", "w")) :]:
+        with pytest.raises(ValueError, match=r"^read_(questions|similarities): .*q\.txt"):
+            read(file)
 
 
 @pytest.mark.parametrize("read", [read_questions, read_similarities])
@@ -226,6 +235,7 @@ BAD_SIMILARITIES = {
     "no number": ("a,b,1\na,b,x\n", "line 2: a score is a finite number, not 'x'"),
     "names too late": ("a,b,1\nword1,word2,score\n", "line 2: a score is a finite number"),
     "other names": ("first,second,score\na,b,1\n", "line 1: a score is a finite number"),
+    "an underscore": ("a,b,1_0\n", "line 1: a score is a finite number, not '1_0'"),
     "NaN": ("a,b,nan\n", "line 1: a score is a finite number, not 'nan'"),
     "no word": ("a,,1\n", "line 1: a word is missing"),
     "not UTF-8": (b"a\t\xff\t1\n", "line 1: .* is not UTF-8"),
@@ -259,7 +269,7 @@ def test_spearman_agrees_with_scipy(seed):
 def test_spearman_of_what_has_no_order_is_nan():
     for x, y in ([], []), ([1], [2]), ([1, 1], [1, 2]), ([1, 2], [3, 3]), ([1, 2], [3, math.nan]):
         assert math.isnan(spearman(x, y))
-    with pytest.raises(ValueError, match="spearman: the lists have 1 and 2 numbers"):
+    with pytest.raises(ValueError, match="spearman: lists of one length are needed"):
         spearman([1], [1, 2])
 
 
@@ -453,7 +463,10 @@ def test_evaluate_reads_other_formats_and_copes_with_no_known_word(files, capsys
     scores, agreement = evaluate.main(**files | {"vectors": "few.npz"})
     assert scores["family"] == (0, 0, 1)
     assert math.isnan(agreement.rho)
-    assert "nan %" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "nan" not in printed
+    assert ["family", "-", "0", "0", "1", "0.0", "%"] in map(str.split, printed.splitlines())
+    assert "Spearman's rho - on 0 of 4 pairs" in printed
 
 
 def test_evaluate_runs_on_the_shipped_files_as_a_module():

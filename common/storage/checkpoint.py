@@ -161,6 +161,7 @@ class Checkpoint:
         run, trainer = self._read(), self.trainer
         self._compare_begun(run)
         self._compare(run)
+        self._try_settings(run["optimizer"])
         self._try_states(run["states"])
         self._try_generators(run["generators"])
 
@@ -227,6 +228,16 @@ class Checkpoint:
             for name, value in kept(twin).items()
             if name in before or name != "lr"
         }
+
+    def _try_settings(self, saved: dict[str, Any]) -> None:
+        """Refuse settings with which the optimizer could not have been made."""
+        optimizer = self.trainer.optimizer
+        here = getattr(optimizer, "settings", None)
+        try:
+            if isinstance(here, dict):
+                type(optimizer)(**{name: saved.get(name, value) for name, value in here.items()})
+        except ValueError as error:
+            raise self._refuse(f"holds settings that cannot be: {error}") from error
 
     def _try_states(self, saved: States) -> None:
         """Refuse states with which a copy of the model cannot go on to a batch."""

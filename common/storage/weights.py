@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike
 from common import __version__
 from common.network import named_params
 from common.np import Array, np, to_cpu
-from common.storage.files import is_npz, read_npz, read_npz_shapes, write_npz
+from common.storage.files import is_npz, read_npz, read_npz_header, write_npz
 from common.storage.safe_pickle import read_pickle
 
 
@@ -87,9 +87,8 @@ def fill(
         params, arrays = [*named.values()], [*content.values()]
     else:
         params, arrays = model.params, content
-    check_arrays(arrays, params)
-    for p, a in zip(params, arrays, strict=True):
-        p[...] = np.asarray(a.astype(p.dtype))
+    for p, a in zip(params, converted(arrays, params), strict=True):
+        p[...] = np.asarray(a)
 
 
 def find_weights(name: str, shipped: Path | None, trained_by: str) -> Path:
@@ -177,10 +176,11 @@ def check_vocabulary(
     raise ValueError(f"is for a vocabulary {problem}")
 
 
-def check_arrays(arrays: list[Array], params: list[Array]) -> None:
-    """Raise ValueError unless these are arrays of finite floats, of the shapes of the parameters.
+def converted(arrays: list[Array], params: list[Array]) -> list[Array]:
+    """The arrays, of any shape, in the dtypes of the parameters, if those could hold them.
 
-    Finite in the dtype of the parameter, too: 1e300 is infinite in float32. They are of any shape.
+    Raises ValueError unless they are arrays of floats, of the shapes of the parameters, and finite
+    in their dtypes: 1e300 is infinite in float32.
     """
     for a in arrays:
         if not isinstance(a, numpy.ndarray) or a.dtype.kind != "f":
@@ -189,9 +189,12 @@ def check_arrays(arrays: list[Array], params: list[Array]) -> None:
     shapes, needed = [a.shape for a in arrays], [p.shape for p in params]
     if shapes != needed:
         raise ValueError(f"holds arrays of shapes {shapes}, the model needs {needed}")
-    for k, (a, p) in enumerate(zip(arrays, params, strict=True)):
-        if not abs(a).max(initial=0) <= numpy.finfo(p.dtype).max:
-            raise ValueError(f"holds a number that is not finite as {p.dtype}, in array {k}")
+    with numpy.errstate(over="ignore"):  # told below
+        found = [a.astype(p.dtype, copy=False) for a, p in zip(arrays, params, strict=True)]
+    for k, a in enumerate(found):
+        if not numpy.isfinite(a).all():
+            raise ValueError(f"holds a number that is not finite as {a.dtype}, in array {k}")
+    return found
 
 
 def words_by_id(vocab: Mapping[str, int]) -> list[str]:
@@ -207,12 +210,14 @@ def trained_on(path: Path) -> dict[str, Any]:
 
     Raises FileNotFoundError, or ValueError if the file is damaged.
     """
-    if is_pickle(path):
-        return {}
-    header, _ = read_npz_shapes(existing(path), "weight file")
-    told = header.get("trained_on", {})
-    if not isinstance(told, dict):
-        raise ValueError("not a readable weight file (what it was trained on)")
+    try:
+        if is_pickle(path):
+            return {}
+        told = read_npz_header(existing(path), "weight file").get("trained_on", {})
+        if not isinstance(told, dict):
+            raise ValueError("not a readable weight file (what it was trained on)")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     return told
 
 

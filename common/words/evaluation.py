@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy
 
-from common.np import Array, to_cpu
+from common.checks import numbers_on_host
+from common.np import Array
 from common.words.evaluation_files import Pair, Question, read_questions, read_similarities
 
 __all__ = [
@@ -178,8 +179,9 @@ def spearman(x: Sequence[float] | Array, y: Sequence[float] | Array) -> float:
     NaN for fewer than two numbers, if all of one list are equal, or if one is NaN.
     Raises ValueError for lists of different lengths.
     """
-    if len(x) != len(y):
-        raise ValueError(f"spearman: the lists have {len(x)} and {len(y)} numbers")
+    x, y = numbers_on_host("spearman", x), numbers_on_host("spearman", y)
+    if x.ndim != 1 or x.shape != y.shape:
+        raise ValueError(f"spearman: lists of one length are needed, not {x.shape} and {y.shape}")
     if numpy.isnan(x).any() or numpy.isnan(y).any():
         return math.nan
     mean = (len(x) + 1) / 2
@@ -201,7 +203,7 @@ def unit(vecs: Array) -> Array:
 
 def _floats(function: str, word_vecs: Array, word_to_id: dict[str, int]) -> Array:
     """The vectors on the host, in float32 at least: float16 is slow and coarse."""
-    vecs = to_cpu(word_vecs)
+    vecs = numbers_on_host(function, word_vecs)
     if vecs.ndim != 2 or len(vecs) != len(word_to_id):
         raise ValueError(f"{function}: vectors {vecs.shape} do not fit {len(word_to_id)} words")
     if not numpy.isfinite(vecs).all():

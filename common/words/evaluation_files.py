@@ -88,6 +88,8 @@ def _questions_of(path: Path, lower: bool) -> dict[str, list[Question]]:
         questions[path.stem] = [
             (a, b.split("/")[0] or b, c, d) for a, b in pairs for c, d in pairs if a != c
         ]
+    if not any(questions.values()):
+        raise ValueError(f"read_questions: {path} holds no question")
     return questions
 
 
@@ -128,6 +130,8 @@ def read_similarities(path: str | Path, *, lower: bool = False) -> list[Pair]:
         pairs.append(
             (word1, word2, _score(where, fields[2:] if column is None else [fields[column]]))
         )
+    if not pairs:
+        raise ValueError(f"read_similarities: {path} holds no pair of words")
     return pairs
 
 

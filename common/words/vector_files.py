@@ -22,7 +22,15 @@ from numpy.typing import DTypeLike
 
 from common.np import Array, to_cpu
 from common.storage.file_kinds import is_pickle, opened, unpacked
-from common.storage.files import expanded, is_npz, read_npz, write_npz, write_together, write_whole
+from common.storage.files import (
+    expanded,
+    is_npz,
+    read_npz,
+    regular,
+    write_npz,
+    write_together,
+    write_whole,
+)
 from common.storage.safe_pickle import read_pickle
 from common.words.vector_formats import KIND, read_vectors
 
@@ -78,6 +86,8 @@ def load_vectors(path: str | Path, *, limit: int | None = None, errors: str = "s
     path = expanded(path)
     with _naming("load_vectors", path), opened(path) as file:
         start = file.peek()
+        if start.startswith(b"PK") or is_pickle(start):
+            regular(path)  # because these are read more than once
         if not is_pickle(start) and not (start.startswith(b"PK") and _holds_arrays(path)):
             with unpacked(file) as text:
                 size = path.stat().st_size if text is file and path.is_file() else None
