@@ -87,7 +87,7 @@ class Loop:
     arrays  all that it reads or writes, of any shape, or None; what counts is the object, whose
             numbers may change
 
-    A copy has recorded nothing.
+    A copy has recorded nothing. In float16, which `product` leaves to CuPy, nothing is recorded.
     """
 
     def __init__(self) -> None:
@@ -96,6 +96,8 @@ class Loop:
 
     def __call__(self, work: Callable[[], T], *arrays: Array) -> T:
         kept = self._arrays
+        if arrays[0].dtype.char not in _Blas.GEMM:
+            return work()
         if len(arrays) != len(kept) or not all(map(operator.is_, arrays, kept)):
             self._arrays, self._recorded = arrays, None
             return work()
@@ -127,6 +129,8 @@ class _Blas:
     """
 
     GEMM = {"f": ("cublasSgemm_v2", ctypes.c_float), "d": ("cublasDgemm_v2", ctypes.c_double)}
+    if os.name == "nt":  # where a library's own dependencies are not searched for a name
+        GEMM = {}
     WORKSPACE = 2**25  # bytes, what NVIDIA advises for its newest GPUs
 
     def __init__(self) -> None:

@@ -267,7 +267,7 @@ def _gemm(kind):
             return 7  # CUBLAS_STATUS_INVALID_VALUE
 
         def at(address, rows, columns, width):
-            size = (columns - 1) * width + rows
+            size = (columns - 1) * width + rows if rows and columns else 0
             flat = numpy.frombuffer((kind * size).from_address(address), kind)
             step = flat.itemsize
             return numpy.lib.stride_tricks.as_strided(flat, (rows, columns), (step, width * step))
