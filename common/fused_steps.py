@@ -24,11 +24,10 @@ Result = TypeVar("Result")
 RECORDED_FROM = 4  # time steps; math.inf turns recording off
 
 
-def run(
-    layer: Any, name: str, T: int, work: Callable[[], Result], *arrays: Array
-) -> Result:
+def run(layer: Any, name: str, T: int, work: Callable[[], Result], *arrays: Array) -> Result:
     """Do the work of a loop of T steps on these arrays, of any shape; by a replay if it can be."""
-    return work() if T < RECORDED_FROM else layer.loops[name](work, *arrays)  # type: ignore[no-any-return]
+    loop: Callable[..., Result] = layer.loops[name]
+    return work() if T < RECORDED_FROM else loop(work, *arrays)
 
 
 def lasting(layer: Any, Wh: Array) -> Array:

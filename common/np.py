@@ -76,6 +76,12 @@ def suited(for_numpy: T, for_cupy: T) -> T:
     return for_numpy if np.__name__ == "numpy" else for_cupy
 
 
+GEMM = {"f": ("cublasSgemm_v2", ctypes.c_float), "d": ("cublasDgemm_v2", ctypes.c_double)}
+WORKSPACE = 2**25  # bytes, what NVIDIA advises for its newest GPUs
+if os.name == "nt":  # where a name is not looked for in the libraries that a library depends on
+    GEMM = {}
+
+
 class Loop:
     """A loop of kernels, which a GPU is told to do many times: from the third time on by one call.
 
@@ -87,7 +93,7 @@ class Loop:
     arrays  all that it reads or writes, of any shape, or None; what counts is the object, whose
             numbers may change
 
-    A copy has recorded nothing. In float16, which `product` leaves to CuPy, nothing is recorded.
+    A copy has recorded nothing. Where `product` is left to CuPy, as in float16, nothing is recorded.
     """
 
     def __init__(self) -> None:
@@ -96,7 +102,7 @@ class Loop:
 
     def __call__(self, work: Callable[[], T], *arrays: Array) -> T:
         kept = self._arrays
-        if arrays[0].dtype.char not in _Blas.GEMM:
+        if arrays[0].dtype.char not in GEMM:
             return work()
         if len(arrays) != len(kept) or not all(map(operator.is_, arrays, kept)):
             self._arrays, self._recorded = arrays, None
@@ -116,7 +122,7 @@ def product(a: Array, b: Array, out: Array, add: bool = False) -> None:
 
     a and out have contiguous rows; b has contiguous rows or columns.
     """
-    if out.dtype.char in _Blas.GEMM:
+    if out.dtype.char in GEMM:
         _blas().product(a, b, out, add)
     else:
         out[...] = a.dot(b) + out if add else a.dot(b)
@@ -128,16 +134,11 @@ class _Blas:
     CuPy calls the same library, but refuses to while a stream records.
     """
 
-    GEMM = {"f": ("cublasSgemm_v2", ctypes.c_float), "d": ("cublasDgemm_v2", ctypes.c_double)}
-    if os.name == "nt":  # where a library's own dependencies are not searched for a name
-        GEMM = {}
-    WORKSPACE = 2**25  # bytes, what NVIDIA advises for its newest GPUs
-
     def __init__(self) -> None:
         pointer, number = ctypes.c_void_p, ctypes.c_int
         self.library, self.handle = _cublas(), pointer()
         self.gemm = {}
-        for dtype, (name, kind) in self.GEMM.items():
+        for dtype, (name, kind) in GEMM.items():
             gemm = getattr(self.library, name)
             gemm.argtypes = [pointer, *[number] * 5, *[pointer, pointer, number] * 2]
             gemm.argtypes += [pointer, pointer, number]
@@ -146,7 +147,7 @@ class _Blas:
         self.library.cublasSetStream_v2.argtypes = [pointer, pointer]
         self.library.cublasSetWorkspace_v2.argtypes = [pointer, pointer, ctypes.c_size_t]
         _check(self.library.cublasCreate_v2(ctypes.byref(self.handle)))
-        self.workspace = np.empty(self.WORKSPACE, np.uint8)
+        self.workspace = np.empty(WORKSPACE, np.uint8)
         self.recording = np.cuda.Stream(non_blocking=True)
         self.stream: int | None = None
 
@@ -155,7 +156,7 @@ class _Blas:
         stream = np.cuda.get_current_stream().ptr
         if stream != self.stream:
             _check(self.library.cublasSetStream_v2(self.handle, stream))
-            at, size = self.workspace.data.ptr, self.WORKSPACE  # a new stream forgets it
+            at, size = self.workspace.data.ptr, WORKSPACE  # a new stream forgets it
             _check(self.library.cublasSetWorkspace_v2(self.handle, at, size))
             self.stream = stream
         gemm, zero, one = self.gemm[out.dtype.char]

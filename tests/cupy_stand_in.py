@@ -263,7 +263,7 @@ def _gemm(kind):
         if _deferred(gemm, handle, *given):
             return 0
         least = k if a_turned else m, n if b_turned else k, m
-        if any(width < max(1, rows) for width, rows in zip((a_width, b_width, c_width), least)):
+        if any(map(operator.lt, (a_width, b_width, c_width), least)):
             return 7  # CUBLAS_STATUS_INVALID_VALUE
 
         def at(address, rows, columns, width):

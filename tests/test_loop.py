@@ -195,9 +195,7 @@ SIZES = st.integers(1, 4)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-@given(
-    n=SIZES, k=SIZES, m=SIZES, spare=st.integers(0, 2), turned=st.booleans(), add=st.booleans()
-)
+@given(n=SIZES, k=SIZES, m=SIZES, spare=st.integers(0, 2), turned=st.booleans(), add=st.booleans())
 def test_a_product_over_cupy_is_that_of_numpy_in_every_layout(dtype, n, k, m, spare, turned, add):
     rng = numpy.random.default_rng(n + 10 * k + 100 * m)
     a, b, out = (rng.standard_normal(s).astype(dtype) for s in ((n, k), (k, m), (n, m)))
