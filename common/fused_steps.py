@@ -88,8 +88,7 @@ def lstm_forward(
 
     h_mask  (N, H), which multiplies h before the product, or None
     """
-    _, T, N, _ = a.shape
-    Wh, step, inputs = lasting(layer, Wh), fused(lstm_step), a[0]
+    T, inputs, Wh, step = a.shape[1], a[0], lasting(layer, Wh), fused(lstm_step)
     gates, h, c = layer.steps("a", 4), layer.steps("h"), layer.steps("c")
     h_mask, masked = layer.placed("h_mask", h_mask), layer.scratch("masked h", *hs[0].shape)
     padding = layer.placed("padding", padding, bool)

@@ -93,7 +93,7 @@ class Loop:
     arrays  all that it reads or writes, of any shape, or None; what counts is the object, whose
             numbers may change
 
-    A copy has recorded nothing. Where `product` is left to CuPy, as in float16, nothing is recorded.
+    A copy has recorded nothing. Where `product` is CuPy's, as in float16, nothing is recorded.
     """
 
     def __init__(self) -> None:
@@ -140,7 +140,7 @@ class _Blas:
         self.gemm = {}
         for dtype, (name, kind) in GEMM.items():
             gemm = getattr(self.library, name)
-            gemm.argtypes = [pointer, *[number] * 5, *[pointer, pointer, number] * 2]
+            gemm.argtypes = [pointer, *[number] * 5, pointer, *[pointer, number] * 2]
             gemm.argtypes += [pointer, pointer, number]
             self.gemm[dtype] = gemm, kind(0), kind(1)
         self.library.cublasCreate_v2.argtypes = [pointer]

@@ -256,6 +256,20 @@ def get_current_stream(device_id=-1):
 # --- cuBLAS --------------------------------------------------------------------------------------
 
 
+def _c_function(prototype, function):
+    """A function that C declares with these types of arguments: whoever calls it must say so."""
+    kinds = {"p": ctypes.c_void_p, "i": ctypes.c_int, "z": ctypes.c_size_t}
+    types = [kinds[letter] for letter in prototype.replace(" ", "")]
+
+    def call(*args):
+        assert call.argtypes == types
+        for kind, x in zip(types, args, strict=True):
+            kind.from_param(x)  # a TypeError, if this is none
+        return function(*args)
+
+    return call
+
+
 def _gemm(kind):
     def gemm(handle, a_turned, b_turned, m, n, k, alpha, a, a_width, b, b_width, beta, c, c_width):
         """C = alpha * A @ B + beta * C, by columns: A, B and C by address."""
@@ -285,11 +299,11 @@ def _gemm(kind):
 def cublas():
     """The functions of libcublas that `common.np` calls. Their results are states, 0 if well."""
     return types.SimpleNamespace(
-        cublasCreate_v2=lambda handle: 0,
-        cublasSetStream_v2=lambda handle, stream: 0,
-        cublasSetWorkspace_v2=lambda handle, address, size: 0,
-        cublasSgemm_v2=_gemm(ctypes.c_float),
-        cublasDgemm_v2=_gemm(ctypes.c_double),
+        cublasCreate_v2=_c_function("p", lambda handle: 0),
+        cublasSetStream_v2=_c_function("pp", lambda handle, stream: 0),
+        cublasSetWorkspace_v2=_c_function("ppz", lambda handle, address, size: 0),
+        cublasSgemm_v2=_c_function("p iiiii p pi pi p pi", _gemm(ctypes.c_float)),
+        cublasDgemm_v2=_c_function("p iiiii p pi pi p pi", _gemm(ctypes.c_double)),
     )
 
 

@@ -85,7 +85,7 @@ def on_host(results):
 def assert_close(ours, theirs):
     for a, b in zip(ours, theirs, strict=True):
         assert a.dtype == b.dtype
-        tolerance = {"float16": 0.1, "float32": 1e-4, "float64": 1e-11}[a.dtype.name]
+        tolerance = 1e-11 if a.dtype == "float64" else 1e-4
         numpy.testing.assert_allclose(a, b, tolerance, tolerance)
 
 
@@ -102,7 +102,7 @@ def test_replays_give_what_a_plain_loop_and_numpy_give(case, dtype, monkeypatch)
     replayed = results()
     monkeypatch.setattr(fused_steps, "RECORDED_FROM", math.inf)
     assert_close(replayed, results())
-    if "rng" not in options:  # which draws other numbers on a GPU
+    if "rng" not in options and dtype != "float16":  # other draws, and sums in float32, on a GPU
         use("numpy")
         assert_close(replayed, results())
 
