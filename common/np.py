@@ -184,7 +184,7 @@ class _Blas:
 def _layout(a: Array) -> tuple[int, int]:
     """a (R, C) -> 0 if its rows are contiguous, 1 if its columns are, and from one to the next."""
     rows, columns = (step // a.itemsize for step in a.strides)
-    return (0, max(rows, a.shape[1])) if columns == 1 else (1, max(columns, a.shape[0]))
+    return (0, max(rows, a.shape[1])) if columns == 1 else (1, columns)
 
 
 def _check(status: int) -> None:
