@@ -2,8 +2,8 @@
 
 N samples, T time steps, H hidden units, k gates. On a GPU a call costs more than its arithmetic. So
 a step is one product for all gates and one kernel (`fused`), and a loop is recorded once and then
-replayed by one call (`Loop`). What the kernels compute stands in `RNN`, `LSTM` and `GRU` of
-`common/recurrent.py`, where the loops for NumPy are.
+replayed by one call (`cuda_graphs.Loop`). What the kernels compute stands in `RNN`, `LSTM` and
+`GRU` of `common/recurrent.py`, where the loops for NumPy are.
 
 A loop works on buffers that stay where they are: those of the layer, into which what a caller hands
 in is copied. What a loop leaves there is copied before it is handed out.
@@ -17,7 +17,8 @@ padding   (T, N, 1), True where a step hands on the state it got; None if nowher
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from common.np import Array, fused, np, product
+from common.cuda_graphs import product
+from common.np import Array, fused, np
 
 Result = TypeVar("Result")
 

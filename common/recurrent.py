@@ -15,9 +15,10 @@ from typing import Any
 from common import fused_steps
 from common.checks import checked_mask, checked_ratio, floats
 from common.cores import parallel
+from common.cuda_graphs import Loop
 from common.functions import sigmoid
 from common.layers import Layer, scaled_mask
-from common.np import Array, Loop, np, suited
+from common.np import Array, np, suited
 from common.rng import Seed, device_generator
 
 ROW_PADDING = 16  # numbers; rows a power of two apart would evict each other from the cache

@@ -39,6 +39,7 @@ import functools
 import inspect
 import operator
 import sys
+import threading
 import types
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
@@ -836,10 +837,20 @@ def _drawn(name, host):
     return _function(name, host, wanted=lambda args: ())
 
 
+class XORWOW:
+    def __init__(self, seed):
+        self._host = numpy.random.default_rng(seed)
+        self.lock = threading.Lock()
+
+
 class Generator:
-    def __init__(self, host):
-        for name in GENERATOR:
-            setattr(self, name, _drawn(name, getattr(host, name)))
+    def __init__(self, bit_generator):
+        self.bit_generator = bit_generator
+
+    def __getattr__(self, name):
+        if name not in GENERATOR:
+            raise AttributeError(name)
+        return _drawn(name, getattr(self.bit_generator._host, name))
 
 
 def _choice(a, size=None, replace=True, p=None):
@@ -865,7 +876,7 @@ def _shuffle(a):
 def _default_rng(seed=None):
     if isinstance(seed, numpy.random.Generator):
         raise TypeError(f"SeedSequence expects int or sequence of ints for entropy not {seed}")
-    return seed if isinstance(seed, Generator) else Generator(numpy.random.default_rng(seed))
+    return seed if isinstance(seed, Generator) else Generator(XORWOW(seed))
 
 
 def _module(name, **names):
@@ -894,6 +905,7 @@ linalg.__dict__.update({n: _function(n, getattr(numpy.linalg, n)) for n in LINAL
 random = _module(
     "cupy.random",
     Generator=Generator,
+    XORWOW=XORWOW,
     default_rng=_default_rng,
     choice=_choice,
     permutation=_permutation,
@@ -925,7 +937,7 @@ def install():
     before = {name: sys.modules[name] for name in ours if name in sys.modules}
     sys.modules.update(ours)  # type: ignore[arg-type]
     try:
-        with mock.patch("common.np._cublas", cublas):
+        with mock.patch("common.cuda_graphs._cublas", cublas):
             yield cupy
     finally:
         for name in ours:

@@ -22,7 +22,7 @@ from common.layers import Affine
 from common.network import Network, children_of, walk
 from common.np import np, to_cpu
 from common.optimizer import Adam
-from common.time_layers import TimeAffine, TimeEmbedding, TimeSoftmaxWithLoss
+from common.time_layers import TimeAffine, TimeDropout, TimeEmbedding, TimeSoftmaxWithLoss
 from common.trainer import Trainer
 from tests.models import MODELS, V, ids
 
@@ -213,6 +213,17 @@ def test_over_the_other_library_too(backend):
     assert len(distinct(twin.params)) == len(distinct(model.params))
     twin.params[0][2, 3] = 7
     assert float(twin.layers[-1].params[0][3, 2]) == 7
+
+
+def test_a_copy_draws_the_masks_that_its_original_draws(backend):
+    layer = TimeDropout(0.5, rng=0)
+    layer.train()
+    x = np.ones((2, 3, 4))
+    layer.forward(x)
+    twins = copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))
+    for drawn in [layer.forward(x) for _ in range(3)]:
+        for twin in twins:
+            assert_array_equal(to_cpu(twin.forward(x)), to_cpu(drawn))
 
 
 # --- Threads -------------------------------------------------------------------------------------

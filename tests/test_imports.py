@@ -24,6 +24,7 @@ ORDER = [
     "network",
     "layers",
     "cores.parallel",
+    "cuda_graphs",
     "fused_steps",
     "recurrent",
     "time_layers",

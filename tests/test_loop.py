@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common import fused_steps
-from common.np import Loop, _blas, np, product, to_cpu, use
+from common.cuda_graphs import Loop, _blas, product
+from common.np import np, to_cpu, use
 from common.recurrent import TimeGRU, TimeLSTM, TimeRNN
 from tests.conftest import REAL_GPU
 from tests.gpu.library import computing

@@ -77,7 +77,8 @@ def calls(real: bool) -> str:
     import numpy
 
     from common import fused_steps
-    from common.np import Loop, fused, product
+    from common.cuda_graphs import Loop, product
+    from common.np import fused
 
     with computing("cupy", real):
         N, H = 20, 650
