@@ -18,7 +18,7 @@ from common.np import Array, np
 
 T = TypeVar("T")
 
-GEMM = {"f": ("cublasSgemm_v2", ctypes.c_float), "d": ("cublasDgemm_v2", ctypes.c_double)}
+GEMM = {"f": ctypes.c_float, "d": ctypes.c_double}  # dtypes that cuBLAS multiplies here
 WORKSPACE = 2**25  # bytes, what NVIDIA advises for its newest GPUs
 if os.name == "nt":  # where a name is not looked for in the libraries that a library depends on
     GEMM = {}
@@ -79,9 +79,10 @@ class _Blas:
     def __init__(self) -> None:
         pointer, number = ctypes.c_void_p, ctypes.c_int
         self.library, self.handle = _cublas(), pointer()
+        functions = {"f": self.library.cublasSgemm_v2, "d": self.library.cublasDgemm_v2}
         self.gemm = {}
-        for dtype, (name, kind) in GEMM.items():
-            gemm = getattr(self.library, name)
+        for dtype, kind in GEMM.items():
+            gemm = functions[dtype]
             gemm.argtypes = [pointer, *[number] * 5, pointer, *[pointer, number] * 2]
             gemm.argtypes += [pointer, pointer, number]
             self.gemm[dtype] = gemm, kind(0), kind(1)
