@@ -58,6 +58,7 @@ class TimeSoftmaxWithLoss(SoftmaxWithLoss):
         xs (N, T, V)  scores before softmax
         ts (N, T)     ids, -1 where nothing counts; one-hot (N, T, V) also works
     backward(dout=1) -> (N, T, V), zero where nothing counts
+    label_smoothing  as for `SoftmaxWithLoss`
     Raises ValueError if no position is labelled (M = 0).  Source: book 5.4.2, (5.11).
     """
 
