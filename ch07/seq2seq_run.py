@@ -15,6 +15,7 @@ from common.cli import at_least_one
 from common.evaluate import print_answer, seq2seq_accuracy
 from common.optimizer import Adam
 from common.run import train
+from common.schedules import linear
 from common.trainer import Row, Trainer
 from dataset import sequence
 from dataset.sequence import SequenceData
@@ -33,6 +34,10 @@ class Settings:
     batch_size     questions in a training step (book 1.4.3)
     max_epoch      epochs (book 1.4.3): passes over the training questions
     max_grad       largest norm of all gradients together (clipping, book 6.1.4)
+    lr             step size (book 1.3.6): learning rate of Adam
+    beta2          how slowly Adam's mean of squared gradients changes
+    warmup         updates over which the learning rate rises to lr; it starts there if not given
+    decay          let the learning rate fall in a line, to a twentieth of lr at the end
     eval_interval  iterations from report to report (book 1.4.4)
     resume         go on with a run that was stopped, from its checkpoint
     plot           draw the accuracy after each epoch
@@ -45,6 +50,10 @@ class Settings:
     batch_size: int
     max_epoch: int
     max_grad: float
+    lr: float = 0.001
+    beta2: float = 0.999
+    warmup: int | None = None
+    decay: bool = False
     eval_interval: int = 20
     resume: bool = False
     plot: bool = True
@@ -52,6 +61,14 @@ class Settings:
     def __post_init__(self) -> None:
         """ValueError for a size below 1."""
         at_least_one(wordvec_size=self.wordvec_size, hidden_size=self.hidden_size)
+
+    def optimizer(self, questions: int) -> Adam:
+        """Adam for so many training questions; errors as for `schedules.linear`."""
+        updates = self.max_epoch * (questions // self.batch_size)
+        if self.warmup is None and not self.decay:
+            return Adam(self.lr, beta2=self.beta2)
+        last = 0.05 if self.decay else 1.0
+        return Adam(linear(self.lr, updates=updates, warmup=self.warmup, last=last), beta2=self.beta2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +147,7 @@ def train_and_answer(
         return {"accuracy": accuracy.exact, "characters": accuracy.by_position}
 
     epochs = train(
-        Trainer(model, Adam()),
+        Trainer(model, settings.optimizer(len(data.x_train))),
         data.x_train,
         data.t_train,
         weights=weights,
