@@ -105,8 +105,8 @@ class LearnedPositions(Positions):
         dx = super().backward(dy)
         (dP,) = self.grads
         dP[...] = 0
-        if len(self.where) == 1 and len(dy) != 1:
-            dP[self.where[0]] = dy.sum(axis=0)
+        if len(self.where) == 1:  # all rows are at the same positions
+            dP[self.where[0, 0] : self.where[0, -1] + 1] = dy.sum(axis=0)
         else:
             add_rows(dP, self.where.reshape(-1), dy.reshape(-1, dy.shape[2]))
         return dx
