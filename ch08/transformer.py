@@ -13,6 +13,7 @@ import numpy
 from ch07.decoding import greedy
 from ch07.encoder_decoder import EncoderDecoder
 from ch07.seq2seq import Encoded, question_mask
+from common.checks import checked_ratio
 from common.layers import GELU, LayerNorm, ReLU
 from common.multi_head import CrossAttention, SelfAttention
 from common.network import Network
@@ -273,7 +274,7 @@ class Transformer(EncoderDecoder):
             TransformerDecoder(decoder, affine(D, V, rng)),
             pad_id,
         )
-        self.softmax.label_smoothing = label_smoothing
+        self.softmax.label_smoothing = checked_ratio("Transformer: label_smoothing", label_smoothing)
         self.settings = {
             **{"vocab_size": V, "wordvec_size": D, "hidden_size": F, "num_heads": num_heads},
             **how,
