@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy
 
+from ch07.seq2seq import Seq2seq
 from common import plots
 from common.cli import at_least_one
 from common.evaluate import print_answer, seq2seq_accuracy
@@ -101,14 +102,19 @@ class Training(Settings):
 
         classes  the model's name: its class
         how      goes to the class
-        Raises ValueError for another name, for padding where no character is a blank, and what the
-        class raises.
+        Raises ValueError for another name, for padding where no character is a blank, for a cell
+        where the class has none, and what the class raises.
         """
         if name not in classes:
             raise ValueError(f"train: model is one of {', '.join(classes)}, not {name!r}")
         if self.padding and " " not in data.char_to_id:
             raise ValueError(f"train: {self.data} has no blank that could be padding")
-        how |= {"cell": self.cell, "pass_cell": self.pass_cell, "rng": self.seed}
+        cell = {"cell": self.cell, "pass_cell": self.pass_cell}
+        if issubclass(classes[name], Seq2seq):
+            how |= cell
+        elif cell != {"cell": "lstm", "pass_cell": False}:
+            raise ValueError(f"train: {name} has no recurrent layers, so no cell")
+        how["rng"] = self.seed
         how["pad_id"] = data.char_to_id[" "] if self.padding else None
         return classes[name](len(data.char_to_id), self.wordvec_size, self.hidden_size, **how)
 

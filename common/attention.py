@@ -262,7 +262,9 @@ class TimeAttention(Layer):
     backward(dcs) -> dhs_enc, dhs_dec:
         da = dcs @ hs_enc.T,  ds = a * (da - sum(da * a)),
         dhs_enc = a.T @ dcs + ds.T @ hs_dec,  dhs_dec = ds @ hs_enc
-    score  another score than this product, whose backward then gives dhs_dec and a part of dhs_enc
+    score   another score than this product, whose backward then gives dhs_dec and a part of dhs_enc
+    values  forward(hs_enc, hs_dec, mask, values=(N, T, M)): what is weighted instead of hs_enc;
+            c is then (S, M). `dvalues` is its gradient, and dhs_enc has only its second part
     Raises ValueError if the shapes do not fit, the mask's included, or a row of it is all False.
     Source: book 8.1.5.
     """
@@ -270,22 +272,32 @@ class TimeAttention(Layer):
     def __init__(self, *, score: Any = None) -> None:
         self.score = DotScore() if score is None else score
         self.hold(score=self.score)
+        self.dvalues: Array = None
 
-    def forward(self, hs_enc: Array, hs_dec: Array, mask: Array = None) -> Array:
+    def forward(
+        self, hs_enc: Array, hs_dec: Array, mask: Array = None, *, values: Array = None
+    ) -> Array:
         a = softmax(masked(self, self.score.forward(hs_enc, hs_dec), mask))
-        hs_enc = floats(self, hs_enc, a.dtype)
-        cs = a @ hs_enc
-        self.cache, self.y_shape = (hs_enc, a), cs.shape
+        self.of_values = values is not None
+        values = floats(self, values if self.of_values else hs_enc, a.dtype)
+        if values.ndim != 3 or values.shape[:2] != hs_enc.shape[:2]:
+            raise self._refuse(f"values {values.shape} do not go with states {hs_enc.shape}")
+        cs = a @ values
+        self.cache, self.y_shape, self.dvalues = (values, a), cs.shape, None
         return cs
 
     def backward(self, dcs: Array) -> tuple[Array, Array]:
         self._check_gradient(dcs)
-        hs_enc, a = self.cache
-        ds = dcs @ hs_enc.swapaxes(1, 2)
+        values, a = self.cache
+        ds = dcs @ values.swapaxes(1, 2)
         ds *= a
         ds -= a * ds.sum(axis=2, keepdims=True)
         dhs_enc, dhs_dec = self.score.backward(ds)
-        dhs_enc += a.swapaxes(1, 2) @ dcs
+        dvalues = a.swapaxes(1, 2) @ dcs
+        if self.of_values:
+            self.dvalues = dvalues
+        else:
+            dhs_enc += dvalues
         return dhs_enc, dhs_dec
 
     @property
