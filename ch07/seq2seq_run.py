@@ -6,7 +6,7 @@ The scripts of chapters 7 and 8 share this.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 
@@ -14,12 +14,26 @@ from ch07.seq2seq import Seq2seq
 from common import plots
 from common.cli import at_least_one
 from common.evaluate import print_answer, seq2seq_accuracy
+from common.network import NOTHING
 from common.optimizer import Adam
 from common.run import train
 from common.schedules import linear
 from common.trainer import Row, Trainer
 from dataset import sequence
 from dataset.sequence import SequenceData
+
+
+class Recipe(NamedTuple):
+    """A model, and how it is trained.
+
+    model_class  a class of models
+    options      its keywords
+    settings     fields of `Settings`, and `reverse`, where they are not those of the script
+    """
+
+    model_class: Any
+    options: Mapping[str, Any] = NOTHING
+    settings: Mapping[str, Any] = NOTHING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +83,9 @@ class Settings:
         if self.warmup is None and not self.decay:
             return Adam(self.lr, beta2=self.beta2)
         last = 0.05 if self.decay else 1.0
-        return Adam(linear(self.lr, updates=updates, warmup=self.warmup, last=last), beta2=self.beta2)
+        return Adam(
+            linear(self.lr, updates=updates, warmup=self.warmup, last=last), beta2=self.beta2
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

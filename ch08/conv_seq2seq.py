@@ -54,7 +54,11 @@ class ConvBlock(Network):
         b = np.zeros(2 * D, dtype="f")
         self.convolution = TimeConvolution(W, b, causal=causal, stateful=causal)
         self.glu, self.causal = GatedLinearUnit(), causal
-        parts: dict[str, Any] = {"drop": self.drop, "convolution": self.convolution, "glu": self.glu}
+        parts: dict[str, Any] = {
+            "drop": self.drop,
+            "convolution": self.convolution,
+            "glu": self.glu,
+        }
         if causal:
             self.query, self.attention = affine(D, D, rng), TimeAttention()
             self.out = affine(D, D, rng)
@@ -208,13 +212,14 @@ class ConvSeq2seq(EncoderDecoder):
 
     vocab_size     V of questions and answers
     wordvec_size   D, the width of everything between embedding and scores
+    hidden_size    D as well, because blocks add what they make to what they get
     kernel_size    k, the steps under a kernel; odd, since the encoder's kernels have a middle
     num_layers     blocks of the encoder, and of the decoder
     dropout_ratio  of the embeddings, and of each block's input
     max_length     positions that are learned, as in the paper; None for sinusoidal ones
     pad_id         as for `Seq2seq`
     rng            seed or Generator of the first weights and dropouts; None follows NumPy's seed
-    Raises ValueError for sizes below 1, an even k, a ratio outside 0 <= ratio < 1, and as
+    Raises ValueError for two widths, sizes below 1, an even k, a ratio outside 0 <= ratio < 1, and as
     `EncoderDecoder` does; and for a sequence longer than max_length.
     """
 
@@ -224,6 +229,7 @@ class ConvSeq2seq(EncoderDecoder):
         self,
         vocab_size: int,
         wordvec_size: int = 64,
+        hidden_size: int = 64,
         *,
         kernel_size: int = 3,
         num_layers: int = 2,
@@ -233,6 +239,8 @@ class ConvSeq2seq(EncoderDecoder):
         rng: Seed = None,
     ) -> None:
         V, D, rng = vocab_size, wordvec_size, generator(rng)
+        if D != hidden_size:
+            raise self._refuse(f"wordvec_size {D} and hidden_size {hidden_size} must be equal")
         how: dict[str, Any] = {
             "num_layers": num_layers,
             "dropout_ratio": dropout_ratio,
@@ -243,8 +251,11 @@ class ConvSeq2seq(EncoderDecoder):
         )
         decoder = ConvDecoder(writer, affine(D, V, rng))
         super().__init__(ConvEncoder(reader, pad_id), decoder, pad_id)
-        sizes = {"vocab_size": V, "wordvec_size": D, "kernel_size": kernel_size}
-        self.settings = sizes | how | {"pad_id": pad_id}
+        self.settings = {
+            **{"vocab_size": V, "wordvec_size": D, "hidden_size": D, "kernel_size": kernel_size},
+            **how,
+            "pad_id": pad_id,
+        }
 
 
 def affine(D: int, M: int, rng: numpy.random.Generator) -> TimeAffine:

@@ -39,8 +39,7 @@ class FeedingLSTM(Layer):
         H = len(Wh)
         if len(Wx) <= H or (Wx.shape[1:], Wh.shape[1:], b.shape) != ((4 * H,),) * 3:
             raise self._refuse(
-                "weights are (D + H, 4H), (H, 4H) and (4H,), not "
-                f"{Wx.shape}, {Wh.shape}, {b.shape}"
+                f"weights are (D + H, 4H), (H, 4H) and (4H,), not {Wx.shape}, {Wh.shape}, {b.shape}"
             )
         self.hs_enc: Array = None
         self.mask: Array = None

@@ -29,9 +29,7 @@ class TimeConvolution(Layer):
     causal.
     """
 
-    def __init__(
-        self, W: Array, b: Array, *, causal: bool = False, stateful: bool = False
-    ) -> None:
+    def __init__(self, W: Array, b: Array, *, causal: bool = False, stateful: bool = False) -> None:
         super().__init__(W=W, b=b)
         if W.ndim != 3 or b.shape != W.shape[2:]:
             raise self._refuse(f"W is (k, D, M) and b (M,), not {W.shape} and {b.shape}")

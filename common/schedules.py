@@ -10,9 +10,7 @@ from common.optimizer import is_rate
 Schedule = Callable[[int], float]
 
 
-def linear(
-    lr: float, *, updates: int, warmup: int | None = None, last: float = 0.05
-) -> Schedule:
+def linear(lr: float, *, updates: int, warmup: int | None = None, last: float = 0.05) -> Schedule:
     """Rise to lr over the first `warmup` updates, then fall in a line to last * lr at the end.
 
     lr * (k + 1) / warmup                            for update k < warmup

@@ -192,9 +192,7 @@ def test_gradients_do_not_cross_calls(r):
 
 # --- PyTorch --------------------------------------------------------------------------------------
 
-DTYPES = pytest.mark.parametrize(
-    ("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-10)]
-)
+DTYPES = pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-10)])
 
 
 def close(a, b, tolerance):

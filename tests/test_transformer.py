@@ -37,9 +37,7 @@ def answers(N=N, L=L):
 
 
 def same(a, b, **tolerance):
-    numpy.testing.assert_allclose(
-        to_cpu(a), to_cpu(b), **{"rtol": 0, "atol": 1e-12} | tolerance
-    )
+    numpy.testing.assert_allclose(to_cpu(a), to_cpu(b), **{"rtol": 0, "atol": 1e-12} | tolerance)
 
 
 def refused(message):
@@ -51,9 +49,7 @@ def refused(message):
 
 @pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
 def test_gradients_agree_with_differences(options):
-    model = in_float64(
-        Transformer(5, 4, 3, num_heads=2, pad_id=PAD, rng=0, **options), scale=0.7
-    )
+    model = in_float64(Transformer(5, 4, 3, num_heads=2, pad_id=PAD, rng=0, **options), scale=0.7)
     xs, ts = numpy.array([[1, 2, 3, 0], [0, 4, 1, 2]]), numpy.array([[1, 2, 3], [4, 1, 0]])
     check_gradients(model, xs, ts, verbose=False)
 
@@ -252,7 +248,9 @@ def pairs_of(block, twin):
         attentions.append((block.cross, twin.multihead_attn))
     for ours, theirs in attentions:
         others = (theirs.in_proj_weight, theirs.in_proj_bias)
-        yield from zip(ours.params, ours.grads, [*others, *theirs.out_proj.parameters()], strict=True)
+        yield from zip(
+            ours.params, ours.grads, [*others, *theirs.out_proj.parameters()], strict=True
+        )
     first, _, second = block.layers[-1].f.layers
     layers = [(first, twin.linear1), (second, twin.linear2)]
     norms = [twin.norm1, twin.norm2, *([twin.norm3] if block.cross is not None else [])]
