@@ -110,7 +110,7 @@ def one_run(
         "seconds": [epoch["train_seconds"] for epoch in epochs],
     }
     # read again: another comparison may have written meanwhile
-    others = [run for run in read_runs(file) if run["settings"] != what]
+    others = [other for other in read_runs(file) if other["settings"] != what]
     write_json(file, {"runs": [*others, run]})
     return run
 

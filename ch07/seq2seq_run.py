@@ -50,8 +50,8 @@ class Settings:
     max_epoch      epochs (book 1.4.3): passes over the training questions
     max_grad       largest norm of all gradients together (clipping, book 6.1.4)
     lr             step size (book 1.3.6): learning rate of Adam
-    beta2          how slowly Adam's mean of squared gradients changes
-    warmup         updates over which the learning rate rises to lr; it starts there if not given
+    beta2          factor by which Adam's mean of squared gradients fades at each update
+    warmup         steps over which the learning rate rises to lr; it starts there if not given
     decay          let the learning rate fall in a line, to a twentieth of lr at the end
     eval_interval  iterations from report to report (book 1.4.4)
     resume         go on with a run that was stopped, from its checkpoint

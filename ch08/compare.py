@@ -1,4 +1,4 @@
-"""Figure 8-26: attention, Peeky and the plain seq2seq on dates; and all other models of the chapter.
+"""Figure 8-26: attention, Peeky and the plain seq2seq on dates; other models as well.
 
 python -m ch08.compare    three runs, one after the other (time and result: README.md)
 python -m ch08.compare --models "attention transformer conv" --seeds 3
@@ -18,8 +18,11 @@ LABELS = {"seq2seq": "baseline"}  # the book's name in the figure
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelComparison(ByModel, Comparison):  # type: ignore[misc]
-    """What this script can be told."""
+class ModelComparison(ByModel, Comparison):
+    """What this script can be told.
+
+    reverse  read questions from back to front (book 7.4.1)
+    """
 
 
 SETTINGS = ModelComparison(data="date.txt", file="date_comparison.json")
@@ -37,17 +40,14 @@ def main(
     are not given, sizes and the like are those of each model (RECIPES of ch08/train.py).
     """
     chosen = given(asdict(replace(SETTINGS, **settings)))
-    reverse, own = chosen.pop("reverse", None), {}
+    recipes = {}
     for model in RECIPES if models == "all" else models.split():
-        scored = "score" in RECIPES[model].options if model in RECIPES else False
-        recipe = recipe_of(model, score=score if scored else None)
-        how = {**recipe.settings, **chosen}
-        if reverse is not None:
-            how["reverse"] = reverse
+        recipe = recipe_of(model, score=score if model == "attention" else None)
         options = {k: v for k, v in recipe.options.items() if (k, v) != ("score", "dot")}
-        label = f"{model}, {score}" if scored and score else LABELS.get(model, model)
-        own[label] = recipe._replace(options=options, settings=how)
-    return compare(own, Comparison(**BOOK | chosen))
+        label = LABELS.get(model, model)
+        recipes[label] = recipe._replace(options=options, settings={**recipe.settings, **chosen})
+    chosen.pop("reverse", None)
+    return compare(recipes, Comparison(**BOOK | chosen))
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ class ConvStack(Network):
             ConvBlock(D, k, causal=causal, dropout_ratio=dropout_ratio, rng=rng)
             for _ in range(num_layers)
         ]
-        named = {f"block{j}": block for j, block in enumerate(self.blocks)}
+        named: dict[str, Any] = {f"block{j}": block for j, block in enumerate(self.blocks)}
         super().__init__(embed=self.embed, positions=self.positions, drop=self.drop, **named)
 
     def forward(self, ids: Array, mask: Array = None, encoded: Any = None) -> tuple[Array, Array]:
@@ -219,8 +219,8 @@ class ConvSeq2seq(EncoderDecoder):
     max_length     positions that are learned, as in the paper; None for sinusoidal ones
     pad_id         as for `Seq2seq`
     rng            seed or Generator of the first weights and dropouts; None follows NumPy's seed
-    Raises ValueError for two widths, sizes below 1, an even k, a ratio outside 0 <= ratio < 1, and as
-    `EncoderDecoder` does; and for a sequence longer than max_length.
+    Raises ValueError for two widths, sizes below 1, an even k, a ratio outside 0 <= ratio < 1, a
+    sequence longer than max_length, and as `EncoderDecoder` does.
     """
 
     fixed: ClassVar[tuple[str, ...]] = ("pad_id",)
@@ -239,7 +239,7 @@ class ConvSeq2seq(EncoderDecoder):
         rng: Seed = None,
     ) -> None:
         V, D, rng = vocab_size, wordvec_size, generator(rng)
-        if D != hidden_size:
+        if hidden_size != D:
             raise self._refuse(f"wordvec_size {D} and hidden_size {hidden_size} must be equal")
         how: dict[str, Any] = {
             "num_layers": num_layers,

@@ -20,7 +20,7 @@ from common.time_layers import TimeAffine, TimeEmbedding
 
 
 class FeedingLSTM(Layer):
-    """An LSTM that at each step looks at the encoder's states, and at the next step reads what it saw.
+    """An LSTM that looks at the encoder's states, and at the next step reads what it saw.
 
     h_t, cell_t = LSTM([x_t, c_{t-1}], h_{t-1}, cell_{t-1})
     a_t = softmax of hs_enc @ h_t,  c_t = a_t @ hs_enc,  c_{-1} = 0

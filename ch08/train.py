@@ -70,7 +70,7 @@ class ByModel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelTraining(ByModel, Training):  # type: ignore[misc]
+class ModelTraining(ByModel, Training):
     """What this script can be told."""
 
 
@@ -113,7 +113,7 @@ def main(
            feeding (the context goes into the next step, book 8.4.2), feeding-both (and into the
            output); transformer, transformer-2 (two blocks of width 128), conv (book 8.5.2)
     score  of an attention: dot, scaled, general or additive (book 8.1.4)
-    num_layers  blocks of the encoder and of the decoder of transformer or conv
+    num_layers  layers (blocks) of the encoder and of the decoder of transformer or conv
     num_heads   of a transformer, in each attention
     dropout     of transformer or conv: probability that an element is switched off (book 6.5.2)
     label_smoothing  of a transformer: share of a label that all characters get
@@ -128,7 +128,7 @@ def main(
         **{"score": score, "num_layers": num_layers, "num_heads": num_heads},
         **{"dropout_ratio": dropout, "label_smoothing": label_smoothing},
     )
-    how = Training(**BOOK | recipe.settings | given(asdict(replace(SETTINGS, **settings))))
+    how = Training(**BOOK | dict(recipe.settings) | given(asdict(replace(SETTINGS, **settings))))
     data = how.load()
     net = how.model({model: recipe.model_class}, model, data, **recipe.options)
     file = how.file(net)

@@ -88,10 +88,10 @@ class Block(Network):
         self.attention = SelfAttention(
             *attention_weights(D, rng), num_heads=num_heads, causal=causal, stateful=causal
         )
-        self.cross = (
-            CrossAttention(*attention_weights(D, rng), num_heads=num_heads) if memory else None
-        )
-        parts = {"attention": self.attention} | ({"cross": self.cross} if memory else {})
+        parts: dict[str, Any] = {"attention": self.attention}
+        if memory:
+            parts["cross"] = CrossAttention(*attention_weights(D, rng), num_heads=num_heads)
+        self.cross: Any = parts.get("cross")
         parts["feed_forward"] = Network(
             [affine(D, F, rng), ACTIVATIONS[activation](), affine(F, D, rng)]
         )
@@ -145,8 +145,8 @@ class Stack(Network):
         self.blocks = [Block(D, F, num_heads, rng=rng, **how) for _ in range(num_layers)]
         end = {"norm": layer_norm(D)} if how.get("norm_first", True) else {}
         self.end = [*end.values()]
-        named = {f"block{k}": block for k, block in enumerate(self.blocks)}
-        super().__init__(embed=self.embed, positions=self.positions, drop=self.drop, **named, **end)
+        parts: dict[str, Any] = {f"block{k}": block for k, block in enumerate(self.blocks)} | end
+        super().__init__(embed=self.embed, positions=self.positions, drop=self.drop, **parts)
 
     def forward(self, ids: Array, mask: Array = None) -> Array:
         x = self.positions.forward(self.embed.forward(ids), mask)
@@ -158,7 +158,8 @@ class Stack(Network):
         return x
 
     def backward(self, dy: Array) -> None:
-        for layer in reversed([self.drop, *self.blocks, *self.end]):
+        row: list[Any] = [self.drop, *self.blocks, *self.end]
+        for layer in reversed(row):
             dy = layer.backward(dy)
         self.embed.backward(self.positions.backward(dy))
 

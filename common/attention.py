@@ -42,6 +42,8 @@ class DotScore(Layer):
     Raises ValueError if the shapes do not fit.  Source: book 8.1.4, (8.1).
     """
 
+    cache: Any
+
     def __init__(self) -> None:
         super().__init__()
 

@@ -83,7 +83,7 @@ class TimeConvolution(Layer):
         W, _ = self.params
         dW, db = self.grads
         k, D, M = W.shape
-        N, T, _ = self.y_shape
+        N, T, _ = dy.shape
         steps, real = self.cache
         dy = dy.reshape(-1, M)
         fill_product(dW.reshape(-1, M), steps.T, dy)

@@ -35,10 +35,10 @@ from common.np import Array, np
 from common.rng import Seed, device_generator
 
 __all__ = [
+    "GELU",
     "Affine",
     "Dropout",
     "Embedding",
-    "GELU",
     "Layer",
     "LayerNorm",
     "MatMul",
@@ -209,7 +209,8 @@ class LayerNorm(Elementwise):
     def forward(self, x: Array) -> Array:
         gamma, beta = self.params
         x = floats(self, x, gamma.dtype)
-        D = self.output_size(x.shape[-1] if x.ndim else 0)
+        D = len(gamma)
+        self.output_size(x.shape[-1] if x.ndim else 0)
         rows = x.reshape(-1, D)
         mean = rows.dot(np.full(D, 1 / D, rows.dtype))  # a mean, but faster
         z = rows - mean[:, None]

@@ -180,7 +180,7 @@ class SelfAttention(_MultiHead):
         self._check_gradient(dy)
         W, _, _, _ = self.params
         dW, db, _, _ = self.grads
-        N, S, D = self.y_shape
+        N, S, D = dy.shape
         dqkv = np.empty((N, S, 3 * D), W.dtype)
         self._attend_backward(dy, dqkv[:, :, :D], dqkv[:, :, D:])
         dqkv = dqkv.reshape(-1, 3 * D)
@@ -258,7 +258,7 @@ class CrossAttention(_MultiHead):
         self._check_gradient(dy)
         W, _, _, _ = self.params
         dW, db, _, _ = self.grads
-        N, S, D = self.y_shape
+        N, S, D = dy.shape
         dq, dkv = np.empty((N, S, D), W.dtype), np.empty(self.kv.shape, W.dtype)
         self._attend_backward(dy, dq, dkv)
         dq, dkv = dq.reshape(-1, D), dkv.reshape(-1, 2 * D)

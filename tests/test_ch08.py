@@ -120,7 +120,7 @@ def test_a_run_goes_on_only_with_the_options_it_began_with(days, other):
 @pytest.mark.parametrize(
     ("how", "problem"),
     [
-        ({"model": "attend"}, "model is one of attention, bi, peeky, seq2seq, not 'attend'"),
+        ({"model": "attend"}, "model is one of seq2seq, peeky, attention, .*, conv, not 'attend'"),
         ({"model": "bi", "hidden_size": 5}, "even hidden_size"),
         ({"max_epoch": 0}, "max_epoch must be at least 1"),
         ({"split": "date"}, "split is 'date'"),
@@ -146,7 +146,7 @@ def test_a_comparison_draws_attention_peeky_and_the_plain_model(days):
 def test_a_comparisons_default_sizes_are_those_of_the_training_script():
     defaults = flags(train.main)
     for name, flag in flags(compare.main).items():
-        if name not in ("seeds", "file"):
+        if name not in ("models", "seeds", "file"):
             assert flag.default == defaults[name].default
 
 
@@ -416,6 +416,7 @@ def test_sizes_and_options_are_read_from_the_weights(days, how):
         "cell": how.get("cell", "lstm"),
         "bidirectional": "model" in how,
         "pass_cell": "pass_cell" in how,
+        "score": "dot",
         "pad_id": blank if "padding" in how else None,
     }
     told = {k: v for k, v in how.items() if k in ("model", "reverse", "split")}

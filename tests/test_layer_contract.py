@@ -10,6 +10,7 @@ import numpy
 import pytest
 
 from ch01.graph_nodes import Add, Branch, Multiply, Repeat, Sum
+from ch08.input_feeding import FeedingLSTM
 from common.attention import (
     AdditiveScore,
     Attention,
@@ -20,6 +21,7 @@ from common.attention import (
     TimeAttention,
     WeightSum,
 )
+from common.convolution import GatedLinearUnit, TimeConvolution
 from common.gradient_check import check_gradients
 from common.gradients import to_dense
 from common.layers import (
@@ -90,6 +92,31 @@ class Looking(CrossAttention):
 
 def looking(r, D=4):
     return Looking(r(D, 3 * D), r(3 * D), r(D, D), r(D), num_heads=2)
+
+
+class Weighing(TimeAttention):
+    """With values of their own, whose gradient comes back."""
+
+    def forward(self, hs_enc, hs_dec, values):
+        return super().forward(hs_enc, hs_dec, values=values)
+
+    def backward(self, dcs):
+        return *super().backward(dcs), self.dvalues
+
+
+class Feeding(FeedingLSTM):
+    """With what it begins from as further inputs, whose gradients come back."""
+
+    def forward(self, xs, hs_enc, h, c, mask=None):
+        self.start(hs_enc, h, c, mask)
+        return super().forward(xs)
+
+    def backward(self, dys):
+        return super().backward(dys), self.dhs_enc, self.dh, self.dc
+
+
+def feeding(r, D=2, H=4):
+    return Feeding(r(D + H, 4 * H), r(H, 4 * H), r(4 * H))
 
 
 SCORES = {
@@ -231,6 +258,30 @@ LAYERS: dict[str, Any] = {
     "CrossAttention, padding": lambda r: (
         *(looking(r), r(2, 3, 4), r(2, 4, 4)),
         mask("..xx", "xx.x"),
+    ),
+    "TimeAttention, values": lambda r: (Weighing(), r(2, 3, 4), r(2, 5, 4), r(2, 3, 2)),
+    "TimeConvolution": lambda r: (TimeConvolution(r(3, 4, 2), r(2)), r(2, 5, 4)),
+    "TimeConvolution, longer than the input": lambda r: (
+        TimeConvolution(r(5, 2, 3), r(3)),
+        r(2, 1, 2),
+    ),
+    "TimeConvolution, padding": lambda r: (
+        *(TimeConvolution(r(3, 4, 2), r(2)), r(2, 5, 4)),
+        mask(".xxx.", "xx..x"),
+    ),
+    "TimeConvolution, causal": lambda r: (
+        TimeConvolution(r(2, 4, 3), r(3), causal=True),
+        r(2, 5, 4),
+    ),
+    "TimeConvolution, stateful": lambda r: (
+        TimeConvolution(r(3, 4, 2), r(2), causal=True, stateful=True),
+        r(2, 3, 4),
+    ),
+    "GatedLinearUnit": lambda r: (GatedLinearUnit(), r(2, 3, 6)),
+    "FeedingLSTM": lambda r: (feeding(r), r(2, 3, 2), r(2, 5, 4), r(2, 4), r(2, 4)),
+    "FeedingLSTM, padding": lambda r: (
+        *(feeding(r), r(2, 3, 2), r(2, 3, 4), r(2, 4), r(2, 4)),
+        mask(".xx", "xx."),
     ),
     "Positions": lambda r: (Positions(), r(2, 3, 5)),
     "Positions, scaled": lambda r: (Positions(scale=2.0), r(2, 3, 4)),

@@ -2,6 +2,7 @@
 
 import math
 import re
+from itertools import pairwise
 
 import numpy
 import pytest
@@ -158,7 +159,7 @@ def test_parts_one_after_the_other_are_the_whole(r, parts):
     whole = layer.forward(x)
     layer.reset_state()
     ends = numpy.cumsum([0, *parts])
-    pieces = [layer.forward(x[:, a:b]) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    pieces = [layer.forward(x[:, a:b]) for a, b in pairwise(ends)]
     same(np.concatenate(pieces, axis=1), whole)
 
 
