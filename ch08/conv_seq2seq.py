@@ -193,6 +193,11 @@ class ConvDecoder(Network):
         _, z = self.stack.forward(ids, None, self.encoded)
         return self.affine.forward(z)
 
+    @property
+    def head_maps(self) -> list[Array]:
+        """What the last `scores` looked at: for each block the weights (N, 1, S, T)."""
+        return [np.stack(b.attention.attention_weights, 1)[:, None] for b in self.stack.blocks]
+
     def backward(self, dscores: Array) -> ConvEncoded:
         self.stack.backward(None, self.affine.backward(dscores))
         blocks = self.stack.blocks

@@ -114,7 +114,7 @@ def main(
            output); transformer, transformer-2 (two blocks of width 128), conv (book 8.5.2)
     score  of an attention: dot, scaled, general or additive (book 8.1.4)
     num_layers  layers (blocks) of the encoder and of the decoder of transformer or conv
-    num_heads   of a transformer, in each attention
+    num_heads   number of heads in each attention of a transformer
     dropout     of transformer or conv: probability that an element is switched off (book 6.5.2)
     label_smoothing  of a transformer: share of a label that all characters get
     plot   draw the accuracy after each epoch, and what the attention of a model looks at in some
@@ -133,7 +133,7 @@ def main(
     net = how.model({model: recipe.model_class}, model, data, **recipe.options)
     file = how.file(net)
     epochs = train_and_answer(net, data, how, weights=file, seed=how.seed)
-    if how.plot and isinstance(net, AttentionSeq2seq):
+    if how.plot and (hasattr(net.decoder, "attention") or hasattr(net.decoder, "head_maps")):
         draw_test_questions(net, data, beside=file, finish=plots.save)
     return epochs
 

@@ -115,6 +115,7 @@ class Stack(Network):
     W  the embedding (V, D), as `embedding` makes it
     num_layers     blocks, made of the keywords that `Block` takes
     max_length     None for sinusoidal positions, else how many are learned
+    sparse         whether the gradient of W is row-sparse, see `Embedding`
     There is no norm at the end if each block ends with one (norm_first=False).
     Raises ValueError for num_layers below 1, and as `Block` does.
     """
@@ -127,6 +128,7 @@ class Stack(Network):
         *,
         num_layers: int,
         max_length: int | None = None,
+        sparse: bool = False,
         rng: Seed = None,
         **how: Any,
     ) -> None:
@@ -135,7 +137,7 @@ class Stack(Network):
             raise self._refuse(f"num_layers must be at least 1, not {num_layers}")
         causal = how.get("causal", False)
         scale: dict[str, Any] = {"scale": math.sqrt(D), "stateful": causal}
-        self.embed = TimeEmbedding(W)
+        self.embed = TimeEmbedding(W, sparse=sparse)
         self.positions = (
             Positions(**scale)
             if max_length is None
@@ -210,6 +212,11 @@ class TransformerDecoder(Network):
     def scores(self, ids: Array) -> Array:
         """ids (N, S) that go on with the answers -> scores (N, S, V) of the id after each."""
         return self.affine.forward(self.stack.forward(ids))
+
+    @property
+    def head_maps(self) -> list[Array]:
+        """What the last `scores` looked at: for each block the weights (N, h, S, T)."""
+        return [block.cross.attention_weights for block in self.stack.blocks]
 
     def backward(self, dscores: Array) -> Encoded:
         self.stack.backward(self.affine.backward(dscores))

@@ -81,7 +81,8 @@ class DotScore(Layer):
 class ScaledDotScore(DotScore):
     """s = hs_dec @ hs_enc.T / sqrt(H), so that scores do not grow with H and saturate the softmax.
 
-    Shapes and errors as for `DotScore`.
+    hs_enc (N, T, H), hs_dec (N, S, H) -> s (N, S, T). Backward: that of `DotScore`, of
+    ds / sqrt(H). Errors as there.
     Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, 3.2.1.
     """
 

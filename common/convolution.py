@@ -6,7 +6,7 @@ Source: book 8.5.2; Gehring et al. 2017, https://arxiv.org/abs/1705.03122.
 
 from common.checks import checked_mask, floats
 from common.functions import sigmoid
-from common.layers import Layer, fill_product
+from common.layers import Layer
 from common.np import Array, np
 
 __all__ = ["GatedLinearUnit", "TimeConvolution", "np"]
@@ -86,7 +86,7 @@ class TimeConvolution(Layer):
         N, T, _ = dy.shape
         steps, real = self.cache
         dy = dy.reshape(-1, M)
-        fill_product(dW.reshape(-1, M), steps.T, dy)
+        dW[...] = steps.T.dot(dy).reshape(W.shape)
         db[...] = np.ones(len(dy), dy.dtype).dot(dy)
         dsteps = dy.dot(W.reshape(-1, M).T).reshape(N, T, k, D)
         dpadded = np.zeros((N, T + k - 1, D), dy.dtype)
