@@ -51,7 +51,8 @@ class Settings:
     max_grad       largest norm of all gradients together (clipping, book 6.1.4)
     lr             step size (book 1.3.6): learning rate of Adam
     beta2          factor by which Adam's mean of squared gradients fades at each update
-    warmup         steps over which the learning rate rises to lr; it starts there if not given
+    warmup         steps over which the learning rate rises to lr, a tenth of all at most; it starts
+                   there if not given
     decay          let the learning rate fall in a line, to a twentieth of lr at the end
     eval_interval  iterations from report to report (book 1.4.4)
     resume         go on with a run that was stopped, from its checkpoint
@@ -78,14 +79,17 @@ class Settings:
         at_least_one(wordvec_size=self.wordvec_size, hidden_size=self.hidden_size)
 
     def optimizer(self, questions: int) -> Adam:
-        """Adam for so many training questions; errors as for `schedules.linear`."""
-        updates = self.max_epoch * (questions // self.batch_size)
+        """Adam for so many training questions; errors as for `schedules.linear`.
+
+        Of a short training, the warm-up is no more than a tenth.
+        """
+        updates = max(2, self.max_epoch * (questions // self.batch_size))
         if self.warmup is None and not self.decay:
             return Adam(self.lr, beta2=self.beta2)
-        last = 0.05 if self.decay else 1.0
-        return Adam(
-            linear(self.lr, updates=updates, warmup=self.warmup, last=last), beta2=self.beta2
-        )
+        warmup, last = self.warmup, 0.05 if self.decay else 1.0
+        if warmup is not None and warmup > updates // 10:
+            warmup = max(1, updates // 10)
+        return Adam(linear(self.lr, updates=updates, warmup=warmup, last=last), beta2=self.beta2)
 
 
 @dataclass(frozen=True, kw_only=True)

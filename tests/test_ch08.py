@@ -120,7 +120,7 @@ def test_a_run_goes_on_only_with_the_options_it_began_with(days, other):
 @pytest.mark.parametrize(
     ("how", "problem"),
     [
-        ({"model": "attend"}, "model is one of seq2seq, peeky, attention, .*, conv, not 'attend'"),
+        ({"model": "attend"}, r"model is one of seq2seq, peeky, attention, .*, conv, not 'attend'"),
         ({"model": "bi", "hidden_size": 5}, "even hidden_size"),
         ({"max_epoch": 0}, "max_epoch must be at least 1"),
         ({"split": "date"}, "split is 'date'"),
@@ -463,7 +463,7 @@ def test_weights_of_another_vocabulary_or_model_are_refused(trained):
     Path("damaged.npz").write_bytes(Path("AttentionSeq2seq.npz").read_bytes()[:999])
     with pytest.raises(ValueError, match=r"damaged.npz: not a readable weight file"):
         look(weights="damaged.npz")
-    with pytest.raises(ValueError, match="model is one of attention, .*, conv, not 'peeky'"):
+    with pytest.raises(ValueError, match=r"model is one of attention, .*, conv, not 'peeky'"):
         look(model="peeky")
     with pytest.raises(ValueError, match="count must not be negative, not -1"):
         look(count=-1)

@@ -234,7 +234,7 @@ class Alone:
             layer = {"LayerNorm": LayerNorm, "TimeConvolution": TimeConvolution}[self.layer](
                 *weights
             )
-        x, dy = self.arrays()
+        ((x, dy),) = self.batches()
 
         def step() -> None:
             layer.forward(x)
@@ -262,7 +262,7 @@ class Alone:
             def forward(x: Any) -> Any:
                 return convolution(x.transpose(1, 2)).transpose(1, 2)
 
-        x, dy = map(torch.as_tensor, self.arrays())
+        x, dy = map(torch.as_tensor, self.batches()[0])
         x.requires_grad = True
 
         def step() -> None:
@@ -272,8 +272,8 @@ class Alone:
 
         return step
 
-    def arrays(self) -> Any:
+    def batches(self) -> Any:
         """The input (N, T, D), and the gradient of the output."""
         r = numpy.random.default_rng(0).standard_normal
         M = 2 * self.D if self.layer == "TimeConvolution" else self.D
-        return [r((self.N, self.T, width)).astype("f") for width in (self.D, M)]
+        return [[r((self.N, self.T, width)).astype("f") for width in (self.D, M)]]
