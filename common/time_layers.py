@@ -108,7 +108,8 @@ class TimeDropout(Dropout):
     def forward(self, xs: Array) -> Array:
         xs = floats(self, xs)
         like = xs[:, :1] if self.variational else xs
-        self.mask = scaled_mask(self.rng, self.dropout_ratio, like) if self.train_flg else None
+        drops = self.train_flg and self.dropout_ratio > 0
+        self.mask = scaled_mask(self.rng, self.dropout_ratio, like) if drops else None
         self.y_shape = xs.shape
         return xs if self.mask is None else xs * self.mask
 
