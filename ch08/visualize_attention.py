@@ -172,14 +172,16 @@ def draw(
     asked = sequence.decode(question[::-1] if reverse else question, id_to_char)
     answered = sequence.decode(answer[1:], id_to_char)
     across, down = max(map(len, blocks)), len(blocks)
-    size = across * (2 + len(asked) / 4), down * (1 + len(answered) / 4)
-    figure, axes = plt.subplots(down, across, figsize=size, squeeze=False)
+    scale = 1 if (across, down) == (1, 1) else 0.5
+    size = scale * across * (2 + len(asked) / 4), scale * down * (2 + len(answered) / 4)
+    figure, axes = plt.subplots(down, across, figsize=size, squeeze=False, layout="constrained")
     for k, maps in enumerate(blocks):
         for head, weights in enumerate(maps):
             cells = axes[k, head]
             cells.imshow(weights, cmap="gray", vmin=0, vmax=1, aspect="auto")
-            cells.set_xticks(range(len(asked)), list(asked))
-            cells.set_yticks(range(len(answered)), list(answered))
+            font = {"fontsize": 10 * scale**0.5}
+            cells.set_xticks(range(len(asked)), list(asked), **font)
+            cells.set_yticks(range(len(answered)), list(answered), **font)
             if (across, down) != (1, 1):
                 cells.set_xlabel(f"block {k + 1}, head {head + 1}")
     title = f"{asked.strip()}  →  {answered.strip()}"
