@@ -215,7 +215,7 @@ class TransformerDecoder(Network):
 
     @property
     def head_maps(self) -> list[Array]:
-        """What the last `scores` looked at: for each block the weights (N, h, S, T)."""
+        """For each block, the weights of its h heads in the last `scores`: each is (N, S, T)."""
         return [block.cross.attention_weights for block in self.stack.blocks]
 
     def backward(self, dscores: Array) -> Encoded:
