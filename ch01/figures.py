@@ -11,7 +11,7 @@ import numpy
 
 from ch01 import show_spiral_dataset, train_custom_loop
 from ch01.graph_nodes import Branch, Multiply
-from common.cli import run
+from common.cli import run, then
 from common.functions import sigmoid
 from common.np import Array, np, to_cpu
 from common.plots import into, show
@@ -73,6 +73,7 @@ def main(at: float = 1.0, max_epoch: int = 300, seed: int = 0, folder: str = "fi
         plot_tangent(at)
         show_spiral_dataset.main()
         train_custom_loop.main(max_epoch, seed=seed)
+    then("ch01.train_custom_loop")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 Source: book 1.4.1.
 """
 
-from common.cli import run
+from common.cli import run, then
 from common.np import Array
 from common.plots import show
 from dataset import spiral
@@ -43,6 +43,7 @@ def main(seed: int = 1984) -> None:
     plt.yticks([-1, -0.5, 0, 0.5, 1])
     plt.legend()
     show("fig_1_31_spiral.png")
+    then("ch01.train_custom_loop")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 
 from ch01 import train_custom_loop
 from ch01.two_layer_net import TwoLayerNet, accuracy
-from common.cli import at_least_one, run, settings_of
+from common.cli import at_least_one, run, settings_of, then
 from common.optimizer import SGD
 from common.rng import generator
 from common.trainer import Trainer
@@ -38,6 +38,7 @@ def main(**settings: Any) -> tuple[TwoLayerNet, list[float]]:
     print(f"accuracy {accuracy(model, x, t):.3f}")
     if how.plot:
         trainer.plot()
+    then("ch02.similarity")
     return model, trainer.loss_list
 
 

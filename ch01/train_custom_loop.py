@@ -10,7 +10,7 @@ import numpy
 
 from ch01.show_spiral_dataset import COLORS, draw_points
 from ch01.two_layer_net import TwoLayerNet, accuracy
-from common.cli import at_least_one, run
+from common.cli import at_least_one, run, then
 from common.np import Array, np, to_cpu
 from common.optimizer import SGD
 from common.plots import show
@@ -60,6 +60,7 @@ def main(
     if plot:
         plot_loss(loss_list, max_iters)
         plot_regions(model, x, t)
+    then("ch01.train")
     return model, loss_list
 
 

@@ -8,14 +8,16 @@ Source: book 2.4.3.
 
 import numpy
 
-from common.cli import run
+from common.cli import run, then
 from common.np import Array
 from common.plots import show
 from common.words.text import create_co_matrix, ppmi, preprocess
+from dataset.tokens import cutter
 
 
 def main(
     text: str = "You say goodbye and I say hello.",
+    tokens: str | None = None,
     window_size: int = 1,
     precision: int = 3,
     plot: bool = True,
@@ -23,11 +25,13 @@ def main(
     """Print the first word's counts, PPMI and SVD -> U (V, V) and the singular values (V,).
 
     text         text to count in (book 2.3.1)
+    tokens       how the text is cut: words (at blanks), lower (lower case, punctuation marks apart)
+                 or characters; if not given, lower case and full stops apart (book 2.3.1)
     window_size  words to each side that are counted (book 2.3.4)
     precision    digits to print after the decimal point
     plot         draw the words at their first two numbers (book 2.4.3)
     """
-    corpus, word_to_id, _ = preprocess(text)
+    corpus, word_to_id, _ = preprocess(text, cut=cutter(tokens) if tokens else None)
     C = create_co_matrix(corpus, len(word_to_id), window_size)
     W = ppmi(C)
     U, s, _ = numpy.linalg.svd(W)
@@ -37,6 +41,7 @@ def main(
         print(U[0])
     if plot:
         plot_words(word_to_id, U)
+    then("ch02.count_method_big")
     return U, s
 
 
@@ -64,6 +69,7 @@ def plot_words(word_to_id: dict[str, int], U: Array) -> None:
             (x, y),
             xytext=(0, far) if above else (far, 0),
             textcoords="offset points",
+            parse_math=False,  # $ is a word
             ha="center" if above else "left" if far > 0 else "right",
             va="center" if not above else "bottom" if far > 0 else "top",
         )

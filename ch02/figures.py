@@ -9,11 +9,12 @@ Source: book 2.3.4, 2.4.2, 2.4.3.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy
 
 from ch02 import count_method_small
-from common.cli import run
+from common.cli import run, then
 from common.np import Array, to_cpu
 from common.plots import into, show
 from common.rng import generator
@@ -50,7 +51,8 @@ def main(
     print()
     with into(folder):
         plot_projection(correlated_points(seed))
-        count_method_small.main(text, window_size)
+        count_method_small.main(text, window_size=window_size)
+    then("ch02.count_method_big")
 
 
 def table(numbers: Array, rows: list[str], columns: list[str]) -> str:
@@ -123,8 +125,9 @@ def plot_cosines(found: Mapping[str, Array], words: list[str], word_to_id: dict[
         rows = normalize(to_cpu(vectors)[ids].astype("float32"))
         image = ax.imshow(rows @ rows.T, vmin=0, vmax=1)
         ax.set_title(title)
-        ax.set_xticks(range(len(ids)), words, rotation=90, fontsize=8)
-        ax.set_yticks(range(len(ids)), words, fontsize=8)
+        how: dict[str, Any] = {"fontsize": 8, "parse_math": False}  # $ is a word
+        ax.set_xticks(range(len(ids)), words, rotation=90, **how)
+        ax.set_yticks(range(len(ids)), words, **how)
     plt.colorbar(image, ax=axes, label="cosine", shrink=0.7)
     show("cosines.png")
 

@@ -2,7 +2,8 @@
 
 import numpy
 
-from common.np import Array, to_cpu
+from common.checks import numbers_on_host
+from common.np import Array
 from common.rng import Seed, generator
 
 EXTRA = 10  # columns beyond k; the paper finds 5 to 10 enough
@@ -22,16 +23,19 @@ def truncated_svd(
 
     W times a few random vectors spans, nearly, the directions that W stretches most; each round
     brings it nearer. In an orthonormal basis Q of them, W is the small matrix Q^T W.
-    Raises ValueError if W is no matrix, k is not in 1..min(R, C), or n_iter is negative.
+    Raises ValueError if W is no matrix of finite numbers, k is not in 1..min(R, C), or n_iter is
+    negative.
     Source: book 2.4.3; Halko, Martinsson, Tropp 2011, https://arxiv.org/abs/0909.4061,
     algorithms 4.4 and 5.1.
     """
-    W = W.tocsr() if hasattr(W, "tocsr") else to_cpu(W)
+    W = W.tocsr() if hasattr(W, "tocsr") else numbers_on_host("truncated_svd", W)
     if W.ndim != 2 or not 1 <= k <= min(W.shape) or n_iter < 0:
         raise ValueError(
             f"truncated_svd: k is {k} and n_iter {n_iter} for W of shape {W.shape}; "
             "W must be (R, C), k in 1..min(R, C) and n_iter at least 0"
         )
+    if not numpy.isfinite(W.data if hasattr(W, "tocsr") else W).all():
+        raise ValueError("truncated_svd: W holds NaN or infinity")
     W = W.astype(numpy.result_type(W.dtype, numpy.float32))
     width = min(k + EXTRA, *W.shape)
     guess = generator(rng).standard_normal((W.shape[1], width)).astype(W.dtype)

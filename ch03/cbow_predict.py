@@ -8,7 +8,7 @@ Source: book 3.2.1.
 
 import numpy
 
-from common.cli import run
+from common.cli import run, then
 from common.layers import MatMul
 from common.np import Array, np, to_cpu
 from common.rng import generator, randn
@@ -31,6 +31,7 @@ def main(seed: int = 0) -> Array:
     h1 = in_layer1.forward(c1)
     s = out_layer.forward(0.5 * (h0 + h1))
     print(to_cpu(s))
+    then("ch03.train")
     return s
 
 

@@ -14,7 +14,7 @@ import numpy
 
 from ch03 import train
 from ch03.train import SENTENCE
-from common.cli import run
+from common.cli import run, then
 from common.functions import softmax
 from common.layers import MatMul
 from common.np import Array, np, to_cpu
@@ -132,6 +132,7 @@ def main(max_epoch: int = 1000, seed: int = 0, folder: str = "figures") -> None:
         plot_matmul(seed)
         model, _ = train.main("cbow", max_epoch=max_epoch, seed=seed)
         plot_activations(model, list(word_to_id))
+    then("ch03.train")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """SimpleCBOW guesses a word from its two neighbours.  N samples, V words, H hidden size."""
 
 from common.base_model import BaseModel
-from common.checks import checked_ids
+from common.checks import checked_ids, numbers_on_host
 from common.layers import MatMul, SoftmaxWithLoss
 from common.np import Array, np
 from common.rng import Seed, generator, randn
@@ -85,7 +85,8 @@ def check_pairs(who: str, contexts: Array, target: Array, vocab_size: int) -> No
 
     contexts (N, 2, V) one-hot; target (N, V) one-hot, or ids (N,) in 0..V-1.
     """
-    N, V = len(contexts), vocab_size
+    contexts, target = numbers_on_host(who, contexts), numbers_on_host(who, target)
+    N, V = len(target) if target.ndim else 0, vocab_size
     if contexts.shape != (N, 2, V) or target.shape not in ((N, V), (N,)):
         raise ValueError(
             f"{who}: contexts must be one-hot (N, 2, {V}) and target one-hot (N, {V}) or ids (N,), "

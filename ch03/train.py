@@ -8,13 +8,14 @@ Source: book 3.4, 3.5.2.
 
 from ch03.simple_cbow import SimpleCBOW
 from ch03.simple_skip_gram import SimpleSkipGram
-from common.cli import at_least_one, run
+from common.cli import at_least_one, run, then
 from common.np import to_cpu
 from common.optimizer import Adam
 from common.plots import show
 from common.rng import generator
 from common.trainer import Trainer
 from common.words.text import convert_one_hot, create_contexts_target, preprocess
+from dataset.tokens import cutter
 
 SENTENCE = "You say goodbye and I say hello."
 MODELS: dict[str, type[SimpleCBOW] | type[SimpleSkipGram]] = {
@@ -26,6 +27,7 @@ MODELS: dict[str, type[SimpleCBOW] | type[SimpleSkipGram]] = {
 def main(
     model: str = "cbow",
     text: str = SENTENCE,
+    tokens: str | None = None,
     hidden_size: int = 5,
     batch_size: int = 3,
     max_epoch: int = 1000,
@@ -37,6 +39,8 @@ def main(
 
     model        cbow or skipgram
     text         text to learn from (book 3.3.1); each word but the first and the last is a sample
+    tokens       how the text is cut: words (at blanks), lower (lower case, punctuation marks apart)
+                 or characters; if not given, lower case and full stops apart (book 2.3.1)
     hidden_size  hidden layer (book 3.2.1): numbers in a word vector
     batch_size   samples of one step (book 1.4.3); what is left over in an epoch is dropped
     max_epoch    epochs (book 1.4.3): how often to go through the text
@@ -47,7 +51,7 @@ def main(
     if model not in MODELS:
         raise ValueError(f"train: model is one of {', '.join(MODELS)}, not {model!r}")
     at_least_one(hidden_size=hidden_size)
-    corpus, word_to_id, _ = preprocess(text)
+    corpus, word_to_id, _ = preprocess(text, cut=cutter(tokens) if tokens else None)
     V = len(word_to_id)
     contexts, target = create_contexts_target(corpus, window_size=1)
 
@@ -66,6 +70,7 @@ def main(
         plot_loss(trainer.loss_list)
     for word, vector in zip(word_to_id, to_cpu(net.word_vecs), strict=True):
         print(word, vector)
+    then("ch04.train")
     return net, trainer.loss_list
 
 

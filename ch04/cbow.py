@@ -1,7 +1,11 @@
 """CBOW: a word guessed from its neighbours.  V words, H hidden size, C = 2 * window_size."""
 
+from functools import cached_property
+from typing import Any
+
 from common.base_model import BaseModel
-from common.layers import Embedding
+from common.checks import on_host
+from common.layers import Embedding, EmbeddingPart
 from common.negative_sampling import NegativeSamplingLoss
 from common.np import Array, np
 from common.rng import Seed, generator, randn
@@ -57,6 +61,12 @@ class CBOW(BaseModel):
         """W_in (V, H) itself."""
         return self.in_layer.params[0]
 
+    @cached_property
+    def in_layers(self) -> list[Any]:
+        """The book's input layers, one for each neighbour; they are parts of `in_layer`."""
+        parts: list[Any] = []
+        return [EmbeddingPart(self.in_layer, parts) for _ in range(2 * self.window_size)]
+
     def forward(self, contexts: Array, target: Array) -> Array:
         check_pairs(self, contexts, target)
         rows = self.in_layer.forward(contexts)  # (N, C, H)
@@ -72,7 +82,8 @@ class CBOW(BaseModel):
 
 def check_pairs(model: CBOW, contexts: Array, target: Array) -> None:
     """Refuse contexts that are not (N, 2 * window_size) for N targets."""
-    needed = (len(target), 2 * model.window_size)
+    contexts, target = on_host(model, contexts), on_host(model, target)
+    needed = (target.size, 2 * model.window_size)
     if target.ndim != 1 or contexts.shape != needed:
         raise ValueError(
             f"{type(model).__name__}: contexts {contexts.shape} and target {target.shape} do not "

@@ -16,7 +16,7 @@ from ch01.figures import plot_sigmoid
 from ch03.figures import print_pairs
 from ch03.train import SENTENCE
 from ch04 import show_vectors
-from common.cli import at_least_one, run
+from common.cli import at_least_one, run, then
 from common.negative_sampling import EmbeddingDot, UnigramSampler
 from common.np import np, to_cpu
 from common.plots import into, show
@@ -93,6 +93,7 @@ def main(power: float = 0.75, draws: int = 10000, seed: int = 0, folder: str = "
         plot_sigmoid("fig_4_9_sigmoid.png")
         plot_sampling(power, draws, seed)
         show_vectors.main()
+    then("ch04.train")
 
 
 if __name__ == "__main__":

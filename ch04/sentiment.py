@@ -12,9 +12,10 @@ import numpy
 
 from ch04.document_vectors import EMAILS, document_vectors, read_documents
 from ch04.eval import SHIPPED
-from common.cli import run
+from common.cli import run, then
 from common.np import Array
 from common.words.vector_files import load_vectors
+from dataset.tokens import Cut
 
 
 def predict_held_out(x: Array, labels: list[str], folds: int = 5, seed: int = 0) -> list[str]:
@@ -54,18 +55,24 @@ def confusion(labels: list[str], guesses: list[str], names: list[str]) -> Array:
 
 
 def main(
-    vectors: str = str(SHIPPED), emails: str = str(EMAILS), folds: int = 5, seed: int = 0
+    vectors: str = str(SHIPPED),
+    emails: str = str(EMAILS),
+    tokens: str | Cut | None = None,
+    folds: int = 5,
+    seed: int = 0,
 ) -> float:
     """Print the accuracy on held-out e-mails and the confusion table; return the accuracy.
 
-    vectors  file of word vectors: ours (.npz), the book's (.pkl), or word2vec's
-    emails   file of lines `label<tab>text` (book 4.4.1)
+    vectors  file of word vectors: ours (.npz), the book's (.pkl), or of word2vec, GloVe, fastText
+    emails   file of lines `label<tab>text` (book 4.4.1), each of which is held out once
+    tokens   how e-mails are cut: words (at blanks), lower (lower case, punctuation marks apart) or
+             characters; if not given, as Penn Treebank is
     folds    parts of the e-mails, each held out in turn; at least 2
     seed     decides which e-mail is in which part
     """
     word_vecs, word_to_id, _ = load_vectors(vectors)
     texts, labels = read_documents(emails)
-    x, known = document_vectors(texts, word_vecs, word_to_id)
+    x, known = document_vectors(texts, word_vecs, word_to_id, tokens=tokens)
     names = list(dict.fromkeys(labels))
     table = confusion(labels, predict_held_out(x, labels, folds, seed), names)
     accuracy = float(table.trace() / table.sum())
@@ -76,6 +83,7 @@ def main(
     print(f"\n{'is, taken for:':<16}" + "".join(f"{name:>10}" for name in names))
     for name, row in zip(names, table, strict=True):
         print(f"{name:<16}" + "".join(f"{count:10}" for count in row))
+    then("ch05.train_custom_loop")
     return accuracy
 
 

@@ -1,28 +1,30 @@
 """Pictures of word vectors in two dimensions, and the parallelogram of figure 4-20.
 
     python -m ch04.show_vectors
+    python -m ch04.show_vectors --analogy "france paris japan tokyo"
     python -m ch04.show_vectors --method tsne --words "car truck toyota ford monday friday"
 
 Source: book 4.3.3.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy
 
 from ch04.eval import SHIPPED
-from common.cli import run
+from common.cli import run, then
 from common.np import Array
-from common.plots import show
+from common.plots import make_readable, show
 from common.words.evaluation import unit
-from common.words.vector_files import load_vectors
+from common.words.queries import words_to_ask
+from common.words.vector_files import load_vectors, read_counts
 
 WORDS = (
     "he she we they you car truck toyota ford honda bank loan credit savings monday tuesday friday "
     "january june december week month year dog cat animal japan germany france britain tokyo paris "
     "london doctor hospital patient lawyer judge court"
 )
-ANALOGY = ("man", "woman", "king", "queen")
 SPOTS = numpy.array(  # where a word may stand, in points from its dot, best first
     [
         (far * x, far * y)
@@ -79,10 +81,12 @@ def label(points: Array, words: Sequence[str], avoid: Array | None = None) -> No
     taken = numpy.hstack([others - 5, others + 5])  # left, bottom, right, top of what is there
     side = numpy.sign(SPOTS)
     line = {"arrowstyle": "-", "color": "0.7", "shrinkA": 0, "shrinkB": 3}
-    for point, dot, word in zip(points, dots, words, strict=True):
-        note = axes.annotate(
-            word, point, (0, 0), textcoords="offset points", fontsize=9, arrowprops=line
-        )
+    how: dict[str, Any] = {"textcoords": "offset points", "fontsize": 9, "arrowprops": line}
+    how["parse_math"] = False  # $ is a word
+    pairs = zip(words, points, strict=True)
+    notes = [axes.annotate(word, point, (0, 0), **how) for word, point in pairs]
+    make_readable(axes)  # before words are measured
+    for dot, note in zip(dots, notes, strict=True):
         size = Text.get_window_extent(note).size  # of the word without its line
         corners = dot + SPOTS * axes.figure.dpi / 72 - size * (1 - side) / 2
         boxes = numpy.hstack([corners, corners + size])
@@ -134,27 +138,41 @@ def plot_analogy(points: Array, words: Sequence[str], path: str) -> None:
 
 
 def main(
-    vectors: str = str(SHIPPED), words: str = WORDS, method: str = "pca", seed: int = 0
+    vectors: str = str(SHIPPED),
+    words: str | None = None,
+    analogy: str = "man woman king queen",
+    method: str = "pca",
+    limit: int | None = None,
+    seed: int = 0,
 ) -> None:
     """Draw words by the directions of their vectors; and two arrows, if all their words are known.
 
-    vectors  file of word vectors: ours (.npz), the book's (.pkl), or word2vec's
-    words    the words to draw, with spaces between; unknown ones are left out and named
+    vectors  file of word vectors: ours (.npz), the book's (.pkl), or of word2vec, GloVe, fastText
+    words    the words to draw, with blanks between; unknown ones are left out and named. If not
+             given, forty of Penn Treebank, or frequent words where the vectors lack these
+    analogy  four words for the two arrows, with blanks between (book 4.3.1)
     method   pca, a projection, or tsne, a map of neighbours
+    limit    use only the first so many words of the file; all if not given
     seed     decides the random choices of tsne
     """
+    if len(analogy.split()) != 4:
+        raise ValueError(f"show_vectors: analogy is four words, not {analogy!r}")
     if method not in ("pca", "tsne"):
         raise ValueError(f"show_vectors: the method is pca or tsne, not {method!r}")
-    word_vecs, word_to_id, _ = load_vectors(vectors)
-    unknown = [word for word in words.split() if word not in word_to_id]
+    word_vecs, word_to_id, _ = load_vectors(vectors, limit=limit)
+    counts = read_counts(vectors, limit=limit)
+    asked = words_to_ask(words, WORDS.split(), word_to_id, counts)
+    unknown = [word for word in asked if word not in word_to_id]
     if unknown:
         print("not in the vocabulary:", *unknown)
-    known = [word for word in words.split() if word in word_to_id]
+    known = [word for word in asked if word in word_to_id]
     x = unit(word_vecs[[word_to_id[word] for word in known]])  # directions, as the cosine sees them
     plot_words(pca(x) if method == "pca" else tsne(x, seed), known, f"word_vectors_{method}.png")
-    if all(word in word_to_id for word in ANALOGY):
-        x = unit(word_vecs[[word_to_id[word] for word in ANALOGY]])
-        plot_analogy(pca(x), ANALOGY, "fig_4_20_analogy.png")
+    four = words_to_ask(analogy, (), word_to_id)
+    if all(word in word_to_id for word in four):
+        x = unit(word_vecs[[word_to_id[word] for word in four]])
+        plot_analogy(pca(x), four, "fig_4_20_analogy.png")
+    then("ch04.evaluate", vectors=vectors, limit=limit)
 
 
 if __name__ == "__main__":

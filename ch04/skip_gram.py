@@ -1,6 +1,11 @@
 """Skip-gram: the neighbours guessed from a word.  V words, H hidden size, C = 2 * window_size."""
 
+from copy import copy
+from functools import cached_property
+from typing import Any
+
 from ch04.cbow import CBOW, check_pairs
+from common.negative_sampling import with_parts
 from common.np import Array, np
 
 
@@ -12,6 +17,12 @@ class SkipGram(CBOW):
     Arguments, weights, `word_vecs` and errors as for `CBOW`; every neighbour has negatives of its
     own.  Source: book 3.5.2, 4.1; Mikolov et al. 2013.
     """
+
+    @cached_property
+    def loss_layers(self) -> list[Any]:
+        """The book's losses, one for each neighbour; they are parts of `ns_loss`."""
+        losses = [copy(self.ns_loss) for _ in range(2 * self.window_size)]
+        return with_parts(losses, self.ns_loss)
 
     def forward(self, contexts: Array, target: Array) -> Array:
         check_pairs(self, contexts, target)

@@ -16,7 +16,7 @@ import numpy
 from ch03.train import SENTENCE
 from ch05 import train_custom_loop
 from ch05.simple_rnnlm import SimpleRnnlm
-from common.cli import run
+from common.cli import run, then
 from common.functions import perplexity, softmax
 from common.np import Array, to_cpu
 from common.optimizer import SGD
@@ -116,6 +116,7 @@ def main(max_epoch: int = 40, seed: int = 0, corpus: str = "ptb", folder: str = 
         plot_first_weights(seed)
         plot_two_models()
         train_custom_loop.main(corpus, seed=seed)
+    then("ch05.train", corpus=corpus)
 
 
 if __name__ == "__main__":

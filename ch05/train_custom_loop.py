@@ -9,15 +9,18 @@ Source: book 5.5.3.
 import numpy
 
 from ch05.simple_rnnlm import SimpleRnnlm
-from common.cli import at_least_one, run
+from common.cli import at_least_one, run, then
 from common.functions import perplexity
 from common.optimizer import SGD
 from common.plots import show
 from dataset import texts
+from dataset.tokens import Cut
 
 
 def main(
     corpus: str = "ptb",
+    tokens: str | Cut = "words",
+    min_count: int = 1,
     max_epoch: int = 100,
     batch_size: int = 10,
     wordvec_size: int = 100,
@@ -30,7 +33,11 @@ def main(
 ) -> tuple[SimpleRnnlm, list[float]]:
     """Train SimpleRnnlm on the first words of a text -> the model and each epoch's perplexity.
 
-    corpus        ptb, grammar, or a text file (one sentence a line)
+    corpus        ptb, grammar, or a text file (one sentence a line), of which no part is kept for
+                  testing
+    tokens        how lines of a text file are cut: words (at blanks), lower (lower case,
+                  punctuation marks apart) or characters
+    min_count     words that a text file has fewer times become <unk>
     max_epoch     epochs (book 1.4.3): passes over the text
     batch_size    reading positions (book 5.2.5) that are trained side by side
     wordvec_size  embedding (book 5.5.1): numbers in a word vector
@@ -44,7 +51,7 @@ def main(
     Raises ValueError for a text too short for one batch.
     """
     at_least_one(max_epoch=max_epoch, wordvec_size=wordvec_size, hidden_size=hidden_size)
-    text = texts.load_data(corpus, "train")[0][:corpus_size]
+    text = texts.load_text(corpus, tokens=tokens, min_count=min_count)[0][:corpus_size]
     vocab_size = int(text.max(initial=0)) + 1  # ids count up in order of first appearance
     print(f"corpus size: {len(text)}, vocabulary size: {vocab_size}")
     xs, ts = text[:-1], text[1:]  # each word, and the one to predict from it
@@ -80,6 +87,7 @@ def main(
 
     if plot:
         plot_perplexity(ppl_list)
+    then("ch05.train", corpus=corpus)
     return model, ppl_list
 
 

@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy
-from tqdm import tqdm
 
-from common.checks import checked_ids
+from common.checks import checked_ids, text_on_host
+from common.evaluate import progress_bar
 from common.functions import perplexity
 from common.layers import Affine
 from common.np import Array, np, to_cpu
@@ -104,7 +104,7 @@ def log_probabilities(
     keys = np.zeros((0, len(affine.params[0])), affine.params[0].dtype)
     plain, cached = [], []
     model.reset_state()
-    for start in tqdm(range(0, end, time_size), leave=False, disable=None if progress else True):
+    for start in progress_bar(range(0, end, time_size), shown=progress):
         stop = min(start + time_size, end)
         scores = model.predict(corpus[None, start:stop])[0]  # (T, V)
         h = affine.x  # (T, D), what the last layer was given by `predict`
@@ -178,7 +178,7 @@ def _checked(
     for theta in thetas:
         if not 0 <= theta < math.inf:
             raise ValueError(f"cache: theta must be finite and not negative, not {theta}")
-    corpus = to_cpu(corpus)
-    if corpus.ndim != 1 or len(corpus) < 2:
+    corpus = text_on_host("cache", corpus)
+    if len(corpus) < 2:
         raise ValueError(f"cache: the text must be (L,) ids, L at least 2, not {corpus.shape}")
     return checked_ids("cache", corpus, layers[-1].params[0].shape[1])

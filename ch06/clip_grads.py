@@ -7,7 +7,7 @@
 Source: book 6.1.4.
 """
 
-from common.cli import run
+from common.cli import run, then
 from common.gradients import clip_grads
 from common.np import Array, np
 from common.rng import generator
@@ -34,6 +34,7 @@ def main(max_norm: float = 5.0, seed: int | None = None) -> None:
         print(f"{when}: joint norm {joint_norm(grads):.4f}")
         for g in grads:
             print(g)
+    then("ch06.train_rnnlm")
 
 
 if __name__ == "__main__":

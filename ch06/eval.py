@@ -11,10 +11,13 @@ from typing import Any
 
 from ch06 import trained
 from ch06.cache_pointer import eval_perplexity_with_cache, tune_cache
-from common.cli import at_least_one, run
+from common.cli import at_least_one, run, then
 from common.evaluate import eval_perplexity
 from common.words.text import words_to_ids
 from dataset import texts
+from dataset.suitability import describe
+from dataset.text_file import EOS
+from dataset.tokens import Cut, cutter
 
 CACHE_SIZE = 500
 THETAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.5, 2.0)
@@ -23,7 +26,8 @@ MIXES = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2, 0.25, 0.
 
 def main(
     weights: str | None = None,
-    corpus: str = "ptb",
+    corpus: str | None = None,
+    tokens: str | Cut | None = None,
     wordvec_size: int | None = None,
     hidden_size: int | None = None,
     sentence: str | None = None,
@@ -34,7 +38,10 @@ def main(
 
     weights       file of weights, ours (.npz) or the book's (.pkl); if not given, that of the
                   class in the current folder, else the one that comes with the library
-    corpus        text it was trained on: ptb, grammar (made-up English), or a text file
+    corpus        text it was trained on: ptb, grammar (made-up English), or a text file; if not
+                  given, that which the weight file names, or else ptb
+    tokens        how lines of a text file are cut: words, lower or characters; if not given, as in
+                  training
     wordvec_size  numbers in a word vector, as in training; if not given, that of a .npz file, or
                   the book's
     hidden_size   numbers in the recurrent layer's state; if not given, as for wordvec_size
@@ -44,6 +51,7 @@ def main(
     cache         whether to measure with a memory of the last 500 words as well, whose two settings
                   are chosen on the validation text; the perplexity with it is then returned
     """
+    then("ch07.generate_text", model=model, weights=weights)
     if sentence is not None and not sentence.split():
         raise ValueError("eval: the sentence has no words")
     if cache and sentence is not None:
@@ -51,21 +59,24 @@ def main(
     at_least_one(wordvec_size=wordvec_size, hidden_size=hidden_size)
     given = {"wordvec_size": wordvec_size, "hidden_size": hidden_size}
     sizes: dict[str, Any] = {name: size for name, size in given.items() if size is not None}
-    file, vocab = trained.find(model, weights), None
-    if sentence is None or corpus != "ptb":
-        text, vocab, _ = texts.load_data(corpus, "test")
+    file, vocab = trained.find(model, weights, corpus or "ptb"), None
+    name, how = trained.text_of(file, corpus, tokens)
+    if sentence is None or corpus not in (None, "ptb"):
+        parts = texts.load_parts(name, **how)  # once, because it may be a pipe
+        text, vocab, id_to_word = parts.part("test")
+        if name not in texts.MADE:
+            print(describe((text, vocab, id_to_word)))
     net = trained.load(model, file, vocab=vocab, **sizes)
     if sentence is not None:
-        ids = words_to_ids(["<eos>", *sentence.split(), "<eos>"], net.vocab)
+        words = cutter(how.get("tokens", "words"))(sentence)
+        ids = words_to_ids([EOS, *words, EOS], net.vocab)
         result = eval_perplexity(net, ids, 1, len(ids) - 1, progress=False)
         print(f"perplexity of the sentence:  {result:.2f}")
         return result
     result = eval_perplexity(net, text)
     print(f"test perplexity:  {result:.2f}")
     if cache:
-        theta, mix, _ = tune_cache(
-            net, texts.load_data(corpus, "valid")[0], THETAS, MIXES, CACHE_SIZE
-        )
+        theta, mix, _ = tune_cache(net, parts.valid, THETAS, MIXES, CACHE_SIZE)
         result = eval_perplexity_with_cache(net, text, CACHE_SIZE, theta=theta, mix=mix)
         print(f"with cache (size {CACHE_SIZE}, theta {theta:g}, mix {mix:g}):  {result:.2f}")
     return result

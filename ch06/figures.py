@@ -15,7 +15,7 @@ from typing import Any
 
 from ch06 import rnn_gradient_graph
 from ch06.trained import SHIPPED
-from common.cli import run
+from common.cli import run, then
 from common.layers import Tanh
 from common.np import np, to_cpu
 from common.plots import into, show
@@ -120,6 +120,7 @@ def main(folder: str = "figures") -> None:
         plot_reports(runs["Rnnlm"])
         for name, history in runs.items():
             plot_epochs(history, name)
+    then("ch06.train_rnnlm")
 
 
 if __name__ == "__main__":

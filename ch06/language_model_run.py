@@ -1,7 +1,6 @@
 """One run of a language model: train, keep the weights best on the validation text, test them."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from common.cli import at_least_one
@@ -9,16 +8,24 @@ from common.evaluate import eval_perplexity
 from common.language_model import LanguageModel
 from common.optimizer import SGD, Optimizer
 from common.run import train, write_history
+from common.storage.files import expanded
 from common.trainer import RnnlmTrainer
-from dataset import grammar
+from dataset import grammar, texts
+from dataset.suitability import describe
 from dataset.text_file import Parts
+from dataset.texts import source
+from dataset.tokens import Cut
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What both training scripts of this chapter can be told.
 
-    corpus         text: ptb, grammar (made-up English), or a text file (one sentence a line)
+    corpus         text: ptb, grammar (made-up English), or a text file (one sentence a line), of
+                   which the last tenth is for testing and the one before for validation
+    tokens         how lines of a text file are cut: words (at blanks), lower (lower case,
+                   punctuation marks apart) or characters
+    min_count      words that the training part of a text file has fewer times become <unk>
     max_epoch      epochs (book 1.4.3): passes over the training text
     batch_size     reading positions (book 5.2.5) that are trained side by side
     wordvec_size   embedding (book 6.4): numbers in a word vector
@@ -32,10 +39,13 @@ class Settings:
     weights        file to save the best weights in, <class>.npz if not given; checkpoint, history
                    (.json) and figure (.png) go beside it
     resume         go on with the run in the checkpoint
+    overwrite      replace the files of an earlier run
     plot           draw the perplexity (book 5.5.2) during training
     """
 
     corpus: str = "ptb"
+    tokens: str | Cut = "words"
+    min_count: int = 1
     max_epoch: int
     batch_size: int
     wordvec_size: int
@@ -48,11 +58,16 @@ class Settings:
     seed: int = 0
     weights: str | None = None
     resume: bool = False
+    overwrite: bool = False
     plot: bool = True
 
     def __post_init__(self) -> None:
         """ValueError for a size below 1."""
         at_least_one(wordvec_size=self.wordvec_size, hidden_size=self.hidden_size)
+
+    def load(self) -> Parts:
+        """The text; `texts.load_parts` says what is raised."""
+        return texts.load_parts(self.corpus, tokens=self.tokens, min_count=self.min_count)
 
 
 def train_and_test(
@@ -72,12 +87,21 @@ def train_and_test(
     optimizer   another one than SGD; if its learning rate is a function, `decay` is not used
     from_start  whether each epoch reads the text from its beginning, rather than where the one
                 before stopped
-    Raises what `RnnlmTrainer.fit` raises, KeyboardInterrupt included; the file then holds the best
+    Raises ValueError, before it trains, for a text whose parts are too short to be evaluated, and
+    what `RnnlmTrainer.fit` raises, KeyboardInterrupt included; the file then holds the best
     weights so far, or those of the stop in the first epoch.
     Source: book 6.4, 6.5.4.
     """
-    file = Path(settings.weights or f"{type(model).__name__}.npz")
+    file = expanded(settings.weights or f"{type(model).__name__}.npz")
     words = text.train[: settings.corpus_size]
+    print(describe(text))
+    for name, part in ("validation", text.valid), ("test", text.test):
+        if len(part) < 2:
+            raise ValueError(
+                f"train: the {name} part of {settings.corpus} has {len(part)} words; a perplexity "
+                "needs 2 or more, and so the text must be longer"
+            )
+    model.trained_on = source(settings.corpus, settings.tokens, settings.min_count)
     trainer = RnnlmTrainer(model, SGD(settings.lr) if optimizer is None else optimizer)
 
     def evaluate(trainer: RnnlmTrainer) -> dict[str, Any]:
@@ -108,6 +132,7 @@ def train_and_test(
         max_grad=settings.max_grad,
         eval_interval=settings.eval_interval,
         resume=settings.resume,
+        overwrite=settings.overwrite,
     )
 
     model.load_params(file)

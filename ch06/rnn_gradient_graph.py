@@ -8,7 +8,7 @@ Source: book 6.1.3.  N sequences, H hidden size, T time steps.
 
 import numpy
 
-from common.cli import run
+from common.cli import run, then
 from common.np import Array
 from common.plots import show
 
@@ -21,6 +21,7 @@ def recurrent_weights(scale: float = 1.0) -> Array:
     return scale * numpy.random.RandomState(SEED).standard_normal((H, H))
 
 
+@numpy.errstate(over="ignore", invalid="ignore")  # norms of a large scale become infinite
 def gradient_norms(scale: float = 1.0) -> list[float]:
     """|dh| after each of T steps back:  dh = dh @ Wh.T, from dh (N, H) all ones.
 
@@ -60,6 +61,7 @@ def main(scale: float = 1.0) -> None:
     plt.ylabel("norm")
     figure = {1.0: "fig_6_8", 0.5: "fig_6_9"}.get(scale, f"scale_{scale:g}")
     show(f"{figure}_gradient_norms.png")
+    then("ch06.clip_grads")
 
 
 if __name__ == "__main__":

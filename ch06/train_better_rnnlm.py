@@ -12,8 +12,7 @@ from typing import Any
 
 from ch06.better_rnnlm import BetterRnnlm
 from ch06.language_model_run import Settings, train_and_test
-from common.cli import run
-from dataset import texts
+from common.cli import run, then
 
 SETTINGS = Settings(max_epoch=40, batch_size=20, wordvec_size=650, hidden_size=650, lr=20.0)
 
@@ -32,7 +31,7 @@ def main(*, num_layers: int = 2, dropout: float = 0.5, **settings: Any) -> float
     The other flags are the `Settings` of language_model_run.py.
     """
     how = replace(SETTINGS, **settings)
-    text = texts.load_parts(how.corpus)
+    text = how.load()
     model = BetterRnnlm(
         len(text.word_to_id),
         how.wordvec_size,
@@ -41,6 +40,7 @@ def main(*, num_layers: int = 2, dropout: float = 0.5, **settings: Any) -> float
         num_layers=num_layers,
         rng=how.seed,
     )
+    then("ch07.generate_better_text", weights=how.weights)
     return train_and_test(model, text, how, decay=0.25, from_start=True)
 
 

@@ -8,8 +8,10 @@ from ch06.better_rnnlm import BetterRnnlm
 from ch06.gru_rnnlm import GruRnnlm
 from ch06.rnnlm import Rnnlm
 from common.base_model import load_model
-from common.storage.weights import find_weights, is_pickle
+from common.storage.files import expanded
+from common.storage.weights import find_weights, is_pickle, trained_on
 from dataset import texts
+from dataset.tokens import OWN, Cut
 
 MODELS: dict[str, Any] = {"rnnlm": Rnnlm, "better": BetterRnnlm, "gru": GruRnnlm}
 TRAINED_BY = {
@@ -31,9 +33,32 @@ def find(model: str, weights: str | Path | None = None, corpus: str = "ptb") -> 
     trained_by = TRAINED_BY[model]
     if corpus != "ptb":
         shipped, trained_by = None, f"{trained_by} --corpus {corpus}"
-    file = Path(weights) if weights else find_weights(MODELS[model].__name__, shipped, trained_by)
+    file = (
+        expanded(weights) if weights else find_weights(MODELS[model].__name__, shipped, trained_by)
+    )
     is_pickle(file)  # refuses what is no weight file at all
     return file
+
+
+def text_of(
+    file: Path, corpus: str | None = None, tokens: str | Cut | None = None
+) -> tuple[str, dict[str, Any]]:
+    """The text for a weight file, and the keywords to read it with (see `texts.load_data`).
+
+    corpus  the text; if not given, that which the file was trained on, or else ptb
+    tokens  how its lines are cut; if not given, as in training
+    Raises ValueError where they were cut by a function that nobody gives.
+    """
+    told = trained_on(file)
+    corpus = corpus or told.get("corpus", "ptb")
+    how: dict[str, Any] = {name: told[name] for name in ("tokens", "min_count") if name in told}
+    if tokens is not None:
+        how["tokens"] = tokens
+    if how.get("tokens") == OWN:
+        raise ValueError(
+            f"{file} was trained on a text cut by a function of your own: give it as `tokens`"
+        )
+    return corpus, {} if corpus in texts.MADE else how
 
 
 def load(

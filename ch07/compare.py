@@ -15,7 +15,7 @@ from ch07.peeky_seq2seq import PeekySeq2seq
 from ch07.seq2seq import Seq2seq
 from ch07.seq2seq_run import Recipe
 from ch07.train_seq2seq import BOOK
-from common.cli import run
+from common.cli import run, then
 
 REVERSED = {"reverse": True}
 MODELS = {
@@ -31,6 +31,7 @@ def main(**settings: Any) -> Curves:
 
     The flags are the `Settings` of seq2seq_run.py and those of `Comparison`.
     """
+    then("ch08.train")
     return compare(MODELS, replace(SETTINGS, **settings))
 
 

@@ -11,9 +11,11 @@ from typing import Any
 import numpy
 
 from ch07.seq2seq_run import Recipe, Settings, plot_accuracy, train_and_answer
+from common.checks import is_number
 from common.network import NOTHING
-from common.run import write_json
+from common.run import check_outputs, write_json
 from common.storage.checkpoint import digest
+from common.storage.files import expanded
 from dataset import sequence
 from dataset.sequence import SequenceData
 
@@ -43,13 +45,14 @@ def compare(models: Mapping[str, Recipe], settings: Comparison) -> Curves:
     Raises ValueError for fewer than one seed or epoch, a file of another ending or of something
     else, and what `train_and_answer` raises.  Source: book 7.4, 8.3.2.
     """
-    s, file = settings, Path(settings.file)
+    s, file = settings, expanded(settings.file)
     if s.seeds < 1 or s.max_epoch < 1:
         raise ValueError(
             f"compare: seeds and max_epoch must be at least 1, not {s.seeds}, {s.max_epoch}"
         )
     if file.suffix != ".json":  # the folder has its name without the ending
         raise ValueError(f"compare: the file must end in .json, not {file}")
+    check_outputs(file, *([file.with_suffix(".png")] if s.plot else []))
     data = sequence.load(s.data, split=s.split)
     content = digest([[data.x_train, data.t_train], [data.x_test, data.t_test]])
     curves: dict[str, list[list[float]]] = {label: [] for label in models}
@@ -92,18 +95,19 @@ def one_run(
     what  all that decides the run: label, seed, and so on
     Raises what `compare` raises.
     """
-    s, file, label, seed = settings, Path(settings.file), what["label"], what["seed"]
+    s, file, label, seed = settings, expanded(settings.file), what["label"], what["seed"]
     for run in read_runs(file):
-        if run["settings"] == what and len(run["accuracies"]) >= s.max_epoch:
+        enough = len(run["accuracies"]) >= s.max_epoch and not s.overwrite
+        if run["settings"] == what and enough:
             return run
     print(f"{label}, seed {seed}")
     name = "_".join([*re.findall(r"\w+", label), str(seed), digest(what)[:6]])
     weights = file.with_suffix("") / f"{name}.npz"
     resume = s.resume and weights.with_suffix(".checkpoint").exists()
     sizes = len(data.char_to_id), s.wordvec_size, s.hidden_size
-    model = recipe.model_class(*sizes, rng=seed, **recipe.options)
+    model = recipe.model_class(*sizes, pad_id=data.pad_id, rng=seed, **recipe.options)
     how = replace(s, resume=resume, plot=False)
-    epochs = train_and_answer(model, data, how, weights=weights, seed=seed, show=0)
+    epochs = train_and_answer(model, data, how, weights=weights, seed=seed, show=0, flag="--file")
     run = {
         "settings": what,
         "accuracies": [epoch["accuracy"] for epoch in epochs],
@@ -125,7 +129,7 @@ def read_runs(file: Path) -> list[dict[str, Any]]:
         return []
     try:
         runs = json.loads(file.read_text(encoding="utf-8"))["runs"]
-        return [
+        found = [
             {
                 "settings": run["settings"],
                 "accuracies": [*run["accuracies"]],
@@ -133,6 +137,11 @@ def read_runs(file: Path) -> list[dict[str, Any]]:
             }
             for run in runs
         ]
+        labels = [run["settings"]["label"] for run in found]
+        numbers = [a for run in found for a in run["accuracies"] + run["seconds"]]
+        if not all(isinstance(label, str) for label in labels) or not all(map(is_number, numbers)):
+            raise TypeError("labels are texts, accuracies and seconds are numbers")
+        return found
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"compare: {file} holds no comparison ({error!r})") from error
 

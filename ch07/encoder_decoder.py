@@ -10,7 +10,7 @@ import numpy
 
 from ch07.decoding import Hypothesis, beam_search, greedy
 from common.base_model import BaseModel
-from common.checks import checked_ids
+from common.checks import checked_ids, described
 from common.cores.data_parallel import DataParallel
 from common.network import evaluating
 from common.np import Array, to_cpu
@@ -49,6 +49,9 @@ class EncoderDecoder(BaseModel):
         super().__init__(encoder=encoder, decoder=decoder, softmax=self.softmax)
 
     def forward(self, xs: Array, ts: Array) -> Array:
+        if getattr(ts, "ndim", 0) != 2:
+            problem = f"answers are ids (N, L), not {described(ts)}"
+            raise ValueError(f"{type(self).__name__}.forward: {problem}")
         labels = self._labels(ts)
         scores = self.decoder.forward(ts[:, :-1], self.encoder.forward(xs))
         return self.softmax.forward(scores, labels)
@@ -75,14 +78,14 @@ class EncoderDecoder(BaseModel):
         Raises ValueError for more than one question, for a sample_size below 1 or a stop_id outside
         0..V-1, and if the scores are not finite.  Source: book 7.3.2.
         """
-        if len(xs) != 1:
+        if getattr(xs, "ndim", 0) != 2 or len(xs) != 1:
             raise ValueError(
-                f"{type(self).__name__}.generate: one question at a time, (1, T), not {xs.shape}; "
-                "generate_batch answers many"
+                f"{type(self).__name__}.generate: one question at a time, (1, T), not "
+                f"{getattr(xs, 'shape', described(xs))}; generate_batch answers many"
             )
         stop_id = self.pad_id if stop_id is None else stop_id
         how = {} if stop_id is None else {"stop_id": stop_id}
-        with evaluating(self):
+        with self.turn.lock, evaluating(self):
             encoded = self.encoder.forward(xs)
             answer: list[int] = self.decoder.generate(encoded, start_id, sample_size, **how)
         return answer
@@ -104,14 +107,23 @@ class EncoderDecoder(BaseModel):
         Raises ValueError for a batch_size below 1, and what `generate` raises.
         """
         stop_id = self.pad_id if stop_id is None else stop_id
+        if getattr(xs, "ndim", 0) != 2:
+            problem = f"questions are ids (N, T), not {described(xs)}"
+            raise ValueError(f"{type(self).__name__}.generate_batch: {problem}")
         answers = numpy.empty((len(xs), max(sample_size, 0)), int)
 
         def answer(model: EncoderDecoder, rows: slice) -> None:
+            if not hasattr(model.decoder, "start"):  # typed from the book: one question at a time
+                how = {} if stop_id is None else {"stop_id": stop_id}
+                for k in range(len(xs))[rows]:
+                    answers[k] = model.generate(xs[k : k + 1], start_id, sample_size, **how)
+                return
             with evaluating(model):
                 model.decoder.start(model.encoder.forward(xs[rows]))
                 answers[rows] = greedy(model.decoder, len(xs[rows]), start_id, sample_size, stop_id)
 
-        DataParallel(self).for_each(answer, [*batches(len(xs), batch_size)])
+        with self.turn.lock:
+            DataParallel(self).for_each(answer, [*batches(len(xs), batch_size)])
         return answers
 
     def beam_search(
@@ -132,8 +144,11 @@ class EncoderDecoder(BaseModel):
         """
         if beam_width < 1:
             raise ValueError(f"beam_search: beam_width must be at least 1, not {beam_width}")
+        if not hasattr(self.decoder, "start"):
+            name = type(self.decoder).__name__
+            raise TypeError(f"beam_search: {name} needs start, scores and select, as our decoders")
         stop_id, found = self.pad_id if stop_id is None else stop_id, list[list[Hypothesis]]()
-        with evaluating(self):
+        with self.turn.lock, evaluating(self):
             for rows in batches(len(xs), batch_size):
                 self.decoder.start(self.encoder.forward(xs[rows]))
                 found += beam_search(

@@ -13,7 +13,7 @@ from pathlib import Path
 from ch07 import next_word_figure
 from ch07.comparison import curves_in
 from ch07.seq2seq_run import plot_accuracy
-from common.cli import run
+from common.cli import run, then
 from common.plots import into
 from dataset import addition
 
@@ -41,6 +41,7 @@ def main(seed: int = 0, folder: str = "figures") -> None:
     with into(folder):
         next_word_figure.main(seed=seed)
         plot_accuracies()
+    then("ch07.train_seq2seq")
 
 
 if __name__ == "__main__":

@@ -9,15 +9,18 @@ Source: book 7.1.2.
 
 from collections.abc import Iterable
 from typing import Any
+from unicodedata import category
 
 import numpy
 
 from ch06 import trained
 from ch07.rnnlm_gen import BetterRnnlmGen, GruRnnlmGen, RnnlmGen
-from common.cli import run
+from common.cli import run, then
 from common.rng import generator
 from common.words.text import words_to_ids
 from dataset import texts
+from dataset.text_file import EOS, UNK
+from dataset.tokens import CUTS, join
 
 MODELS: dict[str, Any] = {"rnnlm": RnnlmGen, "better": BetterRnnlmGen, "gru": GruRnnlmGen}
 SKIP = "N <unk> $"
@@ -25,9 +28,9 @@ RULE = "-" * 50
 
 
 def main(
-    start: str = "you",
+    start: str | None = None,
     sample_size: int = 100,
-    skip: str = SKIP,
+    skip: str | None = None,
     model: str = "rnnlm",
     weights: str | None = None,
     corpus: str | None = None,
@@ -40,9 +43,11 @@ def main(
 ) -> list[str]:
     """Write, print and return texts that begin with a word (book 7.1.2).
 
-    start        the first word; of several, all but the last are read before writing begins
+    start        the first word; of several, all but the last are read before writing begins. If not
+                 given, you (book 7.1.2), or the beginning of a sentence where that is unknown
     sample_size  words to write, the (last) start word included
-    skip         words that must not come, with blanks between (book 7.1.2)
+    skip         words that must not come, with blanks between; if not given, N, <unk> and $ for
+                 ptb (book 7.1.2), <unk> for other texts
     model        rnnlm (with an LSTM, book 6.4), better (BetterRnnlm, book 6.5) or gru (book
                  appendix C)
     weights      file of weights, ours (.npz) or the book's (.pkl); if not given, that of the
@@ -68,6 +73,7 @@ def main(
         rng=generator(seed),
     )
     print(f"\n{RULE}\n".join(written))
+    then("ch07.generate_better_text")
     return written
 
 
@@ -80,17 +86,18 @@ def load(
     there are no weights; the shipped ones know the words of ptb only.
     """
     file = trained.find(model, weights, corpus or "ptb")
-    vocab = None if corpus is None else texts.load_data(corpus, "train")[1]
+    name, how = trained.text_of(file, corpus) if corpus else ("", {})
+    vocab = texts.load_data(name, "train", **how)[1] if corpus else None
     net = trained.load(model, file, vocab=vocab, classes=MODELS)
     return net, net.vocab, {k: word for word, k in net.vocab.items()}
 
 
 def write(
     net: Any,
-    prompt: str,
+    prompt: str | None,
     word_to_id: dict[str, int],
     id_to_word: dict[int, str],
-    skip: str = SKIP,
+    skip: str | None = None,
     stop: str | None = None,
     *,
     batch_size: int = 1,
@@ -100,26 +107,47 @@ def write(
 
     The model forgets what it read before, reads all of the prompt but its last word, and goes on
     from there.
-    skip  words that must not come; those that the vocabulary lacks never do
-    how   goes to `generate`
+    prompt  is cut into words, and these are joined, as the text was that the model was trained on
+    skip    words that must not come; those that the vocabulary lacks never do
+    how     goes to `generate`
+    prompt and skip can be None, as in `main`.
     Raises ValueError for a prompt without words, KeyError for words that the vocabulary lacks, and
     what `generate` raises.
     """
-    if not prompt.split():
+    tokens = net.trained_on.get("tokens", "words")
+    if prompt is None:
+        words = ["you" if "you" in word_to_id else EOS]
+    else:
+        words = CUTS.get(tokens, str.split)(prompt)
+    if not words:
         raise ValueError("generate_text: a text needs a word to start from")
-    *read, start = words_to_ids(prompt.split(), word_to_id).tolist()
+    if skip is None:
+        skip = SKIP if net.trained_on.get("corpus", "ptb") == "ptb" else UNK
+    *read, start = words_to_ids(words, word_to_id).tolist()
     stop_id = None if stop is None else int(words_to_ids([stop], word_to_id)[0])
     skip_ids = [word_to_id[word] for word in skip.split() if word in word_to_id]
     net.reset_state()
     if read:
         net.predict(numpy.tile(read, (batch_size, 1)))
     written = net.generate(start, skip_ids, stop_id=stop_id, batch_size=batch_size, **how)
-    return [sentences(id_to_word[id_] for id_ in read + text) for text in written]
+    return [sentences((id_to_word[id_] for id_ in read + text), tokens) for text in written]
 
 
-def sentences(words: Iterable[str]) -> str:
-    """Words as a text, with a full stop and a new line for each `<eos>`."""
-    return " ".join(words).replace(" <eos>", ".\n").replace("\n ", "\n").removesuffix("\n")
+def sentences(words: Iterable[str], tokens: str = "words") -> str:
+    """Words as a text, joined as they were cut, with a new line for each `<eos>` but a first one.
+
+    Words that were cut at blanks get a full stop as well, where no mark of punctuation is.
+    """
+    lines: list[list[str]] = [[]]
+    for word in words:
+        if word != EOS:
+            lines[-1].append(word)
+        elif lines != [[]]:
+            lines.append([])
+    *whole, last = [join(line, tokens) for line in lines]
+    if tokens == "words":
+        whole = [line if line and category(line[-1])[0] == "P" else f"{line}." for line in whole]
+    return "\n".join([*whole, *([last] if last else [])])
 
 
 if __name__ == "__main__":

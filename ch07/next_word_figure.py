@@ -10,7 +10,7 @@ import numpy
 
 from ch03.train import SENTENCE
 from ch07.rnnlm_gen import RnnlmGen
-from common.cli import run
+from common.cli import run, then
 from common.functions import softmax
 from common.np import Array, to_cpu
 from common.optimizer import SGD
@@ -62,6 +62,7 @@ def main(max_epoch: int = 1, seed: int = 0) -> list[str]:
     plot(after_i, [i], None, "fig_7_2_next_word.png")
     plot(after_i, [i], say, "fig_7_3_word_drawn.png")
     plot(after_say, [i, say], last, "fig_7_4_second_word.png")
+    then("ch07.generate_text")
     return words
 
 

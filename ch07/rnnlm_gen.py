@@ -91,17 +91,23 @@ class TextGenerator(LanguageModel):
         rng = None if greedy else generator(rng)
         ids = numpy.full(N, start)
         texts, running = [[id_] for id_ in ids.tolist()], numpy.full(N, True)
-        for _ in range(sample_size - 1):
-            scores = to_cpu(self.predict(ids[:, None]))[:, 0].astype("float64")  # (N, V)
-            if not numpy.isfinite(scores).all():
-                raise ValueError("generate: the model's scores are not finite; check its weights")
-            scores[:, skip] = -math.inf
-            ids = scores.argmax(axis=1) if rng is None else sample(scores, temperature, top_k, rng)
-            for n in numpy.flatnonzero(running):
-                texts[n].append(int(ids[n]))
-            running &= ids != stop
-            if not running.any():
-                break
+        with self.turn.lock:
+            for _ in range(sample_size - 1):
+                scores = to_cpu(self.predict(ids[:, None]))[:, 0].astype("float64")  # (N, V)
+                if not numpy.isfinite(scores).all():
+                    raise ValueError(
+                        "generate: the model's scores are not finite; check its weights"
+                    )
+                scores[:, skip] = -math.inf
+                if rng is None:
+                    ids = scores.argmax(axis=1)
+                else:
+                    ids = sample(scores, temperature, top_k, rng)
+                for n in numpy.flatnonzero(running):
+                    texts[n].append(int(ids[n]))
+                running &= ids != stop
+                if not running.any():
+                    break
         return texts[0] if batch_size is None else texts
 
     def get_state(self) -> Any:
@@ -134,8 +140,10 @@ class TextGenerator(LanguageModel):
             raise ValueError(
                 f"set_state: the arrays are {shapes}, and must be {needed}, N the same for all"
             )
-        for layer, arrays in zip(layers, states, strict=True):
-            layer.set_state(**dict(zip(layer.state, arrays, strict=True)))
+        with self.turn.lock:
+            self.turn.begin_text()
+            for layer, arrays in zip(layers, states, strict=True):
+                layer.set_state(**dict(zip(layer.state, arrays, strict=True)))
 
 
 class RnnlmGen(TextGenerator, Rnnlm):

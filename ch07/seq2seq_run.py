@@ -18,6 +18,7 @@ from common.network import NOTHING
 from common.optimizer import Adam
 from common.run import train
 from common.schedules import linear
+from common.storage.files import expanded
 from common.trainer import Row, Trainer
 from dataset import sequence
 from dataset.sequence import SequenceData
@@ -41,7 +42,8 @@ class Settings:
     """What the scripts that train on questions and answers can be told.
 
     data           addition.txt (book 7.2.2), date.txt (book 8.3.1), or a file with a question, _
-                   and an answer in each line, padded with blanks to the same widths (book 7.2.3)
+                   and an answer in each line, padded with blanks to the same widths (book 7.2.3);
+                   or a file with a question, a tab and an answer of any lengths in each line
     split          random, as in the book (7.2.4), or answer: no answer of a test question is
                    trained on
     wordvec_size   embedding (book 7.3.1): numbers in a character's vector
@@ -56,6 +58,7 @@ class Settings:
     decay          let the learning rate fall in a line, to a twentieth of lr at the end
     eval_interval  iterations from report to report (book 1.4.4)
     resume         go on with a run that was stopped, from its checkpoint
+    overwrite      replace the files of an earlier run
     plot           draw the accuracy after each epoch
     """
 
@@ -72,6 +75,7 @@ class Settings:
     decay: bool = False
     eval_interval: int = 20
     resume: bool = False
+    overwrite: bool = False
     plot: bool = True
 
     def __post_init__(self) -> None:
@@ -99,7 +103,8 @@ class Training(Settings):
     reverse        read questions from back to front (book 7.4.1)
     cell           recurrent layers: lstm (book 6.2), gru (book appendix C) or rnn (book 5.3)
     pass_cell      hand the encoder's last cell to the decoder as well (book 7.3.1: it is not)
-    padding        blanks are padding, which counts for nothing (book 7.2.3), not characters
+    padding        blanks are padding, which counts for nothing (book 7.2.3), not characters;
+                   of files with tabs, padding never counts
     seed           decides the first weights, and the order of the questions
     weights        file to save the weights in, <class>.npz if not given; checkpoint, history
                    (.json) and figures (.png) go beside it
@@ -127,20 +132,25 @@ class Training(Settings):
         """
         if name not in classes:
             raise ValueError(f"train: model is one of {', '.join(classes)}, not {name!r}")
-        if self.padding and " " not in data.char_to_id:
-            raise ValueError(f"train: {self.data} has no blank that could be padding")
+        pad_id = data.pad_id
+        if self.padding and pad_id is None:
+            if " " not in data.char_to_id:
+                raise ValueError(f"train: {self.data} has no blank that could be padding")
+            pad_id = data.char_to_id[" "]
         cell = {"cell": self.cell, "pass_cell": self.pass_cell}
-        if issubclass(classes[name], Seq2seq):
+        made = classes[name]
+        if issubclass(made, Seq2seq):
             how |= cell
         elif cell != {"cell": "lstm", "pass_cell": False}:
             raise ValueError(f"train: {name} has no recurrent layers, so no cell")
-        how["rng"] = self.seed
-        how["pad_id"] = data.char_to_id[" "] if self.padding else None
-        return classes[name](len(data.char_to_id), self.wordvec_size, self.hidden_size, **how)
+        sizes = len(data.char_to_id), self.wordvec_size, self.hidden_size
+        model = made(*sizes, pad_id=pad_id, rng=self.seed, **how)
+        model.trained_on = {"data": self.data}
+        return model
 
     def file(self, model: Any) -> Path:
         """The file for the weights of a model."""
-        return Path(self.weights or f"{type(model).__name__}.npz")
+        return expanded(self.weights or f"{type(model).__name__}.npz")
 
 
 def train_and_answer(
@@ -151,6 +161,7 @@ def train_and_answer(
     weights: Path,
     seed: int,
     show: int = 10,
+    flag: str = "--weights",
 ) -> list[Row]:
     """Train a model with Adam -> a row for each epoch, with what `common.run.train` puts there and
 
@@ -160,6 +171,7 @@ def train_and_answer(
     weights  the file of the weights, with the characters' ids; figure (.png) and the rest go beside
     seed     decides the order of the questions
     show     test questions to print with their guesses after each epoch
+    flag     of the script, for `weights`
     Raises what `common.run.train` raises.  Source: book 7.3.4, 8.3.2.
     """
 
@@ -185,6 +197,8 @@ def train_and_answer(
         eval_interval=settings.eval_interval,
         rng=seed,
         resume=settings.resume,
+        overwrite=settings.overwrite,
+        flag=flag,
     )
     if settings.plot:
         plot_accuracy({"": [[epoch["accuracy"] for epoch in epochs]]}, weights.with_suffix(".png"))

@@ -5,7 +5,7 @@ python -m ch07.show_addition_dataset
 Source: book 7.2.4.
 """
 
-from common.cli import run
+from common.cli import run, then
 from dataset import sequence
 
 
@@ -24,6 +24,7 @@ def main(data: str = "addition.txt", seed: int = 1984) -> None:
     print(t_train[0])
     print(sequence.decode(x_train[0], id_to_char))
     print(sequence.decode(t_train[0], id_to_char))
+    then("ch07.train_seq2seq", data=data)
 
 
 if __name__ == "__main__":

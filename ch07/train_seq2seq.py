@@ -14,7 +14,7 @@ from typing import Any
 from ch07.peeky_seq2seq import PeekySeq2seq
 from ch07.seq2seq import Seq2seq
 from ch07.seq2seq_run import Training, train_and_answer
-from common.cli import run
+from common.cli import run, then
 from common.trainer import Row
 
 MODELS = {"seq2seq": Seq2seq, "peeky": PeekySeq2seq}
@@ -34,6 +34,7 @@ def main(*, model: str = "seq2seq", bidirectional: bool = False, **settings: Any
     how = replace(SETTINGS, **settings)
     data = how.load()
     net = how.model(MODELS, model, data, bidirectional=bidirectional)
+    then("ch07.compare", data=how.data)
     return train_and_answer(net, data, how, weights=how.file(net), seed=how.seed)
 
 

@@ -74,6 +74,8 @@ def attention_hits(
 ) -> dict[str, Hits]:
     """For each character of a date's answer: how often the model looks at the right one most.
 
+    It reads the right answer meanwhile (teacher forcing), also where its own would be wrong.
+
     questions (N, T), answers (N, S + 1), and the rest as for `attention_maps`; `places` tells what
     is right. A part of the answer that no question has a place for is left out.
     Raises ValueError for a question that is no date as `dataset.dates` writes them.
@@ -117,7 +119,7 @@ def places(question: str) -> Iterator[tuple[str, int, range]]:
 
 def table(hits: Mapping[str, Hits]) -> Iterator[str]:
     """Lines that tell the hits."""
-    title = "most attention on the right place"
+    title = "most attention on the right place, teacher forced"
     width = max(map(len, [title, *hits]))
     yield f"{title:{width}}    share  dates"
     for name in sorted(hits):

@@ -10,9 +10,13 @@
 # %%
 import subprocess
 import sys
+from importlib.util import find_spec
 
-if "google.colab" in sys.modules:
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "dlfs2"], check=True)
+REPOSITORY = "https://github.com/<owner>/dlfs2"  # put its address here
+
+sys.path.append("..")  # in a clone, the library is above this folder
+if find_spec("common") is None:  # on Colab, for example
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"git+{REPOSITORY}"], check=True)
 
 # %% [markdown]
 # ## What does the encoder hand over?
@@ -171,7 +175,7 @@ for model in untrained, models["attention"]:
 #
 # `ch08/weights` holds a model with 256 numbers in a state, after ten epochs of all dates
 # (`python -m ch08.train` makes such a one in about four minutes). These are its maps of three test
-# dates. (Book 8.3.3.)
+# dates, while it writes its own answers. (Book 8.3.3.)
 
 # %%
 from ch08.visualize_attention import SHIPPED, draw_test_questions, load

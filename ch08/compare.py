@@ -12,7 +12,7 @@ from typing import Any
 
 from ch07.comparison import Comparison, Curves, compare
 from ch08.train import BOOK, RECIPES, ByModel, given, recipe_of
-from common.cli import run
+from common.cli import run, then
 
 LABELS = {"seq2seq": "baseline"}  # the book's name in the figure
 
@@ -47,6 +47,7 @@ def main(
         label = LABELS.get(model, model)
         recipes[label] = recipe._replace(options=options, settings={**recipe.settings, **chosen})
     chosen.pop("reverse", None)
+    then("ch08.visualize_attention")
     return compare(recipes, Comparison(**BOOK | chosen))
 
 

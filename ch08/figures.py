@@ -17,7 +17,7 @@ from ch07.comparison import curves_in
 from ch07.seq2seq_run import plot_accuracy
 from ch08.visualize_attention import COUNT, draw_question, draw_test_questions, load
 from common.attention import WeightSum
-from common.cli import run
+from common.cli import run, then
 from common.np import np
 from common.plots import into, show
 from common.rng import generator, randn
@@ -80,6 +80,7 @@ def main(seed: int = 0, folder: str = "figures") -> None:
         plot_weighted_sum(seed)
         plot_accuracies()
         plot_attention()
+    then("ch08.visualize_attention")
 
 
 if __name__ == "__main__":

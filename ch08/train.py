@@ -21,9 +21,8 @@ from ch08.bi_attention_seq2seq import BiAttentionSeq2seq
 from ch08.conv_seq2seq import ConvSeq2seq
 from ch08.input_feeding import FeedingSeq2seq
 from ch08.transformer import Transformer
-from ch08.visualize_attention import draw_test_questions
-from common import plots
-from common.cli import run
+from ch08.visualize_attention import MODELS, draw_test_questions
+from common.cli import run, then
 from common.trainer import Row
 
 BOOK: dict[str, Any] = {"data": "date.txt", "wordvec_size": 16, "hidden_size": 256}
@@ -133,8 +132,13 @@ def main(
     net = how.model({model: recipe.model_class}, model, data, **recipe.options)
     file = how.file(net)
     epochs = train_and_answer(net, data, how, weights=file, seed=how.seed)
-    if how.plot and (hasattr(net.decoder, "attention") or hasattr(net.decoder, "head_maps")):
-        draw_test_questions(net, data, beside=file, finish=plots.save)
+    then("ch08.compare", data=how.data)
+    if hasattr(net.decoder, "attention") or hasattr(net.decoder, "head_maps"):
+        told = {"weights": how.weights, "data": how.data, "split": how.split}
+        shown = next((name for name in MODELS if model.startswith(name)), "attention")
+        then("ch08.visualize_attention", model=shown, reverse=how.reverse, **told)
+        if how.plot:
+            draw_test_questions(net, data, beside=file)
     return epochs
 
 

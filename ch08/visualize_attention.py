@@ -10,7 +10,7 @@ Source: book 8.3.3.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,9 @@ from ch08.input_feeding import FeedingSeq2seq
 from ch08.transformer import Transformer
 from common import plots
 from common.base_model import load_model
-from common.cli import run
+from common.cli import run, then
 from common.np import Array
+from common.storage.files import expanded
 from common.storage.weights import find_weights, is_pickle
 from dataset import sequence
 from dataset.sequence import SequenceData
@@ -56,7 +57,8 @@ def main(
 ) -> None:
     """Draw the attention of a trained model, black where it is 0, white where it is 1 (book 8.3.3).
 
-    count       test questions to draw, with their answers; chosen at random, but always the same
+    count       test questions to draw, with the model's answers; chosen at random, but always the
+                same
     question    draw this one instead, with the answer that the model gives
     score       also look at all test dates: how often does it attend most to the right character?
     model       attention (book 8.2), bi (book 8.4.1), feeding (book 8.4.2), or transformer or conv
@@ -81,6 +83,7 @@ def main(
         draw_question(net, question, dates, beam_width=beam_width)
     else:
         draw_test_questions(net, dates, count=count)
+    then("ch08.compare", data=data)
     if score:
         x, t, id_to_char = dates.x_test, dates.t_test, dates.id_to_char
         for line in table(attention_hits(net, x, t, id_to_char, reverse=reverse)):
@@ -97,7 +100,7 @@ def load(model: str, weights: str | Path | None, data: str) -> Any:
         raise ValueError(f"visualize_attention: model is one of {', '.join(MODELS)}, not {model!r}")
     model_class = MODELS[model]
     training = f"ch08.train --model {model}"
-    file = Path(weights) if weights else find_weights(model_class.__name__, SHIPPED, training)
+    file = expanded(weights) if weights else find_weights(model_class.__name__, SHIPPED, training)
     book = {"wordvec_size": 16, "hidden_size": 256} if is_pickle(file) else {}
     two_ways = {"bidirectional": model == "bi"} if model in ("attention", "bi") else {}
     return load_model(file, model_class, vocab=sequence.get_vocab(data)[0], **two_ways | book)
@@ -109,17 +112,19 @@ def draw_test_questions(
     *,
     count: int = COUNT,
     beside: Path = Path("attention"),
-    finish: Callable[[Path], None] = plots.show,
 ) -> None:
-    """Draw test questions with their answers, chosen as in the book, into <beside>_1.png, ...
+    """Draw test questions with the model's own answers into <beside>_1.png, ...
 
-    finish  `plots.show`, or `plots.save` for files in any case
+    The questions are chosen as in the book, which draws them with the right answers.
     """
-    x, t = data.x_test, data.t_test
-    chosen = numpy.random.RandomState(SEED).randint(0, len(x), count)  # the old generator, as there
-    for k, n in enumerate(chosen, start=1):
-        draw(model, x[n], t[n], data.id_to_char, reverse=data.reverse)
-        finish(beside.with_name(f"{beside.stem}_{k}.png"))
+    # the old generator, as there
+    chosen = numpy.random.RandomState(SEED).randint(0, len(data.x_test), count)
+    x, t = data.x_test[chosen], data.t_test[chosen]
+    answers = t.copy()
+    answers[:, 1:] = model.generate_batch(x, int(data.t_test[0, 0]), t.shape[1] - 1)
+    for k in range(count):
+        draw(model, x[k], answers[k], data.id_to_char, reverse=data.reverse, right=t[k])
+        plots.show(beside.with_name(f"{beside.stem}_{k + 1}.png"))
 
 
 def draw_question(
@@ -158,6 +163,7 @@ def draw(
     id_to_char: Mapping[int, str],
     *,
     reverse: bool,
+    right: Array | None = None,
 ) -> None:
     """The attention map of a question (T,) and an answer (L,), which the decoder reads.
 
@@ -165,6 +171,7 @@ def draw(
     on the left. Black is a weight of 0, white one of 1. A model of several blocks and heads has a
     map for each.
     reverse  whether the ids of the question stand in reverse order
+    right    the right answer (L,), which the title tells where it is another one
     """
     import matplotlib.pyplot as plt
 
@@ -185,7 +192,9 @@ def draw(
             if (across, down) != (1, 1):
                 cells.set_xlabel(f"block {k + 1}, head {head + 1}")
     title = f"{asked.strip()}  →  {answered.strip()}"
-    axes[0, 0].set_title(title) if (across, down) == (1, 1) else figure.suptitle(title)
+    if right is not None and (right != answer).any():
+        title += f"  (wrong: {sequence.decode(right[1:], id_to_char).strip()} is right)"
+    figure.suptitle(title, parse_math=False)  # a $ is a character
 
 
 if __name__ == "__main__":

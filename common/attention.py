@@ -63,7 +63,8 @@ class DotScore(Layer):
         """Refuse what cannot be states of N samples."""
         dtype = self.params[0].dtype if self.params else "float64"
         hs_enc, hs_dec = floats(self, hs_enc, dtype), floats(self, hs_dec, dtype)
-        if hs_enc.ndim != 3 or hs_dec.ndim != 3 or len(hs_enc) != len(hs_dec):
+        fit = hs_enc.ndim == hs_dec.ndim == 3 and len(hs_enc) == len(hs_dec)
+        if not fit or not hs_enc.shape[1]:
             raise self._misfit(hs_enc, hs_dec)
         return hs_enc, hs_dec
 

@@ -5,15 +5,19 @@ model = load_model("w.npz")       a new model of the class and the sizes in the 
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from numpy.typing import DTypeLike
 
-from common.network import Network, is_array
+from common.cores.turns import Turn
+from common.network import Network, attributes, is_array
 from common.np import Array
 from common.storage import weights
+from common.storage.files import expanded
 
 CHAPTERS = {  # the classes whose files `load_model` knows before they are imported
     "TwoLayerNet": "ch01.two_layer_net",
@@ -42,6 +46,8 @@ class BaseModel(Network):
     settings    what builds the model again, as keywords of its class; a weight file keeps them
     fixed       the names of those settings with which the same weights mean another model
     vocab       word or character: id, which a weight file keeps; None if the model has none
+    trained_on  how its text was read, which a weight file keeps: {"corpus": "grammar"}, or "data"
+                for questions and answers, and other keywords of the reader; {} if not known
     weights_of  the class in whose name this one writes weight files, if it is not itself: that of a
                 model to which it adds no weights. Files of all classes it inherits from are read
     divisible   whether copies may share the work (`DataParallel`), as of a batch of `Trainer`: the
@@ -53,6 +59,7 @@ class BaseModel(Network):
 
     fixed: ClassVar[tuple[str, ...]] = ()
     vocab: Mapping[str, int] | None = None
+    trained_on: Mapping[str, Any] = MappingProxyType({})
     weights_of: ClassVar[str | None] = None
     divisible: bool = False
 
@@ -63,6 +70,12 @@ class BaseModel(Network):
     def backward(self, *args: Any) -> Any:
         """Fill `grads` with the gradients of the last forward's loss, times dout where given."""
         raise NotImplementedError(f"{type(self).__name__} has no backward")
+
+    @cached_property
+    def turn(self) -> Turn:
+        """Held by the thread that uses the model, where the model keeps what it has read."""
+        mine: Turn = attributes(self).setdefault("turn", Turn())  # one, whichever thread is first
+        return mine
 
     def loss_terms(self, t: Array) -> int:
         """How many terms the mean loss has, given labels t (N, ...): N, unless a model says else.
@@ -86,7 +99,7 @@ class BaseModel(Network):
         Raises ValueError for another dtype, or weights that are not finite in it, and OSError if
         the file cannot be written.
         """
-        file = Path(file_name or f"{self.weights_class()}.npz")
+        file = expanded(file_name or f"{self.weights_class()}.npz")
         weights.save(self, file, dtype=dtype, vocab=self.vocab if vocab is None else vocab)
 
     def load_params(
@@ -101,7 +114,7 @@ class BaseModel(Network):
         Raises FileNotFoundError, or ValueError if the file is damaged, of another model, or for
         another vocabulary.
         """
-        path = Path(file_name or f"{self.weights_class()}.npz")
+        path = expanded(file_name or f"{self.weights_class()}.npz")
         try:
             weights.fill(self, *weights.read(path), vocab)
         except ValueError as error:
@@ -153,7 +166,7 @@ def load_model(
     Raises FileNotFoundError; ValueError if the file is damaged, if its class is not known here, and
     if settings or arrays do not fit the class.
     """
-    path = Path(file_name)
+    path = expanded(file_name)
     try:
         header, content = weights.read(path)
         model_class = model_class or known_class(header.get("class"))
@@ -170,6 +183,7 @@ def load_model(
         raise ValueError(f"load_model: {path}: {error}") from error
     words = header.get("vocab")
     model.vocab = vocab if words is None else {word: k for k, word in enumerate(words)}
+    model.trained_on = header.get("trained_on", {})
     return model
 
 

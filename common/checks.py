@@ -14,25 +14,30 @@ def floats(who: Any, x: Array, dtype: Any = "float64") -> Array:
 
     Raises ValueError, in the name of `who`, a layer or the name of a function, for anything else:
     complex numbers, texts, dates, structures and objects would become floats without a word, or
-    be computed with as they are.
+    be computed with as they are. Raises TypeError for a NumPy array where CuPy is in use.
     """
     try:
         kind = x.dtype.kind
     except AttributeError:
         kind = "none"
-    if kind == "f":
+    if kind == "f" and type(x) is np.ndarray:
         return x
-    if kind not in REAL:
+    if kind == "f" and np.__name__ != "numpy" and isinstance(x, numpy.ndarray):
+        problem = f"a NumPy array came, and {np.__name__} is in use: np.asarray(x) moves it"
+        raise TypeError(f"{name_of(who)}: {problem}")
+    if kind not in REAL or isinstance(x, numpy.ma.MaskedArray):  # whose mask would be forgotten
         raise ValueError(
             f"{name_of(who)}: an array of floats or integers is needed, not {described(x)}"
         )
-    return np.asarray(x, dtype)
+    return np.asarray(x, x.dtype if kind == "f" else dtype)
 
 
 def described(x: Any) -> str:
     """What a value is, of whatever type and shape: "float64 of shape (2, 3)", or "list"."""
-    is_array = hasattr(x, "dtype") and hasattr(x, "shape")
-    return f"{x.dtype} of shape {x.shape}" if is_array else type(x).__name__
+    name = type(x).__name__
+    if not (hasattr(x, "dtype") and hasattr(x, "shape")):
+        return name
+    return f"{x.dtype} {'' if name in ('ndarray', str(x.dtype)) else name + ' '}of shape {x.shape}"
 
 
 def name_of(who: Any) -> str:
@@ -50,6 +55,26 @@ def on_host(who: Any, labels: Array) -> Array:
     except ValueError:
         problem = f"an array is needed, not a {described(labels)} with rows of different lengths"
         raise ValueError(f"{name_of(who)}: {problem}") from None
+
+
+def numbers_on_host(who: Any, x: Array) -> Array:
+    """x, of any shape, on the host; ValueError in the name of `who` if it holds no real numbers."""
+    x = on_host(who, x)
+    if x.dtype.kind not in REAL:
+        raise ValueError(
+            f"{name_of(who)}: an array of floats or integers is needed, not {described(x)}"
+        )
+    return x
+
+
+def text_on_host(who: Any, text: Array) -> Array:
+    """The ids (L,) of a text, on the host; ValueError in the name of `who` for another array."""
+    text = on_host(who, text)
+    if text.ndim != 1:
+        raise ValueError(f"{name_of(who)}: a text is (L,) ids, not {described(text)}")
+    if text.dtype.kind not in "iu":
+        raise ValueError(f"{name_of(who)}: ids must be integers, not {text.dtype}")
+    return text
 
 
 def checked_ids(who: Any, ids: Array, size: int, *, ignore: int | None = None) -> Array:

@@ -3,10 +3,13 @@
 import argparse
 import inspect
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, fields, make_dataclass
+from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -27,6 +30,8 @@ class Flag(NamedTuple):
 REQUIRED = inspect.Parameter.empty
 LARGEST_SEED = 2**32 - 1  # of NumPy's and scikit-learn's generators
 LARGEST = 2**31 - 1  # of other whole numbers, which are sizes and counts
+SHOW = "show the figures on the screen as well, all together at the end"
+_next: dict[str, dict[str, Any]] = {}  # what to run next, with some of its flags
 
 
 def flags(main: Callable[..., Any]) -> dict[str, Flag]:
@@ -100,7 +105,10 @@ def arguments(main: Callable[..., Any], argv: list[str] | None = None) -> dict[s
     An unknown flag, a value of the wrong type, a whole number that is too large for a seed or a
     size, or one below 0 where the default is not, ends the program with a message and status 2.
     """
-    reader = parser(main)
+    return _read(parser(main), argv)
+
+
+def _read(reader: argparse.ArgumentParser, argv: list[str] | None) -> dict[str, Any]:
     values = vars(reader.parse_args(argv))
     for name, value in values.items():
         if isinstance(value, int) and value < 0 <= (reader.get_default(name) or 0):
@@ -112,8 +120,9 @@ def arguments(main: Callable[..., Any], argv: list[str] | None = None) -> dict[s
 
 
 def run(main: Callable[..., Any]) -> None:
-    """Call `main` with what the command line says.
+    """Call `main` with what the command line says; then tell its files, and what to run next.
 
+    Figures are saved, and with --show they appear on the screen as well, when all are drawn.
     Ctrl-C or SIGTERM: the exit status is the usual one, 128 and the signal's number.
     Bad settings, missing files, too little memory (the classes in `MESSAGES`): one line and status
     1. Any other error is a bug and shows its traceback. `python -X dev` shows every traceback.
@@ -123,8 +132,24 @@ def run(main: Callable[..., Any]) -> None:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     try:
-        main(**arguments(main))
-        sys.stdout.flush()
+        from common import plots  # here, because it needs an array library
+        from common.storage.files import written
+
+        written.clear()
+        _next.clear()
+        reader = parser(main)
+        if added := "show" not in flags(main):
+            reader.add_argument("--show", action="store_true", help=SHOW)
+        values = _read(reader, None)
+        shown = added and values.pop("show")
+        _check_environment(draws=bool(values.get("plot")))
+        with plots.saved(shown=shown):
+            try:
+                main(**values)
+                print(end="", flush=True)
+            finally:
+                _tell_files(written)
+            _tell_next()
     except KeyboardInterrupt as stop:
         sys.exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
     except BrokenPipeError:  # `| head` has read enough
@@ -135,6 +160,48 @@ def run(main: Callable[..., Any]) -> None:
             raise
         text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
         sys.exit(f"error: {text or type(error).__name__}")  # KeyError would quote its text
+
+
+def then(script: str, **values: Any) -> None:
+    """Let `run` tell at its end what to run next; the last call counts.
+
+    values  some of the flags of that script; those at their default are not told
+    """
+    _next.clear()
+    _next[script] = values
+
+
+def _tell_files(written: dict[Path, bool]) -> None:
+    folders: dict[Path, list[str]] = {}
+    for file, replaced in written.items():
+        name = f"{file.name} (replaced)" if replaced else file.name
+        folders.setdefault(file.parent.absolute(), []).append(name)
+    for folder, names in folders.items():
+        print(f"written to {folder}: {', '.join(names)}", file=sys.stderr)
+
+
+def _tell_next() -> None:
+    for script, values in _next.items():
+        with suppress(ImportError):  # of a chapter that is not installed
+            there = flags(import_module(script).main)
+            command = ["python", "-m", script]
+            for name, value in values.items():
+                if value != there[name].default:
+                    on_off = isinstance(value, bool)
+                    command.append(_flag(f"no_{name}" if on_off and not value else name))
+                    command += [] if on_off else [str(value)]
+            print("next:", shlex.join(command), file=sys.stderr)
+
+
+def _check_environment(*, draws: bool) -> None:
+    """Raise ImportError or ValueError for an array library or a plotting backend that is none."""
+    from common.np import np  # here, because `--help` needs neither of them
+
+    np.zeros(0)
+    if draws:
+        import matplotlib.pyplot as plt
+
+        plt.switch_backend(plt.get_backend())
 
 
 def check_writable(file: Path) -> None:

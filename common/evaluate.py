@@ -2,15 +2,28 @@
 
 import math
 import os
-from collections.abc import Mapping
+import sys
+import threading
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy
 from tqdm import tqdm
 
+from common.checks import described, on_host, text_on_host
 from common.functions import perplexity
 from common.network import evaluating, evaluation_options
 from common.np import Array, to_cpu
+
+# tqdm's own lock is shared by all forked processes, and taken even where no bar is shown: one of
+# them that is killed while it holds the lock would stop the others for ever.
+tqdm.set_lock(threading.RLock())
+
+
+def progress_bar(steps: Iterable[int], *, shown: bool, **how: Any) -> Any:
+    """`tqdm` of the steps with its keywords, seen on a terminal if it is to be shown."""
+    seen = None if shown and sys.stderr else True  # there is no stderr in daemons, and in pythonw
+    return tqdm(steps, leave=False, disable=seen, **how)
 
 
 def eval_perplexity(
@@ -21,8 +34,9 @@ def eval_perplexity(
     corpus (L,)  ids. Row n of the N reads the n-th of N equal parts, block after block, without
                  wrapping; words left over after the last full block are not counted
     batch_size   N; fewer where the text is too short to give each of N rows a block
+    time_size    words of a block; fewer where the text is shorter
     The model's state is reset before and after, and its dropout is off.
-    Raises ValueError for a text too short for one row, and sizes below 1.
+    Raises ValueError for a text of fewer than two words, and sizes below 1.
     Source: book 5.5.2, 6.5.4.
     """
     if batch_size < 1 or time_size < 1:
@@ -30,14 +44,15 @@ def eval_perplexity(
             f"eval_perplexity: batch_size and time_size are at least 1, not {batch_size} and "
             f"{time_size}"
         )
-    corpus = to_cpu(corpus)
+    corpus = text_on_host("eval_perplexity", corpus)
     length = len(corpus) - 1
-    batch_size = min(batch_size, length // time_size)
-    if batch_size < 1:
+    if length < 1:
         raise ValueError(
-            f"eval_perplexity: a text of {len(corpus)} words is too short for one block of "
-            f"{time_size} and the word after it"
+            f"eval_perplexity: a text of {len(corpus)} words is too short; each word is predicted "
+            "from those before it, so two are the fewest"
         )
+    time_size = min(time_size, length)
+    batch_size = min(batch_size, length // time_size)
     max_iters = length // (batch_size * time_size)
     options = evaluation_options(model)
     starts = numpy.arange(batch_size)[:, None] * (length // batch_size)
@@ -48,7 +63,7 @@ def eval_perplexity(
     losses = []
     try:
         with evaluating(model):
-            for start in tqdm(blocks, leave=False, disable=None if progress else True):
+            for start in progress_bar(blocks, shown=progress):
                 where = starts + start + numpy.arange(time_size)
                 losses.append(model.forward(corpus[where], corpus[where + 1], **options))
     finally:
@@ -78,12 +93,13 @@ def seq2seq_accuracy(model: Any, questions: Array, answers: Array) -> Seq2seqAcc
     answers    ids (N, L); all begin with the same one, a mark
     Raises ValueError if there are no questions, not one answer for each, or several marks.
     """
-    answers = to_cpu(answers)
-    if answers.ndim != 2 or answers.shape[1] < 2:
-        raise ValueError(f"seq2seq_accuracy: answers are (N, L) with L > 1, not {answers.shape}")
-    if len(questions) != len(answers) or len(answers) == 0:
+    questions, answers = (on_host("seq2seq_accuracy", ids) for ids in (questions, answers))
+    if answers.ndim != 2 or answers.shape[1] < 2 or answers.dtype.kind not in "iu":
+        found = described(answers)
+        raise ValueError(f"seq2seq_accuracy: answers are ids (N, L) with L > 1, not {found}")
+    if questions.ndim != 2 or len(questions) != len(answers) or len(answers) == 0:
         raise ValueError(
-            f"seq2seq_accuracy: {len(questions)} questions and {len(answers)} answers; one for "
+            f"seq2seq_accuracy: questions {questions.shape} and answers {answers.shape}; one for "
             "each is needed, and at least one"
         )
     marks, length = answers[:, 0], answers.shape[1] - 1

@@ -8,7 +8,7 @@ import math
 import numpy
 
 from common.checks import REAL, checked_ids, checked_one_hot, floats, on_host
-from common.np import Array, np
+from common.np import Array, fused, np
 
 __all__ = ["cross_entropy_error", "np", "perplexity", "relu", "sigmoid", "softmax"]
 
@@ -20,7 +20,12 @@ def sigmoid(x: Array) -> Array:
     No score is too large: where exp(-x) has no finite value, the result is the limit, 0.
     Source: book 1.2.1, (1.5); appendix A.
     """
-    return 1 / (1 + np.exp(-floats("sigmoid", x)))
+    return fused(logistic)(floats("sigmoid", x))
+
+
+def logistic(x: Array) -> Array:
+    """The formula of `sigmoid`, any shape."""
+    return 1 / (1 + np.exp(-x))
 
 
 def relu(x: Array) -> Array:
@@ -32,11 +37,12 @@ def softmax(x: Array) -> Array:
     """exp(x) / sum(exp(x)) over the last axis: rows of positive numbers that sum to one.
 
     x (..., C) -> the same shape. Scores are shifted by their maximum, so none overflows.
-    Raises ValueError for a scalar.  Source: book 1.3.1, (1.6).
+    Raises ValueError for a scalar, and for C = 0.  Source: book 1.3.1, (1.6).
     """
     x = floats("softmax", x)
-    if not x.ndim:
-        raise ValueError("softmax: scores are (..., C), not a scalar")
+    if not x.ndim or not x.shape[-1]:
+        found = f"of shape {x.shape}" if x.ndim else "a scalar"
+        raise ValueError(f"softmax: scores are (..., C), not {found}")
     y = np.exp(x - x.max(axis=-1, keepdims=True))
     y /= y.sum(axis=-1, keepdims=True)
     return y

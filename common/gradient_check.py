@@ -29,9 +29,10 @@ from typing import Any, NamedTuple
 
 import numpy
 
+from common.checks import described
 from common.gradient_diagnosis import Case, diagnose, lengths
 from common.gradients import owner, remove_duplicate, to_dense
-from common.network import arguments_of, param_names
+from common.network import arguments_of, flattened, param_names
 from common.np import Array, np, to_cpu
 
 
@@ -104,6 +105,7 @@ def check_gradients(
             anew=anew.get(key, numpy.empty(0)),
             numeric=subject.differences(x, subject.weights),
             finer=partial(subject.differences, x, subject.weights, 1e-6),
+            slopes=partial(subject.slopes, x),
             replaced=bool(moved),
             lengths=subject.lengths,
             parts=subject.parts(x),
@@ -154,9 +156,15 @@ class _Subject:
                 "has a backward without arguments; it needs the gradient of what forward returns, "
                 "1 of a loss: backward(self, dout=1)"
             )
-        for k, p in enumerate(layer.params):
-            if not hasattr(p, "__setitem__") or not hasattr(p, "dtype"):
-                raise self.refusal(f"needs arrays in params, params[{k}] is a {type(p).__name__}")
+        for name, arrays in ("params", layer.params), ("grads", layer.grads):
+            for k, a in enumerate(arrays):
+                if a is not None and not (hasattr(a, "__setitem__") and hasattr(a, "dtype")):
+                    raise self.refusal(f"needs arrays in {name}, {name}[{k}] is a {described(a)}")
+        for k, x in enumerate(inputs):
+            if isinstance(x, list | tuple) and any(
+                isinstance(y, float) for _, y in flattened("", x)
+            ):
+                raise self.refusal(f"needs arrays, input {k} is a {described(x)}: np.array(...)")
         self._check_grads()
         # Copies, so that the caller's stay as they are and one array given twice counts as two.
         self.inputs = [np.array(x) if _is_float(x) else x for x in inputs]
@@ -233,6 +241,18 @@ class _Subject:
 
     def differences(self, x: Array, weights: list[Array], eps: float = 1e-5) -> Array:
         return numeric_gradient(lambda: self.loss(weights), x, eps)
+
+    def slopes(self, x: Array, where: tuple[int, ...], eps: float = 1e-5) -> tuple[float, float]:
+        """The differences of the loss below and above one element of x."""
+        old, here = float(x[where]), self.loss(self.weights)
+        try:
+            x[where] = old - eps
+            below = self.loss(self.weights)
+            x[where] = old + eps
+            above = self.loss(self.weights)
+        finally:
+            x[where] = old
+        return (here - below) / eps, (above - here) / eps
 
     def parts(self, x: Array) -> dict[str, Callable[[], Array]]:
         """See `Case`: first and last along axis 0, and along axis 1 of outputs of three axes."""

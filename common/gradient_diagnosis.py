@@ -23,6 +23,7 @@ class Case:
     place     where backward puts its gradient: "grads[0]"
     analytic  what backward gives, and `again` if called again, `anew` after one more forward
     numeric   what differences give, in the shape of the array, and `finer` by a tenth of the step
+    slopes    the differences below and above one element
     replaced  whether `grads` holds another array object than before backward
     lengths   what a factor may come from, as ("the batch size N", 4), which comes first
     parts     the numeric gradient if only one index of the output counts, by its name: "sample 0"
@@ -36,6 +37,7 @@ class Case:
     anew: Array
     numeric: Array
     finer: Callable[[], Array]
+    slopes: Callable[[tuple[int, ...]], tuple[float, float]]
     replaced: bool
     lengths: list[tuple[str, int]]
     parts: dict[str, Callable[[], Array]]
@@ -178,6 +180,21 @@ def misshapen(case: Case) -> str | None:
 # From here on, both have one shape and are finite.
 
 
+def kink(case: Case) -> str | None:
+    """The output bends where the error is largest: the gradient there is between two slopes."""
+    below, above = case.slopes(case.worst or ())
+    bend = abs(above - below)
+    gradient = float(case.analytic[case.worst or ()])
+    if not bend > 1e-3 * max(abs(below), abs(above)):
+        return None
+    if not min(below, above) - bend / 100 <= gradient <= max(below, above) + bend / 100:
+        return None
+    return (
+        f"the output has a kink there, with slope {below:.4g} below and {above:.4g} above, so this "
+        "may be no mistake: ReLU has one at 0, for example. Check with other weights and inputs"
+    )
+
+
 def uncertain(case: Case) -> str | None:
     """Differences by a smaller step are off by as much: rounding, or a kink or steep place of f."""
     off, step = abs(case.analytic - case.numeric), abs(case.finer() - case.numeric)
@@ -316,6 +333,6 @@ def lengths(named: dict[str, tuple[int, ...]]) -> list[tuple[str, int]]:
 CONDUCT = [accumulates, works_once]
 NUMBERS = [
     *(not_finite, transposed, not_summed, misshapen),
-    *(uncertain, too_few_digits, zero, unused, factor),
+    *(kink, uncertain, too_few_digits, zero, unused, factor),
     *(only_a_part, right_at_the_end, scattered),
 ]

@@ -1,13 +1,62 @@
 """What happens to gradients between backward and update: sharing, clipping; the row-sparse kind."""
 
+from copy import deepcopy
 from typing import Any
 
 import numpy
 
-from common.np import Array, np, to_cpu
+from common.checks import described, is_number
+from common.np import Array, np, suited, to_cpu
 
 
-class RowSparse:
+class ArrayLike:
+    """What stands for an array, of any shape: operators, methods and functions act on `to_dense()`.
+
+    What is written in place, as in g += 1, g[0] = 1 or g.fill(1), is written into that array.
+    """
+
+    def to_dense(self) -> Array:
+        """The array, of any shape, the same one every time."""
+        raise NotImplementedError
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or not hasattr(np.ndarray, name):
+            raise AttributeError(f"{type(self).__name__} has no {name}")
+        return getattr(self.to_dense(), name)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return numpy.array(to_cpu(self.to_dense()), dtype, copy=copy)
+
+    def __array_ufunc__(
+        self, ufunc: Any, method: str, *inputs: Any, out: Any = (), **options: Any
+    ) -> Any:
+        if out:
+            (options["out"],) = map(to_dense, out)
+        function = getattr(getattr(np, ufunc.__name__), method)  # that of the library in use
+        result = function(*map(to_dense, inputs), **options)
+        return out[0] if out else result
+
+    def __cupy_override_elementwise_kernel__(self, ufunc: Any, *args: Any, **options: Any) -> Any:
+        return ufunc(*map(to_dense, args), **options)
+
+
+def _operator(name: str) -> Any:
+    def method(self: ArrayLike, *others: Any) -> Any:
+        dense = self.to_dense()
+        result = getattr(dense, name)(*map(to_dense, others))
+        return self if result is dense else result
+
+    return method
+
+
+_ONE_FORM = "len iter getitem setitem bool neg pos abs lt le eq ne gt ge divmod rdivmod"
+_THREE_FORMS = "add sub mul truediv floordiv mod pow matmul"
+for _form, _names in ("", f"{_ONE_FORM} {_THREE_FORMS}"), ("r", _THREE_FORMS), ("i", _THREE_FORMS):
+    for _name in _names.split():
+        setattr(ArrayLike, f"__{_form}{_name}__", _operator(f"__{_form}{_name}__"))
+
+
+class RowSparse(ArrayLike):
     """The gradient of a matrix (V, D) of which only some rows are not zero.
 
     ids    K different row numbers, on the host
@@ -15,8 +64,11 @@ class RowSparse:
     rows   (K, D), rows[k] belongs to row ids[k]
 
     An embedding looks up a few hundred of its V words a step; this keeps the work at that size.
-    `shape` and `dtype` are the matrix's; `np.asarray(g)` and `g.to_dense()` give the whole matrix.
+    Where it is used as an array, it becomes dense, with all V rows, until the next `assign`. What
+    stays sparse is the sum of two, and the product with a number.
     """
+
+    base = None  # it owns its memory, which `owner` asks of an array
 
     def __init__(self, shape: tuple[int, int], dtype: Any) -> None:
         self.shape, self.dtype = shape, numpy.dtype(dtype)
@@ -27,24 +79,29 @@ class RowSparse:
         self.ids, self.index, self.rows = ids, np.asarray(ids), rows
 
     def to_dense(self) -> Array:
-        """The whole matrix (V, D), on the device."""
-        dense = np.zeros(self.shape, self.dtype)
-        dense[self.index] = self.rows
-        return dense
+        """The whole matrix (V, D), on the device; from now on `rows` is this matrix."""
+        every = numpy.arange(self.shape[0])
+        if not numpy.array_equal(self.ids, every):
+            dense = np.zeros(self.shape, self.dtype)
+            dense[self.index] = self.rows
+            self.assign(every, dense)
+        return self.rows
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        if copy is False:
-            raise ValueError("RowSparse: the dense matrix is always a new array")
-        return numpy.asarray(to_cpu(self.to_dense()), dtype)
-
-    def __iadd__(self, other: "RowSparse") -> "RowSparse":
+    def __iadd__(self, other: Any) -> "RowSparse":
+        if not isinstance(other, RowSparse):
+            return super().__iadd__(other)  # type: ignore[misc,no-any-return]
         ids = numpy.concatenate([self.ids, other.ids])
         self.assign(*sum_by_id(ids, np.concatenate([self.rows, other.rows])))
         return self
 
-    def __imul__(self, factor: Array) -> "RowSparse":
+    def __imul__(self, factor: Any) -> "RowSparse":
+        if getattr(factor, "ndim", 0):
+            return super().__imul__(factor)  # type: ignore[misc,no-any-return]
         self.rows *= factor
         return self
+
+    def __copy__(self) -> "RowSparse":
+        return deepcopy(self)  # as of an array
 
     def __repr__(self) -> str:
         return f"RowSparse({len(self.ids)} rows of {self.shape}, {self.dtype})"
@@ -52,7 +109,7 @@ class RowSparse:
 
 def to_dense(g: Any) -> Array:
     """A gradient of either kind as an array: any shape, (V, D) if it is row-sparse."""
-    return g.to_dense() if isinstance(g, RowSparse) else g
+    return g.to_dense() if isinstance(g, ArrayLike) else g
 
 
 def sum_by_id(ids: Array, rows: Array) -> tuple[Array, Array]:
@@ -94,10 +151,9 @@ def remove_duplicate(params: list[Array], grads: list[Any]) -> tuple[list[Array]
     place: dict[int, int] = {}  # in `kept`, by the array that owns the memory
     for p, g in zip(params, grads, strict=True):
         k = place.setdefault(id(owner(p)), len(kept))
-        if k < len(kept) and layout(p) == layout(kept[k]):
-            sums[k] = _add(sums[k], g, transposed=False)
-        elif k < len(kept) and layout(p.T) == layout(kept[k]):
-            sums[k] = _add(sums[k], g, transposed=True)
+        same = k < len(kept) and layout(p) == layout(kept[k])
+        if same or (k < len(kept) and layout(p.T) == layout(kept[k])):
+            sums[k] = total(sums[k], g if same else g.T)
         else:
             kept.append(p)
             sums.append(g)
@@ -120,24 +176,18 @@ def layout(p: Array) -> Any:
     return p.shape, p.strides
 
 
-def _add(total: Any, g: Any, transposed: bool) -> Any:
-    """total + g (or its transpose), as a new gradient; dense unless both are row-sparse."""
-    if isinstance(total, RowSparse) and isinstance(g, RowSparse) and not transposed:
-        merged = RowSparse(total.shape, total.dtype)
-        merged.assign(total.ids, total.rows)
-        merged += g
-        return merged
-    if isinstance(g, RowSparse):
-        dense = to_dense(total).copy()
-        rows_of = dense.T if transposed else dense
-        rows_of[g.index] += g.rows
-        return dense
-    g = g.T if transposed else g
-    if isinstance(total, RowSparse):
-        dense = g.copy()
-        dense[total.index] += total.rows
-        return dense
-    return total + g
+def total(a: Any, b: Any) -> Any:
+    """a + b of two gradients of one shape, any shape, as a new one; row-sparse if both are."""
+    sparse, other = (a, b) if isinstance(a, RowSparse) else (b, a)
+    if not isinstance(sparse, RowSparse):
+        return a + b
+    if isinstance(other, RowSparse):
+        new = deepcopy(sparse)
+        new += other
+        return new
+    dense = other.copy()
+    dense[sparse.index] += sparse.rows
+    return dense
 
 
 def clip_grads(grads: list[Any], max_norm: float) -> None:
@@ -146,12 +196,27 @@ def clip_grads(grads: list[Any], max_norm: float) -> None:
     norm = sqrt(sum over all arrays of sum g^2);  g *= min(1, max_norm / (norm + 1e-6))
 
     The factor stays on the device: nothing waits for it.
-    Raises ValueError if max_norm is not positive.  Source: book 6.1.4; Pascanu et al. 2013.
+    Raises ValueError if max_norm is not positive, and for gradients that hold no floats.
+    Source: book 6.1.4; Pascanu et al. 2013.
     """
-    if not max_norm > 0:
+    if not (is_number(max_norm) and max_norm > 0):
         raise ValueError(f"clip_grads: max_norm must be positive, not {max_norm}")
     parts = [g.rows if isinstance(g, RowSparse) else g for g in grads]
-    total = sum(np.vdot(part, part) for part in parts)
-    rate = np.minimum(max_norm / (np.sqrt(total) + 1e-6), 1)
     for part in parts:
-        part *= rate.astype(part.dtype)
+        if getattr(getattr(part, "dtype", None), "kind", "") != "f":
+            raise ValueError(f"clip_grads: gradients hold floats, not {described(part)}")
+    squares = suited(squares_in_turn, squares_at_once)(parts)
+    rate = np.minimum(max_norm / (np.sqrt(squares) + 1e-6), 1)
+    for part in parts:
+        part *= rate.astype(part.dtype, copy=False)
+
+
+def squares_in_turn(parts: list[Array]) -> Array:
+    """The sum of the squares of arrays of any shape, a product for each."""
+    return sum(np.vdot(part, part) for part in parts)
+
+
+def squares_at_once(parts: list[Array]) -> Array:
+    """The same of arrays of any shape, for a GPU: three kernels in all instead of for each."""
+    flat = np.concatenate([part.ravel("K") for part in parts]) if parts else np.zeros(1)
+    return np.vdot(flat, flat)

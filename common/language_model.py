@@ -14,6 +14,7 @@ class LanguageModel(Chain):
     is the perplexity.
     The recurrent layers keep their state from call to call, so consecutive blocks of a text are one
     long sequence; `reset_state()` starts a new text.
+    The text is that of one thread: RuntimeError for another thread that would go on with it.
     Source: book 5.4, 5.5.
     """
 
@@ -29,15 +30,28 @@ class LanguageModel(Chain):
             raise self._refuse("the last layer does not tell its output_size")
         return size
 
+    def reset_state(self) -> None:
+        """Forget what all layers keep: this thread begins a new text."""
+        with self.turn.lock:
+            super().reset_state()
+            self.turn.begin_text()
+
+    def predict(self, x: Array) -> Array:
+        """The scores (N, T, V) of each next word, for ids x (N, T)."""
+        with self.turn.lock:
+            self.turn.continue_text(type(self).__name__)
+            return super().predict(x)
+
     def forward(self, xs: Array, ts: Array, **options: Any) -> Array:
         """Mean loss; ids or labels that are refused leave the state where it was.
 
         options  go to `predict`
         """
-        before = [layer.state for layer in self.recurrent_layers]
-        try:
-            return self.loss_layer.forward(self.predict(xs, **options), ts)
-        except Exception:
-            for layer, state in zip(self.recurrent_layers, before, strict=True):
-                layer.set_state(**state)
-            raise
+        with self.turn.lock:
+            before = [layer.state for layer in self.recurrent_layers]
+            try:
+                return self.loss_layer.forward(self.predict(xs, **options), ts)
+            except Exception:
+                for layer, state in zip(self.recurrent_layers, before, strict=True):
+                    layer.set_state(**state)
+                raise

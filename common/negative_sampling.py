@@ -7,13 +7,17 @@ to h has probability sigmoid(h . W[w]); the right word should get a yes, k words
 Source: book 4.2; Mikolov et al. 2013, https://arxiv.org/abs/1310.4546.
 """
 
+import math
 import sys
+from functools import cached_property
+from typing import Any
 
 import numpy
 
 from common.checks import checked_ids, floats
 from common.functions import sigmoid
-from common.layers import Embedding, Layer
+from common.layers import Embedding, EmbeddingPart, Layer, SigmoidWithLoss
+from common.network import attributes
 from common.np import Array, np, to_cpu
 from common.rng import Seed, generator
 
@@ -79,8 +83,12 @@ class UnigramSampler:
                 f"corpus has {words} different words"
             )
         self.sample_size, self.vocab_size = sample_size, len(counts)
-        weight = numpy.where(counts > 0, counts, 1) ** float(power) * (counts > 0)
-        self.word_p = weight / weight.sum()
+        with numpy.errstate(over="ignore", invalid="ignore"):  # told below
+            weight = numpy.where(counts > 0, counts, 1) ** float(power) * (counts > 0)
+            total = weight.sum()
+        if not 0 < total < math.inf:
+            raise ValueError(f"UnigramSampler: with the power {power}, counts are not finite")
+        self.word_p = weight / total
         self._share, self._other = alias_table(self.word_p)
         self.rng = generator(rng)
 
@@ -178,6 +186,16 @@ class NegativeSamplingLoss(Layer):
     def rng(self, rng: numpy.random.Generator) -> None:
         self.sampler.rng = rng
 
+    @cached_property
+    def embed_dot_layers(self) -> list[EmbeddingDot]:
+        """The book's 1 + k questions, that about the target first; they are parts of `embed`."""
+        return with_parts([EmbeddingDot(*self.params) for _ in range(1 + self.sample_size)], self)
+
+    @cached_property
+    def loss_layers(self) -> list[SigmoidWithLoss]:
+        """The book's losses of these questions: label 1 for the first, 0 for the others."""
+        return [SigmoidWithLoss() for _ in range(1 + self.sample_size)]
+
     def forward(self, h: Array, target: Array) -> Array:
         h = floats(self, h, self.params[0].dtype)
         target = checked_ids(self, target, self.sampler.vocab_size)
@@ -198,6 +216,17 @@ class NegativeSamplingLoss(Layer):
         dscores *= factor
         self.embed.backward(dscores[:, :, None] * self.h[:, None])
         return np.matmul(dscores[:, None], self.rows)[:, 0]
+
+
+def with_parts(layers: list[Any], whole: Any) -> list[Any]:
+    """Layers whose embeddings become parts of the embedding of the layer `whole`."""
+    parts: list[Any] = []
+    for layer in layers:
+        for name in "embed_dot_layers", "loss_layers":
+            attributes(layer).pop(name, None)  # those of the layer that it is a copy of
+        layer.embed = EmbeddingPart(whole.embed, parts)
+        layer.hold(embed=layer.embed)
+    return layers
 
 
 def check_hidden(layer: Layer, h: Array, ids: Array) -> None:

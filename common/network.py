@@ -9,6 +9,7 @@ that tree, written once here: `reset_state`, `select`, `train`, `astype`, `state
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from reprlib import recursive_repr
 from textwrap import indent
 from types import MappingProxyType
@@ -22,6 +23,7 @@ from common.gradients import RowSparse, distinct, layout, owner
 from common.np import Array, np
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+NO_WEIGHTS = numpy.matrix, numpy.ma.MaskedArray  # whose products are others
 
 States = dict[str, dict[str, Array]]
 """The arrays (N, ...) of every layer with a state, by the path of the layer and their names."""
@@ -58,7 +60,7 @@ class Layer:
         self.names = list(named)
         self.params: list[Array] = [*params, *named.values()]
         for p in self.params:
-            if not (is_array(p) and p.dtype.kind == "f"):
+            if not (is_array(p) and p.dtype.kind == "f") or isinstance(p, NO_WEIGHTS):
                 raise self._refuse(f"parameters are arrays of floats, not {described(p)}")
         self.grads: list[Any] = [zero_gradient(p) for p in self.params]
 
@@ -119,6 +121,12 @@ class Layer:
         on_device = np.asarray(rows)
         change_states(self, lambda a: a[rows if isinstance(a, numpy.ndarray) else on_device])
 
+    def replica(self) -> Any:
+        """A copy that shares the weights and nothing else, and begins anew: one for each thread."""
+        copy = deepcopy(self, {id(p): p for p in self.params})
+        copy.reset_state()
+        return copy
+
     def train(self, on: bool = True) -> None:
         """Set the mode of all layers from here on down: training, or not."""
         for _, layer in walk(self):
@@ -161,8 +169,32 @@ class Layer:
     def rebind(self, new: Mapping[int, Array]) -> None:
         """Called by `astype` with the new arrays, of any shape, by the `id` of the old ones."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles are made of: the attributes, and which arrays are the same one.
+
+        Otherwise an array and its transposed view would be copied apart, and tied weights would be
+        tied no more. For joblib, an array in two lists is two arrays.
+        """
+        return attributes(self) | {"_sharing": sharing(self)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        shared = state.pop("_sharing", [])  # none where a class has a `__getstate__` of its own
+        attributes(self).update(state)
+        if shared:
+            share_again(self, shared)
+
     def __repr__(self) -> str:
         return describe(self)
+
+    def _weights(self) -> list[Array]:
+        """`params`, arrays of any shape, if they are of the library in use: begins a `forward`."""
+        if self.params and not isinstance(self.params[0], np.ndarray):
+            made_of = type(self.params[0]).__module__.partition(".")[0]
+            raise TypeError(
+                f"{type(self).__name__}: the weights are arrays of {made_of}, and {np.__name__} is "
+                "in use: set config.GPU, or DLFS2_GPU, before a model is made"
+            )
+        return self.params
 
     def _check_gradient(self, dy: Array) -> None:
         """Refuse what is no gradient of the last output: the first line of a `backward`."""
@@ -461,6 +493,43 @@ class Undeclared(Layer):
         self.train_flg = on
         if hasattr(self.thing, "train_flg"):
             self.thing.train_flg = on
+
+
+def places(model: Any) -> list[tuple[Any, Any]]:
+    """Where a model and its parts have arrays: in a list, by index, or as attributes, by name."""
+    waiting, seen, found = [model], set[int](), list[tuple[Any, Any]]()
+    while waiting:
+        thing = waiting.pop()
+        if id(thing) not in seen:
+            seen.add(id(thing))
+            held = attributes(thing)
+            lists = [value for value in held.values() if isinstance(value, list)]
+            found += [(held, name) for name, a in held.items() if is_array(a)]
+            found += [(values, k) for values in lists for k, a in enumerate(values) if is_array(a)]
+            waiting += Undeclared(thing).children.values()
+    return found
+
+
+def sharing(model: Any) -> list[tuple[int, bool]]:
+    """For each of the `places`, the first one with the same memory, and if as its transpose."""
+    arrays, first = [held[key] for held, key in places(model)], dict[int, int]()
+    found = list[tuple[int, bool]]()
+    for k, a in enumerate(arrays):
+        j = first.setdefault(id(owner(a)), k)
+        b = arrays[j]
+        same = a is b or (a.dtype, layout(a)) == (b.dtype, layout(b))
+        turned = not same and (a.dtype, layout(a.T)) == (b.dtype, layout(b))
+        found.append((j if same or turned else k, turned))
+    return found
+
+
+def share_again(model: Any, shared: list[tuple[int, bool]]) -> None:
+    """Let the arrays of a copied model share memory as those of the model do, see `sharing`."""
+    where, turned_views = places(model), dict[int, Array]()
+    for (held, key), (j, turned) in zip(where, shared, strict=True):
+        first = where[j][0][where[j][1]]
+        if owner(held[key]) is not owner(first):
+            held[key] = turned_views.setdefault(j, first.T) if turned else first
 
 
 def declared(thing: Any) -> Layer:

@@ -6,12 +6,17 @@
 `np` is one plain module whose contents are exchanged, so reading `np.tanh` costs what it costs in
 NumPy, and a switch reaches code that imported `np` long before. `common.config.GPU` is the switch.
 This is the only file that imports CuPy.  Source: book 1.5.
+
+The environment variable DLFS2_GPU (0 or 1) decides at the start. With another value, or without
+CuPy, the first use of `np` raises ValueError or ImportError.
 """
 
 import importlib
 import os
 import types
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeAlias, TypeVar
 
 import numpy
 
@@ -19,6 +24,8 @@ __all__ = ["np"]
 
 Array: TypeAlias = Any
 """An array of the library in use. Shapes stand in the docstrings, where a type cannot say them."""
+
+T = TypeVar("T")
 
 np = types.ModuleType("np")
 
@@ -41,6 +48,31 @@ def use(name: str) -> None:
     np.__dict__.update(vars(source))
 
 
+def fused(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Under NumPy `function` itself, under CuPy one kernel (`cupy.fuse`) that computes the same.
+
+    Each of the many small steps of a formula would be a kernel of its own on a GPU, and starting
+    one costs more than its arithmetic.
+    function  takes arrays and Python's numbers, by position, and works element by element: with
+              operators, ufuncs and `np.where`, in place or not. No indices, no attributes, no
+              arithmetic of numbers alone, which would be float64
+    """
+    if np.__name__ == "numpy":
+        return function
+    return _kernel(np.fuse, function)
+
+
+@cache
+def _kernel(fuse: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    kernel: Callable[..., Any] = fuse(function)
+    return kernel
+
+
+def suited(for_numpy: T, for_cupy: T) -> T:
+    """The one of two that suits the library in use, such as of two functions that do the same."""
+    return for_numpy if np.__name__ == "numpy" else for_cupy
+
+
 def to_cpu(x: Array) -> Array:
     """`x` of any shape as a NumPy array: the same object, or a copy (which waits for the GPU)."""
     on_gpu = hasattr(x, "get") and hasattr(x, "device")  # dictionaries and data frames have a get
@@ -61,8 +93,8 @@ def _import(name: str) -> types.ModuleType:
     except ImportError as error:
         raise ImportError(
             f"{name} cannot be imported ({error}); running on a GPU needs CuPy, which comes with "
-            "pip install 'dlfs2[cuda12]' or 'dlfs2[cuda13]', or in its folder '.[cuda12]' or "
-            "'.[cuda13]', by the CUDA version of the driver"
+            "pip install '.[cuda12]' or '.[cuda13]' in the folder of this repository, by the CUDA "
+            "version of the driver"
         ) from None  # the message has all that the first error said
 
 
@@ -73,4 +105,12 @@ def _start() -> str:
     return "cupy" if value == "1" else "numpy"
 
 
-use(_start())
+try:
+    use(_start())
+except (ImportError, ValueError) as problem:
+    # Raised where an array is wanted first, which is where a script can tell it in one line.
+    def _refuse(name: str, problem: Exception = problem) -> Any:
+        raise problem
+
+    np.__dict__.clear()
+    np.__dict__["__getattr__"] = _refuse

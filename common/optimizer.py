@@ -24,7 +24,7 @@ from typing import Any
 from common.checks import REAL, checked_ratio, described, is_number
 from common.cores.parallel import BLOCK, blocks, in_parallel, split
 from common.gradients import RowSparse
-from common.np import Array, np
+from common.np import Array, fused, np
 
 LearningRate = float | Callable[[int], float]
 RATES = "a learning rate is finite and not negative"
@@ -49,6 +49,12 @@ class Optimizer:
         self.iter = 0
         self.state: dict[str, list[Array]] = {}
         self._seen: dict[int, Array] = {}  # by position: the update each row was last part of
+
+    def __getattr__(self, name: str) -> Any:
+        """The book's names of the state: `v` of Momentum is `state["v"]`, None before an update."""
+        if name not in type(self).state_names:
+            raise AttributeError(f"{type(self).__name__} has no {name}")
+        return self.state.get(name)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -77,10 +83,13 @@ class Optimizer:
         if len(params) != len(grads):
             raise self._mismatch(params, grads)
         for p, g in zip(params, grads, strict=True):
+            if not (hasattr(p, "dtype") and hasattr(g, "dtype")):
+                raise self._refuse(f"arrays are needed, not {described(p)} and {described(g)}")
             if p.shape != g.shape:
                 raise self._mismatch(params, grads)
-            if g.dtype.kind not in REAL:
-                raise self._refuse(f"gradients hold floats, not {described(g)}")
+            if p.dtype.kind != "f" or g.dtype.kind not in REAL:
+                found = f"{described(p)} and {described(g)}"
+                raise self._refuse(f"parameters and gradients hold floats, not {found}")
             if not getattr(p.flags, "writeable", True):  # CuPy knows no other arrays
                 raise self._refuse(f"a parameter, {described(p)}, is read-only")
         rate = self._rate()
@@ -182,7 +191,12 @@ class SGD(Optimizer):
     """w -= lr * g.  Source: book (1.16)."""
 
     def step(self, w: Array, g: Array) -> None:
-        w -= self.rate * g
+        fused(sgd)(w, g, self.rate)
+
+
+def sgd(w: Array, g: Array, rate: float) -> None:
+    """The rule of `SGD`, any shape."""
+    w -= rate * g
 
 
 class Momentum(Optimizer):
@@ -199,13 +213,18 @@ class Momentum(Optimizer):
         return super().settings | {"momentum": self.momentum}
 
     def step(self, w: Array, g: Array, v: Array) -> None:
-        v *= float(self.momentum)
-        v -= self.rate * g
-        w += v
+        fused(momentum)(w, g, v, self.rate, float(self.momentum))
 
     def catch_up(self, missed: Array, w: Array, v: Array) -> None:
         w += v * geometric(self.momentum, missed)
         v *= self.momentum**missed
+
+
+def momentum(w: Array, g: Array, v: Array, rate: float, m: float) -> None:
+    """The rule of `Momentum`, any shape."""
+    v *= m
+    v -= rate * g
+    w += v
 
 
 class Nesterov(Momentum):
@@ -216,14 +235,20 @@ class Nesterov(Momentum):
     """
 
     def step(self, w: Array, g: Array, v: Array) -> None:
-        m, lr_g = float(self.momentum), self.rate * g
-        v *= m
-        w += m * v - (1 + m) * lr_g
-        v -= lr_g
+        m = float(self.momentum)
+        fused(nesterov)(w, g, v, self.rate, m, 1 + m)
 
     def catch_up(self, missed: Array, w: Array, v: Array) -> None:
         w += self.momentum * v * geometric(self.momentum, missed)
         v *= self.momentum**missed
+
+
+def nesterov(w: Array, g: Array, v: Array, rate: float, m: float, one_and_m: float) -> None:
+    """The rule of `Nesterov`, any shape."""
+    lr_g = rate * g
+    v *= m
+    w += m * v - one_and_m * lr_g
+    v -= lr_g
 
 
 class AdaGrad(Optimizer):
@@ -232,8 +257,13 @@ class AdaGrad(Optimizer):
     state_names = ("h",)
 
     def step(self, w: Array, g: Array, h: Array) -> None:
-        h += g * g
-        w -= self.rate * over_root(g, h)
+        fused(adagrad)(w, g, h, self.rate)
+
+
+def adagrad(w: Array, g: Array, h: Array, rate: float) -> None:
+    """The rule of `AdaGrad`, any shape."""
+    h += g * g
+    w -= rate * over_root(g, h)
 
 
 class RMSprop(Optimizer):
@@ -254,12 +284,17 @@ class RMSprop(Optimizer):
 
     def step(self, w: Array, g: Array, h: Array) -> None:
         d = float(self.decay_rate)
-        h *= d
-        h += (1 - d) * g * g
-        w -= self.rate * over_root(g, h)
+        fused(rmsprop)(w, g, h, self.rate, d, 1 - d)
 
     def catch_up(self, missed: Array, w: Array, h: Array) -> None:
         h *= self.decay_rate**missed
+
+
+def rmsprop(w: Array, g: Array, h: Array, rate: float, d: float, rest: float) -> None:
+    """The rule of `RMSprop`, any shape; rest = 1 - d."""
+    h *= d
+    h += rest * g * g
+    w -= rate * over_root(g, h)
 
 
 class Adam(Optimizer):
@@ -288,10 +323,9 @@ class Adam(Optimizer):
         return super().settings | {"beta1": self.beta1, "beta2": self.beta2}
 
     def step(self, w: Array, g: Array, m: Array, v: Array) -> None:
-        m += (1 - float(self.beta1)) * (g - m)
-        v += (1 - float(self.beta2)) * (g * g - v)
         correction = math.sqrt(1 - self.beta2**self.iter) / (1 - self.beta1**self.iter)
-        w -= float(self.rate * correction) * over_root(m, v)
+        rests = 1 - float(self.beta1), 1 - float(self.beta2)
+        fused(adam)(w, g, m, v, float(self.rate * correction), *rests)
 
     def update_rows(self, p: Array, g: RowSparse, missed: Array, m: Array, v: Array) -> None:
         fresh = g.rows * g.rows
@@ -303,3 +337,10 @@ class Adam(Optimizer):
         move *= float(self.rate * math.sqrt(1 - self.beta2**self.iter))
         v[g.index] = faded
         p[g.index] = np.subtract(p.take(g.index, axis=0), move, out=move)
+
+
+def adam(w: Array, g: Array, m: Array, v: Array, rate: float, rest1: float, rest2: float) -> None:
+    """The rule of `Adam`, any shape; rest1 = 1 - beta1, rest2 = 1 - beta2."""
+    m += rest1 * (g - m)
+    v += rest2 * (g * g - v)
+    w -= rate * over_root(m, v)

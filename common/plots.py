@@ -1,46 +1,66 @@
-"""The end of every figure: on the screen where there is one, else in a file."""
+"""The end of every figure: on the screen or in a file, and readable in every script."""
 
+import sys
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from common.storage.files import write_whole
+from common.storage.files import expanded, write_whole
 
 FILE_BACKENDS = ("agg", "cairo", "pdf", "pgf", "ps", "svg", "template")  # plt.show() would warn
+FAMILIES = (  # fonts of Linux, macOS and Windows for Chinese, Japanese and Korean, the best first
+    *("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans CJK TC", "Noto Sans CJK KR"),
+    *("Source Han Sans", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Arial Unicode MS"),
+    *("Hiragino Sans", "Yu Gothic", "Meiryo", "MS Gothic", "IPAexGothic", "IPAGothic"),
+    *("PingFang SC", "Hiragino Sans GB", "Heiti TC", "STHeiti", "Microsoft YaHei", "SimHei"),
+    *("Apple SD Gothic Neo", "AppleGothic", "Malgun Gothic", "NanumGothic", "UnDotum"),
+)
+
 _folder: Path | None = None  # where figures go within `into`
+_saving = False  # within `saved`: figures are files
+_shown = False  # within `saved`: and are shown at its end
+_told: set[str] = set()  # characters that no font has
 
 
 def show(path: str | Path) -> None:
-    """Show the open figures, or save the current one to `path` where nothing can be shown.
+    """Show the open figures; or save the current one, within `into` or `saved` or without display.
 
-    path  a file to write on a machine without a display, or under a Matplotlib backend that only
-          makes files; its ending is the format, png if there is none. The path is printed and the
-          figure closed.
+    path  the file to write then, under a Matplotlib backend that only makes files as well; its
+          ending is the format, png if there is none. The figure is closed, and the path printed
+          unless `saved` tells it
     Raises OSError if the file cannot be written; an older one then stays as it was.
     """
     import matplotlib.pyplot as plt  # here, because training needs it for its figures only
 
-    if _folder is None and plt.get_backend().lower() not in FILE_BACKENDS:
+    if _folder is None and not _saving and can_show():
+        make_readable(plt.gcf())
         plt.show()
-    else:
-        save(_folder / Path(path).name if _folder else path)
-
-
-def save(path: str | Path) -> None:
-    """Save the current figure to `path`, whatever can be shown; otherwise as `show`."""
-    import matplotlib.pyplot as plt
-
-    path = Path(path)
-    figure = plt.gcf()
+        return
+    path, figure = expanded(path), plt.gcf()
+    path = _folder / path.name if _folder else path
     how: dict[str, Any] = {"format": path.suffix[1:] or "png", "dpi": 150, "bbox_inches": "tight"}
     try:
+        make_readable(figure)
         write_whole(path, lambda file: figure.savefig(file, **how))
     except OSError as error:
         raise type(error)(f"{path} cannot be written: {error.strerror}") from error
     finally:
-        plt.close(figure)
-    print(f"figure saved: {path}")
+        if _shown:
+            plt.figure()  # so that what comes next is not drawn into this one
+        else:
+            plt.close(figure)
+    if not _saving:
+        print(f"figure saved: {path}")
+
+
+def can_show() -> bool:
+    """Whether figures can appear on a screen or in a notebook."""
+    import matplotlib.pyplot as plt
+
+    return plt.get_backend().lower() not in FILE_BACKENDS
 
 
 @contextmanager
@@ -50,12 +70,113 @@ def into(folder: str | Path) -> Iterator[None]:
     The folder is made if need be.  Raises OSError where it cannot be.
     """
     global _folder
+    place = expanded(folder)
     try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise type(error)(f"{folder} cannot be a folder for figures: {error.strerror}") from error
-    before, _folder = _folder, Path(folder)
+    before, _folder = _folder, place
     try:
         yield
     finally:
         _folder = before
+
+
+@contextmanager
+def saved(*, shown: bool = False) -> Iterator[None]:
+    """Within it, `show` saves every figure.
+
+    shown  at the end show all of them as well, and wait until their windows are closed
+    """
+    global _saving, _shown
+    _saving, _shown = True, shown
+    try:
+        yield
+        if shown:
+            _show_all()
+    finally:
+        _saving = _shown = False
+
+
+def _show_all() -> None:
+    import matplotlib.pyplot as plt
+
+    for figure in map(plt.figure, plt.get_fignums()):
+        if not figure.axes:
+            plt.close(figure)
+    if plt.get_fignums() and can_show():
+        plt.show()
+    else:
+        print("--show: there is no figure, or no display", file=sys.stderr)
+    plt.close("all")
+
+
+# --- Fonts ---------------------------------------------------------------------------------------
+
+
+def make_readable(figure: Any) -> None:
+    """Put `fallbacks` behind the fonts of all texts of a figure."""
+    from matplotlib.text import Text
+
+    texts = figure.findobj(Text)
+    families = fallbacks("".join(text.get_text() for text in texts))
+    for text in texts if families else ():
+        text.set_fontfamily(list(dict.fromkeys([*text.get_fontfamily(), *families])))
+
+
+def fallbacks(text: str) -> list[str]:
+    """Installed font families that have the characters of a text which the usual font lacks.
+
+    As few as possible, those of FAMILIES first. Where no font has a character, this is printed
+    once, instead of a warning of Matplotlib's for each place.
+    """
+    from matplotlib import font_manager, rcParams
+
+    usual = [font_manager.FontProperties(family=[name]) for name in rcParams["font.family"]]
+    missing = {char for char in text if char.isprintable() and not char.isspace()}
+    missing -= set().union(*(_characters(font_manager.findfont(font)) for font in usual))
+    if not missing:
+        return []
+    _add_new_fonts()
+    files = {font.name: font.fname for font in font_manager.fontManager.ttflist}
+    others = [name for name in sorted(files) if "Resort" not in name]  # which has boxes for all
+    found = []
+    for names in [name for name in FAMILIES if name in files], others:
+        while missing and names:
+            best = max(names, key=lambda name: len(missing & _characters(files[name])))
+            if not missing & _characters(files[best]):
+                break
+            found.append(best)
+            missing -= _characters(files[best])
+    if missing:
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        if missing - _told:
+            shown = "".join(sorted(missing)[:20])
+            print(
+                f"no installed font has {shown}: boxes stand for them. Install one, for Chinese, "
+                "Japanese and Korean Noto Sans CJK (Debian, Ubuntu: apt install fonts-noto-cjk)",
+                file=sys.stderr,
+            )
+        _told.update(missing)
+    return found
+
+
+@cache
+def _add_new_fonts() -> None:
+    """Let Matplotlib, whose list of fonts is an old one, know those installed since."""
+    from matplotlib.font_manager import findSystemFonts, fontManager
+
+    known = {font.fname for font in fontManager.ttflist}
+    for file in {*findSystemFonts()} - known:
+        with suppress(OSError, RuntimeError):  # one that Matplotlib cannot read
+            fontManager.addfont(file)
+
+
+@cache
+def _characters(file: str) -> frozenset[str]:
+    """The characters that a font file has; none if it cannot be read."""
+    from matplotlib.font_manager import get_font
+
+    with suppress(OSError, RuntimeError):
+        return frozenset(map(chr, get_font(file).get_charmap()))
+    return frozenset()

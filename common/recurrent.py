@@ -6,16 +6,18 @@ has a time axis; `dx` is the gradient of the loss with respect to `x`.
 `RNN`, `LSTM` and `GRU` are one step, written to be read. `TimeRNN`, `TimeLSTM` and `TimeGRU` are
 the same equations over T steps, arranged so that the loop holds only what depends on the step
 before: one product for all inputs comes before the loop, one product for each weight gradient after
-that of backward.  Source: book chapters 5 and 6, appendix C.
+that of backward. The loops here are those of NumPy; `common/fused_steps.py` has those of a GPU,
+which computes all gates in one product.  Source: book chapters 5 and 6, appendix C.
 """
 
 from typing import Any
 
+from common import fused_steps
 from common.checks import checked_mask, checked_ratio, floats
 from common.cores import parallel
 from common.functions import sigmoid
 from common.layers import Layer, scaled_mask
-from common.np import Array, np
+from common.np import Array, np, suited
 from common.rng import Seed, device_generator
 
 ROW_PADDING = 16  # numbers; rows a power of two apart would evict each other from the cache
@@ -49,7 +51,7 @@ class _Recurrent(Layer):
 
     def _check_step(self, x: Array, *state: Array) -> None:
         """x must be (N, D), and h_prev (and c_prev) (N, H)."""
-        Wx, Wh, _ = self.params
+        Wx, Wh, _ = self._weights()
         N = floats(self, x).shape[:1]
         self._check(x, "x", (*N, len(Wx)))
         for name, a in zip(("h_prev", "c_prev"), state, strict=False):
@@ -186,7 +188,7 @@ class _TimeRecurrent(_Recurrent):
 
     Inside, time comes before the samples: states are (T + 1, N, H), of which [t] is the state
     before step t, and pre-activations (k, T, N, H), one of k for each gate. What belongs to one
-    step and gate is then contiguous.
+    step and gate is then contiguous. On a GPU they are (1, T, N, kH), so that a product is one.
     """
 
     def __init__(self, Wx: Array, Wh: Array, b: Array, stateful: bool = False) -> None:
@@ -196,6 +198,7 @@ class _TimeRecurrent(_Recurrent):
         self.dh: Array = None
         self.dconstant: Array = None
         self._buffers: dict[str, Array] = {}
+        self._steps: dict[str, tuple[int, Array, list[Any]]] = {}
 
     @property
     def state(self) -> dict[str, Array]:
@@ -210,7 +213,7 @@ class _TimeRecurrent(_Recurrent):
         self, xs: Array, mask: Array, constant: Array
     ) -> tuple[Array, Array, Array]:
         """Refuse what does not fit -> xs, where there is padding (T, N, 1) or None, constant."""
-        Wx, Wh, _ = self.params
+        Wx, Wh, _ = self._weights()
         xs, D = floats(self, xs, Wx.dtype), len(Wx)
         constant = None if constant is None else floats(self, constant, Wx.dtype)
         if constant is not None and (constant.ndim != 2 or constant.shape[1] > D):
@@ -239,20 +242,21 @@ class _TimeRecurrent(_Recurrent):
                     f"the kept {name} is {last.shape}, this batch needs {shape}; "
                     "reset_state() drops it"
                 )
-        states = [self._scratch(name, T + 1, *shape) for name in kept]
+        states = [self.scratch(name, T + 1, *shape) for name in kept]
         for steps, last in zip(states, kept.values(), strict=True):
             steps[0] = 0 if last is None else last
         return [1 if kept["h"] is None else 0, *states]
 
     def _inputs_forward(self, xs: Array, constant: Array) -> Array:
         """xs (N, T, D) -> xs @ Wx + b, (k, T, N, H), the part of a that needs no h."""
-        Wx, Wh, b = self.params
-        (N, T, D), H, k = xs.shape, len(Wh), self.blocks
+        Wx, _, b = self.params
+        (N, T, D), k = xs.shape, suited(self.blocks, 1)
+        H = Wx.shape[1] // k
         C = len(Wx) - D  # the rows of Wx that belong to the constant come first
-        x = self._scratch("x", T, N, D + 1)
+        x = self.scratch("x", T, N, D + 1)
         x[:, :, :D] = xs.swapaxes(0, 1)
         x[:, :, D] = 1  # an input of 1, whose row of W is b: the product adds the bias
-        a = self._scratch("a", k, T, N, H)
+        a = self.scratch("a", k, T, N, H)
         W = by_gate(np.concatenate([Wx[C:], b[None]]), k)
         np.matmul(x.reshape(T * N, D + 1), W, out=a.reshape(k, T * N, H))
         constant = own(constant)
@@ -279,7 +283,7 @@ class _TimeRecurrent(_Recurrent):
         dxs = sum_over_gates(rows, by_gate(Wx[C:], k)).reshape(T, N, D)
         return dxs.swapaxes(0, 1).copy()
 
-    def _scratch(self, name: str, *shape: int) -> Array:
+    def scratch(self, name: str, *shape: int) -> Array:
         """A scratch buffer, reused between calls of the same shape.
 
         Fresh memory costs as much as filling it, because the system clears it first.
@@ -289,13 +293,27 @@ class _TimeRecurrent(_Recurrent):
             buffer = self._buffers[name] = np.empty(shape, dtype)
         return buffer
 
+    def steps(self, name: str, k: int = 0) -> list[Any]:
+        """The T steps (N, H) of a scratch buffer; of (1, T, N, kH), the k gates of each.
+
+        These views are made once for a buffer: making them takes a GPU's loop a third of its time.
+        """
+        buffer = self._buffers[name]
+        made_of, _, views = self._steps.get(name, (0, None, []))
+        if made_of != id(buffer):  # a number, since in a copy of this layer views are copies
+            views = [*buffer]
+            if k:
+                views = [[*step] for step in fused_steps.gates_of(buffer, k).swapaxes(0, 1)]
+            self._steps[name] = id(buffer), buffer, views
+        return views
+
     def _padded_copy(self, name: str, W: Array) -> Array:
         """A contiguous copy of W (k, H, H) with padded rows (avoids cache conflicts).
 
         For matmul, which takes it as it is; `dot` would copy it once more.
         """
         k, H, _ = W.shape
-        copy = self._scratch(name, k, H, H + ROW_PADDING)[:, :, :H]
+        copy = self.scratch(name, k, H, H + ROW_PADDING)[:, :, :H]
         copy[...] = W
         return copy
 
@@ -314,9 +332,12 @@ def sum_over_gates(da: Array, W: Array) -> Array:
 
 
 def sum_over_steps(h_prev: Array, da: Array, dWh: Array) -> None:
-    """Fill dWh (k, H, H) with the sum of h_prev.T @ da, h_prev (T, N, H) and da (k, T, N, H)."""
-    k, T, N, H = da.shape
-    np.matmul(h_prev.reshape(T * N, H).T, da.reshape(k, T * N, H), out=dWh)
+    """Fill dWh (k, H, H) with the sum of h_prev.T @ da, h_prev (T, N, H) and da (k, T, N, H).
+
+    Or dWh (1, H, kH), with da (1, T, N, kH).
+    """
+    (T, N, H), k = h_prev.shape, len(da)
+    np.matmul(h_prev.reshape(T * N, H).T, da.reshape(k, T * N, da.shape[3]), out=dWh)
 
 
 def own(a: Array) -> Array:
@@ -346,13 +367,8 @@ class TimeRNN(_TimeRecurrent):
         xs, padding, constant = self._check_sequence(xs, mask, constant)
         N, T, _ = xs.shape
         first, hs = self._start(N, T)
-        (a,) = self._inputs_forward(xs, constant)
-        for t in range(T):
-            h = hs[t].dot(Wh)
-            h += a[t]
-            np.tanh(h, out=hs[t + 1])
-            if padding is not None:
-                np.copyto(hs[t + 1], hs[t], where=padding[t])
+        a = self._inputs_forward(xs, constant)
+        suited(TimeRNN._forward_steps, fused_steps.rnn_forward)(self, a, Wh, hs, padding)
         self.cache = hs, padding, first
         self.set_state(hs[T])
         return hs[1:].swapaxes(0, 1).copy()
@@ -365,22 +381,36 @@ class TimeRNN(_TimeRecurrent):
         T, N, H = hs[1:].shape
 
         # Independent of later steps: da without its factor dh, the slope 1 - h^2 of tanh.
-        da, WhT = self._scratch("da", T, N, H), self._scratch("WhT", H, H)
-        np.subtract(1, hs[1:] * hs[1:], out=da)
+        da = self.scratch("da", 1, T, N, H)
+        np.subtract(1, hs[1:] * hs[1:], out=da[0])
         if padding is not None:
-            np.copyto(da, 0, where=padding)
+            np.copyto(da[0], 0, where=padding)
+        steps = suited(TimeRNN._backward_steps, fused_steps.rnn_backward)
+        self.dh = steps(self, da, Wh, dhs, padding)
 
+        sum_over_steps(hs[first:T], da[:, first:], dWh[None])
+        return self._inputs_backward(da)
+
+    def _forward_steps(self, a: Array, Wh: Array, hs: Array, padding: Array) -> None:
+        """Fill hs (T + 1, N, H), given hs[0] and a (1, T, N, H) without h @ Wh."""
+        for t in range(a.shape[1]):
+            h = hs[t].dot(Wh)
+            h += a[0, t]
+            np.tanh(h, out=hs[t + 1])
+            if padding is not None:
+                np.copyto(hs[t + 1], hs[t], where=padding[t])
+
+    def _backward_steps(self, da: Array, Wh: Array, dhs: Array, padding: Array) -> Array:
+        """Multiply the slopes da (1, T, N, H) by the gradients of h -> dh (N, H) before step 0."""
+        (da,), WhT = da, self.scratch("WhT", *Wh.shape)
         WhT[...] = Wh.T
-        dh = np.zeros_like(hs[0])
-        for t in reversed(range(T)):
+        dh = np.zeros_like(da[0])
+        for t in reversed(range(len(da))):
             dh += dhs[:, t]  # h is the output of this step and the input of the next
             da[t] *= dh
             dh_prev = da[t].dot(WhT)
             dh = dh_prev if padding is None else np.where(padding[t], dh, dh_prev)
-        self.dh = dh
-
-        sum_over_steps(hs[first:T], da[None, first:], dWh[None])
-        return self._inputs_backward(da[None])
+        return dh
 
 
 class TimeLSTM(_TimeRecurrent):
@@ -443,16 +473,55 @@ class TimeLSTM(_TimeRecurrent):
     def forward(self, xs: Array, mask: Array = None, *, constant: Array = None) -> Array:
         _, Wh, _ = self.params
         xs, padding, constant = self._check_sequence(xs, mask, constant)
-        (N, T, _), H = xs.shape, len(Wh)
+        N, T, _ = xs.shape
         first, hs, cs = self._start(N, T)
-        tanh_cs = self._scratch("tanh_c", T, N, H)
         Wh_mask = self._dropout_mask(self.dropconnect_ratio, Wh)
         h_mask = self._dropout_mask(self.recurrent_dropout_ratio, hs[0])
-        Wh = by_gate(Wh if Wh_mask is None else Wh * Wh_mask, 4)
+        Wh = Wh if Wh_mask is None else Wh * Wh_mask
+        a = self._inputs_forward(xs, constant)  # pre-activations, still without h @ Wh
+        steps = suited(TimeLSTM._forward_steps, fused_steps.lstm_forward)
+        kept = steps(self, a, Wh, hs, cs, first, h_mask, padding)
+        self.cache = hs, cs, padding, first, Wh_mask, h_mask, kept
+        self.set_state(hs[T], cs[T])
+        return hs[1:].swapaxes(0, 1).copy()
+
+    def backward(self, dhs: Array, dc: Array = None) -> Array:
+        self._check_gradient(dhs)
+        _, dWh, _ = self.grads
+        hs, cs, padding, first, Wh_mask, h_mask, kept = self.cache
+        T = len(hs) - 1
+        if dc is not None:
+            self._check(dc, "dc", hs[0].shape)
+
+        dc = np.zeros_like(hs[0]) if dc is None else dc.astype(hs.dtype)  # a copy, to write into
+        steps = suited(TimeLSTM._backward_steps, fused_steps.lstm_backward)
+        da, self.dh, self.dc = steps(self, kept, cs, dhs, dc, h_mask, padding)
+
+        h_prev = hs[first:T] if h_mask is None else hs[first:T] * h_mask
+        sum_over_steps(h_prev, da[:, first:], by_gate(dWh, len(da)))
+        if Wh_mask is not None:
+            dWh *= Wh_mask
+        return self._inputs_backward(da)
+
+    def _forward_steps(
+        self,
+        gates: Array,
+        Wh: Array,
+        hs: Array,
+        cs: Array,
+        first: int,
+        h_mask: Array,
+        padding: Array,
+    ) -> tuple[Array, ...]:
+        """Fill hs and cs (T + 1, N, H), given their [0] and gates (4, T, N, H) without h @ Wh.
+
+        -> what `_backward_steps` needs beside them
+        """
+        _, T, N, H = gates.shape
+        tanh_cs = self.scratch("tanh_c", T, N, H)
+        Wh = by_gate(Wh, 4)
         if 4 * H <= N * T:  # with fewer rows, the copy takes longer than it saves
             Wh = self._padded_copy("Wh", Wh)
-
-        gates = self._inputs_forward(xs, constant)  # pre-activations, still without h @ Wh
         # sigmoid(a) = (1 + tanh(a / 2)) / 2, so one tanh serves all four gates of a step.
         scale = np.asarray([0.5, 1, 0.5, 0.5], gates.dtype)[:, None, None]  # g is a tanh as it is
         shift = 1 - scale
@@ -474,23 +543,24 @@ class TimeLSTM(_TimeRecurrent):
             np.multiply(o, tanh_cs[t], out=hs[t + 1])
             if padding is not None:
                 np.copyto(hs[t + 1], hs[t], where=padding[t])
-        self.cache = gates, hs, cs, tanh_cs, padding, first, Wh, Wh_mask, h_mask
-        self.set_state(hs[T], cs[T])
-        return hs[1:].swapaxes(0, 1).copy()
+        return gates, Wh, tanh_cs
 
-    def backward(self, dhs: Array, dc: Array = None) -> Array:
-        self._check_gradient(dhs)
-        _, dWh, _ = self.grads
-        gates, hs, cs, tanh_cs, padding, first, Wh, Wh_mask, h_mask = self.cache
+    def _backward_steps(
+        self,
+        kept: tuple[Array, ...],
+        cs: Array,
+        dhs: Array,
+        dc: Array,
+        h_mask: Array,
+        padding: Array,
+    ) -> tuple[Array, Array, Array]:
+        """The gradients da (4, T, N, H), and dh and dc (N, H) before step 0; writes into dc."""
+        gates, Wh, tanh_cs = kept
         _, T, N, H = gates.shape
-        if dc is not None:
-            self._check(dc, "dc", (N, H))
-
-        da = self._scratch("da", *gates.shape)
-        dc_by_dh = self._scratch("dc_by_dh", T, N, H)
+        da = self.scratch("da", *gates.shape)
+        dc_by_dh = self.scratch("dc_by_dh", T, N, H)
         WhT = self._padded_copy("WhT", Wh.swapaxes(1, 2))
-        dh = np.zeros_like(hs[0])
-        dc = np.zeros_like(dh) if dc is None else dc.astype(dh.dtype)  # a copy, to write into
+        dh = np.zeros_like(dc)
         for block in reversed([*parallel.blocks(slice(0, T), N * H)]):
             # Independent of later steps, for a block of steps that fits the cache: da without its
             # factor dc (dh for da_o), and dc_by_dh, the factor of dh in dc.
@@ -515,13 +585,7 @@ class TimeLSTM(_TimeRecurrent):
                 if h_mask is not None:
                     dh_prev *= h_mask
                 dh = dh_prev if padding is None else np.where(padding[t], dh, dh_prev)
-        self.dh, self.dc = dh, dc
-
-        h_prev = hs[first:T] if h_mask is None else hs[first:T] * h_mask
-        sum_over_steps(h_prev, da[:, first:], by_gate(dWh, 4))
-        if Wh_mask is not None:
-            dWh *= Wh_mask
-        return self._inputs_backward(da)
+        return da, dh, dc
 
     def _dropout_mask(self, ratio: float, x: Array) -> Array:
         """A mask for x, of any shape; None where nothing is switched off."""
@@ -546,11 +610,35 @@ class TimeGRU(_TimeRecurrent):
         xs, padding, constant = self._check_sequence(xs, mask, constant)
         (N, T, _), H = xs.shape, len(Wh)
         first, hs = self._start(N, T)
-        rhs = self._scratch("rh", T, N, H)  # r * h, which n depends on
-        Wh = self._padded_copy("Wh", by_gate(Wh, 3))
+        rhs = self.scratch("rh", T, N, H)  # r * h, which n depends on
+        a = self._inputs_forward(xs, constant)  # pre-activations, still without h @ Wh
+        steps = suited(TimeGRU._forward_steps, fused_steps.gru_forward)
+        self.cache = hs, rhs, first, steps(self, a, Wh, hs, rhs, padding)
+        self.set_state(hs[T])
+        return hs[1:].swapaxes(0, 1).copy()
 
-        gates = self._inputs_forward(xs, constant)  # pre-activations, still without h @ Wh
-        for t in range(T):
+    def backward(self, dhs: Array) -> Array:
+        self._check_gradient(dhs)
+        _, dWh, _ = self.grads
+        hs, rhs, first, kept = self.cache
+        T, H = len(rhs), len(dWh)
+        steps = suited(TimeGRU._backward_steps, fused_steps.gru_backward)
+        da, self.dh = steps(self, kept, hs, dhs)
+
+        (da_zr, da_n), (dWh_zr, dWh_n) = split_n(da, H), split_n(by_gate(dWh, len(da)), H)
+        sum_over_steps(hs[first:T], da_zr[:, first:], dWh_zr)
+        sum_over_steps(rhs[first:], da_n[:, first:], dWh_n)
+        return self._inputs_backward(da)
+
+    def _forward_steps(
+        self, gates: Array, Wh: Array, hs: Array, rhs: Array, padding: Array
+    ) -> tuple[Array, Array]:
+        """Fill hs (T + 1, N, H) and rhs, given hs[0] and gates (3, T, N, H) without h @ Wh.
+
+        -> what `_backward_steps` needs beside them
+        """
+        Wh = self._padded_copy("Wh", by_gate(Wh, 3))
+        for t in range(len(rhs)):
             zr, n = gates[:2, t], gates[2, t]
             zr += np.matmul(hs[t], Wh[:2])
             zr *= 0.5  # sigmoid(a) = (1 + tanh(a / 2)) / 2
@@ -566,19 +654,18 @@ class TimeGRU(_TimeRecurrent):
             np.subtract(n, hs[t], out=hs[t + 1])  # h + z * (n - h)
             hs[t + 1] *= z
             hs[t + 1] += hs[t]
-        self.cache = gates, hs, rhs, first, Wh
-        self.set_state(hs[T])
-        return hs[1:].swapaxes(0, 1).copy()
+        return gates, Wh
 
-    def backward(self, dhs: Array) -> Array:
-        self._check_gradient(dhs)
-        _, dWh, _ = self.grads
-        gates, hs, rhs, first, Wh = self.cache
+    def _backward_steps(
+        self, kept: tuple[Array, Array], hs: Array, dhs: Array
+    ) -> tuple[Array, Array]:
+        """The gradients da (3, T, N, H), and dh (N, H) before step 0."""
+        gates, Wh = kept
         _, T, N, H = gates.shape
 
         # Independent of later steps: da without its factor dh (drh for da_r).
         (z, r, n), h_prev = gates, hs[:T]
-        da, stays = self._scratch("da", *gates.shape), self._scratch("1 - z", T, N, H)
+        da, stays = self.scratch("da", *gates.shape), self.scratch("1 - z", T, N, H)
         np.subtract(1, z, out=stays)
         np.multiply((n - h_prev) * z, stays, out=da[0])
         np.multiply(h_prev * r, 1 - r, out=da[1])
@@ -596,12 +683,12 @@ class TimeGRU(_TimeRecurrent):
             dh *= stays[t]
             dh += drh * r[t]
             dh += np.matmul(da[:2, t], WhT[:2]).sum(axis=0)
-        self.dh = dh
+        return da, dh
 
-        dWh = by_gate(dWh, 3)
-        sum_over_steps(hs[first:T], da[:2, first:], dWh[:2])
-        sum_over_steps(rhs[first:], da[2:, first:], dWh[2:])
-        return self._inputs_backward(da)
+
+def split_n(a: Array, H: int) -> tuple[Array, Array]:
+    """What belongs to z and r, and to n: a (3, ..., H) by gate, or a (1, ..., 3H) on a GPU."""
+    return (a[:2], a[2:]) if len(a) == 3 else (a[..., : 2 * H], a[..., 2 * H :])
 
 
 class TimeBiLSTM(Layer):

@@ -24,6 +24,8 @@ def train(
     evaluate: Callable[[Any], dict[str, Any]] | None = None,
     lowest: str | None = None,
     on_plateau: Callable[[], Any] | None = None,
+    overwrite: bool = False,
+    flag: str = "--weights",
     **settings: Any,
 ) -> list[dict[str, Any]]:
     """Train, and leave weights and history in files -> the rows of the epochs.
@@ -36,15 +38,30 @@ def train(
     lowest      one of these names: keep the weights of the epoch where it is lowest. Without it,
                 those of the last epoch are kept
     on_plateau  called after an epoch that is not the best so far
+    overwrite   begin anew where these files are there already; without it they are replaced only by
+                the run that wrote them, with resume
+    flag        that of the script for `weights`, for the error
     settings    go to `trainer.fit`
 
     A run that is stopped (Ctrl-C, SIGTERM, a loss that is not finite) saves its weights, unless
     better ones are in the file, and prints how to go on.
-    Raises, before it trains, OSError if the files cannot be written, ValueError if two of them have
-    one path; and what `trainer.fit` raises.
+    Raises, before it trains, OSError if the files cannot be written, FileExistsError if they are
+    there already, ValueError if two of them have one path, or for both resume and overwrite; and
+    what `trainer.fit` raises.
     """
-    checkpoint, *others = (weights.with_suffix(e) for e in (".checkpoint", ".json", ".png"))
-    check_outputs(weights, checkpoint, *others)
+    checkpoint = weights.with_suffix(".checkpoint")
+    outputs = weights, checkpoint, weights.with_suffix(".json"), weights.with_suffix(".png")
+    resume = settings.get("resume", False)
+    if resume and overwrite:
+        raise ValueError("--resume goes on with a run, --overwrite begins anew: not both")
+    check_outputs(*outputs)
+    found = [str(file) for file in outputs if file.exists()]
+    if found and not resume and not overwrite:
+        going_on = ", --resume goes on with that run" if checkpoint.exists() else ""
+        raise FileExistsError(
+            f"{', '.join(found)} would be overwritten: --overwrite allows it, another {flag} keeps "
+            f"what is there{going_on}"
+        )
     began = time.monotonic()
 
     def after_epoch(trainer: Any) -> None:
@@ -62,7 +79,11 @@ def train(
         write_history(trainer, weights)
         began = time.monotonic()
 
-    settings |= {"checkpoint": checkpoint, "after_epoch": after_epoch if evaluate else None}
+    settings |= {
+        "checkpoint": checkpoint,
+        "overwrite": overwrite,
+        "after_epoch": after_epoch if evaluate else None,
+    }
     try:
         trainer.fit(x, t, **settings)
     except (KeyboardInterrupt, FloatingPointError) as stop:
@@ -114,6 +135,17 @@ def write_history(trainer: Any, weights: Path, **results: float) -> None:
 
 
 def write_json(file: Path, content: Any) -> None:
-    """Write what JSON can hold, whole; OSError where that fails, and an older file stays."""
-    text = json.dumps(content, indent=1).encode()
+    """Write what JSON can hold, whole; OSError where that fails, and an older file stays.
+
+    Numbers that are not finite become null, since JSON has none.
+    """
+    text = json.dumps(_finite(content), indent=1, allow_nan=False).encode()
     write_whole(file, lambda opened: opened.write(text))
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [*map(_finite, content)]
+    return None if isinstance(content, float) and not math.isfinite(content) else content

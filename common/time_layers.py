@@ -41,6 +41,11 @@ class TimeEmbedding(Embedding):
     Backward, sparse=True and errors as for `Embedding`.  Source: book 5.4.2.
     """
 
+    @property
+    def W(self) -> Array:
+        """The word vectors (V, D)."""
+        return self.params[0]
+
 
 class TimeAffine(Affine):
     """ys = xs @ W + b at every step.   xs (N, T, D), W (D, M), b (M,) -> ys (N, T, M)
@@ -109,9 +114,9 @@ class TimeDropout(Dropout):
         xs = floats(self, xs)
         like = xs[:, :1] if self.variational else xs
         drops = self.train_flg and self.dropout_ratio > 0
-        self.mask = scaled_mask(self.rng, self.dropout_ratio, like) if drops else None
-        self.y_shape = xs.shape
-        return xs if self.mask is None else xs * self.mask
+        mask = scaled_mask(self.rng, self.dropout_ratio, like) if drops else None
+        self.mask, self.y_shape = mask, xs.shape
+        return xs if mask is None else xs * mask
 
     def backward(self, dys: Array) -> Array:
         self._check_gradient(dys)

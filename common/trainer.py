@@ -1,7 +1,6 @@
 """Training loops: batching, one step, reporting.  N batch size, T time steps of a block."""
 
 import math
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -12,13 +11,15 @@ from typing import Any
 import numpy
 from tqdm import tqdm
 
+from common.checks import is_number, on_host
 from common.cores.data_parallel import DataParallel
 from common.cores.parallel import threads
-from common.evaluate import eval_perplexity
+from common.evaluate import eval_perplexity, progress_bar
 from common.functions import perplexity
 from common.gradients import clip_grads, distinct, remove_duplicate
 from common.interrupts import DeferredInterrupts
 from common.network import (
+    Layer,
     evaluating,
     evaluation_options,
     generators,
@@ -31,10 +32,6 @@ from common.rng import Seed, generator
 from common.storage.checkpoint import Checkpoint, unlike
 
 __all__ = ["RnnlmTrainer", "Trainer", "remove_duplicate"]
-
-# tqdm's own lock is shared by all forked processes, and taken even where no bar is shown: one of
-# them that is killed while it holds the lock would stop the others for ever.
-tqdm.set_lock(threading.RLock())
 
 Batch = tuple[Array, Array]
 Row = dict[str, Any]
@@ -50,6 +47,7 @@ class Options:
                    optimizer and data as they were at first, seeds and functions included; max_epoch
                    may differ. With another number of threads of BLAS, results may differ in their
                    last digits; this is printed
+    overwrite      begin anew even if the run in that file is not finished
     valid          validation data like the training data: inputs (L, ...), labels (L, ...). Their
                    loss or perplexity is found after each epoch, printed, and kept in the history;
                    what is learned does not depend on it
@@ -60,6 +58,7 @@ class Options:
 
     checkpoint: str | Path | None = None
     resume: bool = False
+    overwrite: bool = False
     checkpoint_interval: int = 1000
     valid: Batch | None = None
     after_epoch: Callable[[Any], Mapping[str, Any] | None] | None = None
@@ -205,7 +204,15 @@ class _Loop:
         self._check(max_epoch=how["max_epoch"], **sizes)
         self._check(eval_interval=self.eval_interval, checkpoint_interval=interval)
         self._data = self._checked(*data.values())
+        if valid is not None and not (isinstance(valid, tuple | list) and len(valid) == 2):
+            raise self._refuse("valid must be a pair, inputs and labels")
+        if not (self._options.after_epoch is None or callable(self._options.after_epoch)):
+            raise self._refuse("after_epoch must be a function")
+        if self._max_grad is not None and not (is_number(self._max_grad) and self._max_grad > 0):
+            raise self._refuse(f"max_grad must be a number above 0, not {self._max_grad!r}")
         self._options.valid = valid and self._checked(*valid, what="valid: ")
+        for pair in filter(None, (self._data, self._options.valid)):
+            self._try_extremes(*pair)
         self._iterations = len(self._data[0]) // math.prod(sizes.values())
         settings = sizes | {"max_grad": self._max_grad, "eval_interval": self.eval_interval}
         with DeferredInterrupts() as interrupts, ExitStack() as until_the_end:
@@ -225,13 +232,12 @@ class _Loop:
         if at.iteration == 0:
             at.reports = []
             self._begin_epoch()
-        bar = tqdm(
+        bar = progress_bar(
             range(at.iteration, self._iterations),
-            f"epoch {at.current_epoch + 1}",
+            shown=self._options.verbose,
+            desc=f"epoch {at.current_epoch + 1}",
             initial=at.iteration,
             total=self._iterations,
-            leave=False,
-            disable=None if self._options.verbose else True,  # None: unless on a terminal
         )
         for k in bar:
             self._train_step(k, gradients)
@@ -294,7 +300,7 @@ class _Loop:
                 )
             return
         if self._checkpoint is not None:
-            self._checkpoint.begin()
+            self._checkpoint.begin(overwrite=self._options.overwrite)
         self._at = Position(self._at.current_epoch, self._at.step)
 
     def _save(self, *, finished: bool = False) -> None:
@@ -327,10 +333,11 @@ class _Loop:
         self.history.append(row | {"seconds": round(at.seconds, 3), self.quantity: value})
         at.reports.append(value)
         if self._options.verbose:
-            tqdm.write(
-                f"| epoch {at.current_epoch + 1} |  iter {k + 1} / {self._iterations} "
-                f"| time {at.seconds:.0f}[s] | {self.quantity} {value:.2f}"
-            )
+            with tqdm.external_write_mode():  # `tqdm.write` needs a stdout
+                print(
+                    f"| epoch {at.current_epoch + 1} |  iter {k + 1} / {self._iterations} "
+                    f"| time {at.seconds:.0f}[s] | {self.quantity} {value:.2f}"
+                )
 
     def _mean_loss(self) -> float:
         """The mean of the losses since the last report; snapshot the weights for rollback."""
@@ -365,9 +372,19 @@ class _Loop:
             self.model.reset_state()
         return FloatingPointError(
             f"{type(self).__name__}.fit: {how}, in epoch {self.current_epoch + 1}; the weights are "
-            "back at those of the last report. A smaller learning rate, or max_grad, usually "
-            "helps; go on with a new optimizer, since the state of this one is spoilt"
+            f"back at those of the last report. {self._cause()}; go on with a new optimizer, since "
+            "the state of this one is spoilt"
         )
+
+    def _cause(self) -> str:
+        """What is probably the matter with a run whose loss is not finite."""
+        for name, a in zip(("inputs", "labels"), self._data[-2:], strict=True):
+            if a.dtype.kind == "f" and not (finite := numpy.isfinite(a)).all():
+                first = finite.reshape(len(a), -1).all(axis=1).argmin()
+                return f"The cause is in the data: the {name} of sample {first} are infinite or nan"
+        if not all(np.isfinite(p).all() for p in self._snapshot):
+            return "These are infinite or nan themselves: the run began with such weights"
+        return "A smaller learning rate, or max_grad, usually helps"
 
     def _of_loss(self, loss: float) -> float:
         """The loss in the quantity that is reported."""
@@ -402,10 +419,27 @@ class _Loop:
         plt.ylabel(self.quantity)
         show(file or f"{self.quantity}.png")
 
+    def _samples(self, x: Array, t: Array, which: Array | slice) -> Batch:
+        """A batch of some of the data."""
+        raise NotImplementedError
+
+    def _try_extremes(self, x: Array, t: Array) -> None:
+        """Raise ValueError if a model of ours refuses the smallest or largest ids or labels."""
+        ids = [a for a in (x, t) if a.dtype.kind in "iu" and a.size]
+        rows = [k * len(a) // a.size for a in ids for k in (int(a.argmin()), int(a.argmax()))]
+        is_ours = isinstance(self.model, Layer)
+        if rows and is_ours:
+            whole_batch = numpy.resize(rows, max(len(rows), self._sizes["batch_size"]))
+            with left_as_it_was(self.model):
+                batch = self._samples(x, t, whole_batch)
+                self.model.forward(*batch, **evaluation_options(self.model))
+
     def _check(self, **at_least_one: int | None) -> None:
         for name, value in at_least_one.items():
-            if value is not None and value < 1:
-                raise self._refuse(f"{name} must be at least 1, not {value}")
+            whole = isinstance(value, int | numpy.integer)
+            if value is not None and not (whole and value >= 1):
+                needed = "at least 1" if whole else "an integer of at least 1"
+                raise self._refuse(f"{name} must be {needed}, not {value!r}")
 
     def _refuse(self, problem: str) -> ValueError:
         return ValueError(f"{type(self).__name__}.fit: {problem}")
@@ -459,17 +493,22 @@ class Trainer(_Loop):
 
     def _checked(self, x: Array, t: Array, what: str = "") -> Batch:
         fewest = 1 if what else self._sizes["batch_size"]
+        x, t = (on_host(f"{type(self).__name__}.fit", a) for a in (x, t))
+        if not x.ndim or not t.ndim:
+            raise self._refuse(f"{what}x and t must be (L, ...), not {x.shape} and {t.shape}")
         if len(x) != len(t):
             raise self._refuse(f"{what}{len(x)} samples do not go with {len(t)} labels")
         if fewest > len(x):
             raise self._refuse(f"{what}a batch of {fewest} needs more than the {len(x)} samples")
-        return to_cpu(x), to_cpu(t)
+        return x, t
 
     @property
     def example(self) -> Batch:
         """The first samples (N, ...) and their labels (N, ...)."""
-        (x, t), N = self._data, self._sizes["batch_size"]
-        return _on_device(x[:N]), t[:N]
+        return self._samples(*self._data, slice(self._sizes["batch_size"]))
+
+    def _samples(self, x: Array, t: Array, which: Array | slice) -> Batch:
+        return _on_device(x[which]), t[which]
 
     def _is_order(self, order: Any) -> bool:
         """Whether it is (L,), every sample once."""
@@ -484,15 +523,14 @@ class Trainer(_Loop):
         self._at.order = self.rng.permutation(len(self._data[0]))
 
     def _batch(self, k: int) -> Batch:
-        (x, t), N = self._data, self._sizes["batch_size"]
-        chosen = self._at.order[k * N : (k + 1) * N]
-        return _on_device(x[chosen]), t[chosen]
+        N = self._sizes["batch_size"]
+        return self._samples(*self._data, self._at.order[k * N : (k + 1) * N])
 
     def _validate(self, x: Array, t: Array) -> float:
         N = self._sizes["batch_size"]
         batches = [slice(k, k + N) for k in range(0, len(x), N)]
         how = evaluation_options(self.model)
-        losses = [float(self.model.forward(_on_device(x[k]), t[k], **how)) for k in batches]
+        losses = [float(self.model.forward(*self._samples(x, t, k), **how)) for k in batches]
         terms = [getattr(self.model, "loss_terms", len)(t[k]) for k in batches]
         return math.fsum(a * n for a, n in zip(losses, terms, strict=True)) / sum(terms)
 
@@ -556,7 +594,7 @@ class RnnlmTrainer(_Loop):
         return self._run({"xs": xs, "ts": ts}, sizes, how, options)
 
     def _checked(self, x: Array, t: Array, what: str = "") -> Batch:
-        x, t = to_cpu(x), to_cpu(t)
+        x, t = (on_host(f"{type(self).__name__}.fit", a) for a in (x, t))
         N, T = 1 if what else self._sizes["batch_size"], self._sizes["time_size"]
         if x.ndim != 1 or x.shape != t.shape:
             raise self._refuse(f"{what}xs and ts must be (L,) both, not {x.shape} and {t.shape}")
@@ -574,6 +612,9 @@ class RnnlmTrainer(_Loop):
         N, T = self._sizes["batch_size"], self._sizes["time_size"]
         xs, ts = self._data
         return xs[: N * T].reshape(N, T), ts[: N * T].reshape(N, T)
+
+    def _samples(self, x: Array, t: Array, which: Array | slice) -> Batch:
+        return x[which][:, None], t[which][:, None]
 
     def _batch(self, k: int) -> Batch:
         return self.get_batch(*self._data, **self._sizes)

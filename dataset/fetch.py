@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
+from tempfile import gettempdir
 from typing import NamedTuple
 from urllib.request import Request, urlopen
 
@@ -27,7 +28,10 @@ BLOCK = 1 << 16  # bytes
 
 
 class DataFile(NamedTuple):
-    """A published file: its name, size in bytes, SHA-256 in hexadecimal, and where to get it."""
+    """A published file: its name, size in bytes, SHA-256 in hexadecimal, and where to get it.
+
+    Without URLs it is one that the library makes.
+    """
 
     name: str
     size: int
@@ -48,7 +52,11 @@ def read(file: DataFile) -> bytes:
     Raises DamagedFileError if a copy with another digest is found, and FileNotFoundError if there
     is no copy and no mirror delivers one, or if DLFS2_DATA is no folder. All are OSErrors.
     """
-    path = find(file)
+    return read_checked(find(file), file)
+
+
+def read_checked(path: Path, file: DataFile) -> bytes:
+    """What is at the path, if it is this file; else DamagedFileError."""
     content = path.read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if found == file.sha256:
@@ -59,11 +67,13 @@ def read(file: DataFile) -> bytes:
         if size < file.size
         else "It was altered, or is another version."
     )
+    again = "downloaded" if file.urls else "made again"
     raise DamagedFileError(
-        f"{path} is not the published {file.name} and is not used.\n"
+        f"{path} is not the {'published' if file.urls else 'generated'} {file.name} and is not "
+        "used.\n"
         f"  found     {size} bytes, SHA-256 {found}\n"
         f"  expected  {file.size} bytes, SHA-256 {file.sha256}\n"
-        f"{guess} Put a whole copy in its place, or delete it to have it downloaded."
+        f"{guess} Put a whole copy in its place, or delete it to have it {again}."
     )
 
 
@@ -95,7 +105,7 @@ def folders() -> list[Path]:
     others = [PACKAGE_FOLDER, user_cache()]
     if not named:
         return others
-    folder = Path(os.path.expanduser(named))  # noqa: PTH111 - Path's raises for an unknown user
+    folder = expanded(named)
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "does not exist"
         raise FileNotFoundError(
@@ -105,17 +115,29 @@ def folders() -> list[Path]:
     return [folder, *others]
 
 
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """A path as a user writes it, with the home folder that a `~` or `~user` before it means."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's raises for an unknown user
+
+
 def user_cache() -> Path:
-    """The folder for downloads, by the custom of the operating system."""
+    """The folder for downloads, by the custom of the operating system.
+
+    That for temporary files where the user has no home, as in many containers.
+    """
+    try:
+        home = Path.home()
+    except RuntimeError:
+        home = Path(gettempdir())
     if sys.platform == "win32":
         local = os.environ.get("LOCALAPPDATA")
-        base = Path(local) if local else Path.home() / "AppData" / "Local"
+        base = Path(local) if local else home / "AppData" / "Local"
     elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
+        base = home / "Library" / "Caches"
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME", ""))
         if not base.is_absolute():  # the XDG specification says to ignore such a value
-            base = Path.home() / ".cache"
+            base = home / ".cache"
     return base / "dlfs2"
 
 
@@ -139,6 +161,7 @@ def download(file: DataFile, folder: Path) -> list[str]:
                     problems.append(f"{url}: {error}")
                 else:
                     partial.replace(path)
+                    print(f"{file.name} was downloaded, once: {path}")
                     return []
     except OSError as error:  # no right to write there, or a file system without locks
         problems.append(f"{folder}: {error}")

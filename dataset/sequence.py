@@ -9,11 +9,19 @@
     date.txt        (N, 29)      (N, 11)    59             "feb 7, 1972   ..." and "_1972-02-07"
 
 A line of a file is a question, `_`, and the rest of its answer, both padded with blanks. `_` is
-part of the answer: a decoder begins with it. Any UTF-8 file of this form can be read.
+part of the answer: a decoder begins with it. Any UTF-8 file of this form can be read, and so can
+files of pairs, whose lines are a question, a tab and an answer, of any lengths:
+
+    Go.<tab>Va !            what follows a second tab, as in Tatoeba's collections, is left out
+
+There the answer begins with the tab, questions and answers are padded on the right with a character
+of their own, of which at least one follows each answer, and `pad_id` is its id. As a character it
+is "", so that decoded text has no padding.
 
 A name without a folder is looked for in the working folder, then where `fetch` looks. The two files
 above are made by `addition` and `dates` where they are missing: 50,000 lines each, kept in the
-user's cache. They follow the distributions of the published files and number the characters alike.
+user's cache, where their digests are checked. They follow the distributions of the published files
+and number the characters alike.
 """
 
 import os
@@ -27,8 +35,25 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dataset import addition, dates, fetch
+from dataset.fetch import DataFile
 
+PAD = ""  # the character that padding is in files of pairs
+PLACEHOLDER = "\n"  # stands for it while a file is read, where no line has one
 MADE = {"addition.txt": addition.lines, "date.txt": dates.lines}
+FILES = {  # as they are made
+    "addition.txt": DataFile(
+        "addition.txt",
+        650_000,
+        "1ed4bfd74d00bcfdb30ad6a406cf0698009073e4481016aef614968cb7f794a2",
+        (),
+    ),
+    "date.txt": DataFile(
+        "date.txt",
+        2_050_000,
+        "b80264a0b1bc012ba428e7800cb99f3d93176fbc44e3a87bbee87c9316e46b21",
+        (),
+    ),
+}
 HELD_OUT = 10  # one line in ten is for testing
 
 Ids = NDArray[np.int64]
@@ -43,6 +68,7 @@ class SequenceData(NamedTuple):
 
     x_train, x_test (N, Q), t_train, t_test (N, A)  int64 ids
     reverse  whether the ids of the questions stand in reverse order
+    pad_id   the id of padding, for a model's `pad_id`; None where a file is padded with blanks
     """
 
     x_train: Ids
@@ -52,6 +78,11 @@ class SequenceData(NamedTuple):
     char_to_id: dict[str, int]
     id_to_char: dict[int, str]
     reverse: bool = False
+
+    @property
+    def pad_id(self) -> int | None:
+        """The id of padding, see above."""
+        return self.char_to_id.get(PAD)
 
     def reversed(self) -> "SequenceData":
         """The same with the questions (N, Q) turned round, padding first.  Source: book 7.4.1."""
@@ -94,9 +125,10 @@ def load(
                are the answers of the test set; then the questions are shuffled.
 
     Ids are given by first appearance in the file.
-    Raises FileNotFoundError for a missing file, and ValueError for another split, for a file with
+    Raises FileNotFoundError for a missing file, `fetch.DamagedFileError` for one in the cache that
+    is not as it was made, and ValueError for another split, for a file with
     one answer only that is to be split by answer, and for a damaged file: text that is not UTF-8,
-    fewer than ten lines, a line without question, `_` or answer, or widths that change.
+    fewer than ten lines, a line without question, `_` (or tab) or answer, or widths that change.
     Source: book 7.2.4, 8.3.1.
     """
     if split not in ("random", "answer"):
@@ -136,8 +168,9 @@ def get_vocab(file_name: str | PathLike[str] | None = None) -> Vocabulary:
 def encode(
     questions: Iterable[str], char_to_id: Mapping[str, int], length: int, *, reverse: bool = False
 ) -> Ids:
-    """Ids (N, length) of questions, padded with blanks on the right, then turned round if asked.
+    """Ids (N, length) of questions, padded on the right, then turned round if asked.
 
+    Padding is that of the vocabulary, or else blanks.
     Raises TypeError for a single string, and ValueError for a question that is longer than
     `length` or has a character (a blank, if there is padding) that the vocabulary lacks.
     """
@@ -149,7 +182,8 @@ def encode(
             raise ValueError(
                 f"encode: {question!r} has {len(question)} characters; {length} are the most"
             )
-        padded = question.ljust(length)
+        padding = PAD if PAD in char_to_id else " "
+        padded = [*question, *[padding] * (length - len(question))]
         try:
             rows.append([char_to_id[char] for char in (padded[::-1] if reverse else padded)])
         except KeyError as error:
@@ -168,7 +202,12 @@ def decode(ids: ArrayLike, id_to_char: Mapping[int, str]) -> str | list[str]:
 
     Raises ValueError for another number of axes, and for an id that the vocabulary lacks.
     """
-    ids = np.asarray(ids)
+    try:
+        ids = np.asarray(ids)
+    except ValueError:
+        raise ValueError("decode: rows of ids have one length") from None
+    if ids.size and ids.dtype.kind not in "iu":
+        raise ValueError(f"decode: ids are integers, not {ids.dtype}")
     if ids.ndim not in (1, 2):
         raise ValueError(f"decode: ids have shape {ids.shape}; (T,) or (N, T) is needed")
     try:
@@ -191,8 +230,11 @@ def _read(file_name: str | PathLike[str]) -> tuple[Ids, Ids, dict[str, int]]:
     if not text:
         raise ValueError(f"{path} is empty")
     lines = [line.removesuffix("\r") for line in text.split("\n")]
-    width, length = lines[0].find("_"), len(lines[0])
-    for number, line in enumerate(lines, 1):
+    pairs = "\t" in lines[0]
+    if pairs:
+        lines = _padded(path, lines)
+    width, length = lines[0].find("\t" if pairs else "_"), len(lines[0])
+    for number, line in enumerate([] if pairs else lines, 1):
         at = line.find("_")
         if not 0 < at < len(line) - 1:
             raise ValueError(
@@ -215,18 +257,40 @@ def _read(file_name: str | PathLike[str]) -> tuple[Ids, Ids, dict[str, int]]:
     table = np.zeros(codes.max() + 1, np.int64)
     table[[ord(char) for char in char_to_id]] = range(len(char_to_id))
     ids = table[codes]
+    char_to_id = {PAD if char == PLACEHOLDER else char: i for char, i in char_to_id.items()}
     return ids[:, :width], ids[:, width:], char_to_id
+
+
+def _padded(path: Path, lines: list[str]) -> list[str]:
+    """Lines of one length, the tab at one place, of lines with a question, a tab and an answer."""
+    pairs = []
+    for number, line in enumerate(lines, 1):
+        question, answer, *_ = (*map(str.strip, line.split("\t")), "", "")
+        if not question or not answer:
+            raise ValueError(
+                f"{path}, line {number}: {line[:60]!r} is not a question, a tab and an answer, as "
+                "line 1 is"
+            )
+        pairs.append((question, answer))
+    width, length = (max(map(len, column)) for column in zip(*pairs, strict=True))
+    return [
+        question.ljust(width, PLACEHOLDER) + "\t" + answer.ljust(length + 1, PLACEHOLDER)
+        for question, answer in pairs
+    ]
 
 
 def _find(file_name: str | PathLike[str]) -> tuple[Path, bytes]:
     """Where a file lies, and what is in it; made if it is one of ours; FileNotFoundError if not."""
-    path = Path(file_name)
+    path = fetch.expanded(file_name)
     if os.fspath(file_name) != path.name or path.is_file():
         return path, path.read_bytes()
     folders = fetch.folders()
     for folder in folders:
-        if (folder / path).is_file():
-            return folder / path, (folder / path).read_bytes()
+        there = folder / path
+        if there.is_file() and folder == folders[-1] and path.name in FILES:
+            return there, fetch.read_checked(there, FILES[path.name])
+        if there.is_file():
+            return there, there.read_bytes()
     if path.name not in MADE:
         raise FileNotFoundError(
             "\n".join(
@@ -253,6 +317,7 @@ def _make(path: Path) -> tuple[Path, bytes]:
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(path)
+        print(f"{path.name} was made, once: {path}")
     except OSError:
         pass  # no right to write there, or no room: the next call makes the same lines again
     return path, content

@@ -1,24 +1,29 @@
 """Any text file as a corpus, in the form that `dataset.ptb` returns Penn Treebank in.
 
     corpus, word_to_id, id_to_word = text_file.load_data("novel.txt")
+    corpus, word_to_id, id_to_word = text_file.load_text("novel.txt")    # not divided
+    text_file.load_parts("小説.txt", tokens="characters", min_count=2)
 
-Every line that is not blank is a sentence: its words, which are what whitespace separates, then
-`<eos>`. Nothing is lower-cased and no punctuation is cut off: prepare the file as you want it read.
+Every line that is not blank is a sentence: its tokens, then `<eos>`. How lines are cut into tokens,
+`dataset.tokens` says; by default, at whitespace, and nothing else is changed.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate, chain
 from os import PathLike
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset.fetch import expanded
+from dataset.tokens import Cut, cutter
+
 EOS = "<eos>"
 UNK = "<unk>"
-FEWEST_LINES = 10  # so that 80/10/10 leaves none of the parts empty
+FEWEST = 10  # lines, or else tokens, so that 80/10/10 leaves none of the parts empty
+COMPRESSED = b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ"  # how such files begin
 
 Corpus = tuple[NDArray[np.int64], dict[str, int], dict[int, str]]
 
@@ -39,57 +44,116 @@ class Parts(NamedTuple):
         return corpus, self.word_to_id, self.id_to_word
 
 
-def load_data(path: str | PathLike[str], data_type: str = "train") -> Corpus:
+def load_data(
+    path: str | PathLike[str],
+    data_type: str = "train",
+    *,
+    tokens: str | Cut = "words",
+    min_count: int = 1,
+) -> Corpus:
     """One part of a text file: corpus (N,) int64 ids, word_to_id, id_to_word.
 
     data_type  "train", "valid" (or "val") or "test"
 
-    Raises ValueError for another data_type, and what `load_parts` raises.
+    Other arguments as for `load_parts`. Raises ValueError for another data_type, and what
+    `load_parts` raises.
     """
     split_name(data_type)
-    return load_parts(path).part(data_type)
+    return load_parts(path, tokens=tokens, min_count=min_count).part(data_type)
 
 
-def load_parts(path: str | PathLike[str]) -> Parts:
+def load_parts(
+    path: str | PathLike[str], *, tokens: str | Cut = "words", min_count: int = 1
+) -> Parts:
     """The three parts of a text file and their vocabulary; the file is read once.
 
     Of n lines that are not blank, training has the first 8n // 10, validation those from there to
-    9n // 10, and the test the rest. The vocabulary is that of the training part, ids by first
-    appearance, with `<unk>` added as the last id if the text has none. Words of the other parts
-    that it lacks become `<unk>`.
+    9n // 10, and the test the rest. A text of fewer than ten lines is divided in the same way by
+    its tokens. The vocabulary is that of the training part, ids by first appearance, with `<unk>`
+    added as the last id if the text has none. Words of the other parts that it lacks become
+    `<unk>`.
 
-    Raises ValueError for text that is not UTF-8 and for fewer than ten lines; FileNotFoundError or
-    IsADirectoryError where there is no file.
+    tokens     how a line is cut: words, lower or characters, or a function (see `dataset.tokens`)
+    min_count  words that training has fewer times become `<unk>` as well. With 2 or more, a model
+               can learn where unknown words stand
+
+    Raises ValueError for text that is not UTF-8, for fewer than ten tokens, and for a min_count
+    below 1; FileNotFoundError or IsADirectoryError where there is no file; and what
+    `tokens.cutter` raises.
     """
-    lengths = []
-
-    def words() -> Iterator[str]:
-        for line in lines(path):
-            sentence = [*line.split(), EOS]
-            lengths.append(len(sentence))
-            yield from sentence
-
-    corpus, word_to_id, id_to_word = number(words())
+    corpus, words, lengths = _read(path, tokens)
     n = len(lengths)
-    if n < FEWEST_LINES:
+    ends = [*accumulate(lengths)] if n >= FEWEST else [*range(1, len(corpus) + 1)]
+    if len(ends) < FEWEST:
         raise ValueError(
-            f"{path} has {n} lines that are not blank; {FEWEST_LINES} are the fewest that can be "
-            "divided into 80 % for training and 10 % each for validation and test"
+            f"{path} has {n} lines that are not blank, of {len(corpus)} tokens in all; {FEWEST} "
+            "are the fewest that can be divided into 80 % for training and 10 % each for "
+            "validation and test"
         )
-    ends = [*accumulate(lengths)]
-    first, last = ends[8 * n // 10 - 1], ends[9 * n // 10 - 1]
-    known = int(corpus[:first].max()) + 1  # words that come later have higher ids
-    id_to_word = {i: id_to_word[i] for i in range(known)}
-    word_to_id = {word: i for i, word in id_to_word.items()}
-    unknown = word_to_id.setdefault(UNK, known)
-    id_to_word[unknown] = UNK
-    corpus[corpus >= known] = unknown
+    first, last = (ends[k * len(ends) // 10 - 1] for k in (8, 9))
+    corpus, word_to_id, id_to_word = _encoded(corpus, words, first, min_count, always=True)
     return Parts(corpus[:first], corpus[first:last], corpus[last:], word_to_id, id_to_word)
 
 
-def load_vocab(path: str | PathLike[str]) -> tuple[dict[str, int], dict[int, str]]:
-    """word_to_id and id_to_word of the training part; errors as for `load_data`."""
-    return load_data(path)[1:]
+def load_text(
+    path: str | PathLike[str], *, tokens: str | Cut = "words", min_count: int = 1
+) -> Corpus:
+    """All of a text file, as word vectors need no test: corpus (N,), word_to_id, id_to_word.
+
+    tokens, min_count  as for `load_parts`; `<unk>` gets an id only if it occurs
+    Raises ValueError for a text without words, and what `load_parts` raises but for short texts.
+    """
+    corpus, words, _ = _read(path, tokens)
+    if not len(corpus):
+        raise ValueError(f"{path} has no words")
+    return _encoded(corpus, words, len(corpus), min_count)
+
+
+def load_vocab(
+    path: str | PathLike[str], *, tokens: str | Cut = "words", min_count: int = 1
+) -> tuple[dict[str, int], dict[int, str]]:
+    """word_to_id and id_to_word of the training part; arguments and errors as for `load_data`."""
+    return load_data(path, tokens=tokens, min_count=min_count)[1:]
+
+
+def _read(
+    path: str | PathLike[str], tokens: str | Cut
+) -> tuple[NDArray[np.int64], list[str], list[int]]:
+    """A file's ids (N,) by first appearance, its words by id, and how many tokens each line has."""
+    cut, lengths = cutter(tokens), []
+
+    def stream() -> Iterator[str]:
+        for line in lines(path):
+            sentence = [*cut(line.rstrip("\r\n")), EOS]
+            lengths.append(len(sentence))
+            yield from sentence
+
+    corpus, word_to_id, _ = number(stream())
+    return corpus, list(word_to_id), lengths
+
+
+def _encoded(
+    corpus: NDArray[np.int64], words: list[str], length: int, least: int, always: bool = False
+) -> Corpus:
+    """The corpus (N,) with `<unk>` for words that its first `length` tokens have too rarely.
+
+    least   how many times they must have a word
+    always  give `<unk>` an id even if it does not occur
+    """
+    if least < 1:
+        raise ValueError(f"min_count must be at least 1, not {least}")
+    counts = np.bincount(corpus[:length], minlength=len(words)).tolist()
+    kept = [
+        i
+        for i, (word, count) in enumerate(zip(words, counts, strict=True))
+        if count >= (1 if word in (EOS, UNK) else least)
+    ]
+    word_to_id = {words[old]: new for new, old in enumerate(kept)}
+    if always or len(kept) < len(words):
+        word_to_id.setdefault(UNK, len(kept))
+    new_ids = np.full(len(words), word_to_id.get(UNK, -1))
+    new_ids[kept] = range(len(kept))
+    return new_ids[corpus], word_to_id, {i: word for word, i in word_to_id.items()}
 
 
 def split_name(data_type: str) -> str:
@@ -106,15 +170,17 @@ def lines(path: str | PathLike[str]) -> Iterator[str]:
 
     Raises ValueError that names the first byte that is not UTF-8, counted from 0.
     """
-    offset = 0
-    with Path(path).open("rb") as file:
+    offset, compressed = 0, False
+    with expanded(path).open("rb") as file:
         for raw in file:
+            compressed = compressed or (not offset and raw.startswith(COMPRESSED))
             try:
                 line = raw.decode()
             except UnicodeDecodeError as error:
+                advice = "it is compressed, unpack it" if compressed else "save it as UTF-8"
                 raise ValueError(
                     f"{path} is not UTF-8 text: byte {offset + error.start} is "
-                    f"0x{raw[error.start]:02x} ({error.reason}); save it as UTF-8"
+                    f"0x{raw[error.start]:02x} ({error.reason}); {advice}"
                 ) from error
             if offset == 0:
                 line = line.removeprefix("\ufeff")  # the byte order mark of some editors

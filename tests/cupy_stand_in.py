@@ -23,13 +23,15 @@ over); functions of the module, indexing and `.at` refuse NumPy arrays (CuPy con
 computes a few on the host); lists of numbers are arrays for array(), asarray(), take and a[list].
 Missing although CuPy has it: files, fft, polynomials, c_, r_, mgrid, kernels, streams, `flat`,
 setting `shape`, dtype= of the old random functions, names that NumPy 2 dropped. Not imitated:
-speed, rounding, memory order, the undefined winner of a[ids] = b with repeated ids, the limits of
-`fuse`.
+speed, rounding, memory order, the undefined winner of a[ids] = b with repeated ids. A function in
+`fuse` may use what CuPy fuses: ufuncs, operators, where, a[...] = b and the dtype. Where CuPy would
+fuse it in another, slower way, such as with an index or a sum, it is a TypeError here.
 """
 
 import contextlib
 import functools
 import inspect
+import operator
 import sys
 import types
 from dataclasses import dataclass
@@ -179,6 +181,7 @@ def forbid_transfers():
 
 # --- Between device and host arrays --------------------------------------------------------------
 
+OVERRIDE = "__cupy_override_elementwise_kernel__"  # a method that ufuncs and operators hand over to
 _silent = functools.partial(numpy.errstate, all="ignore")
 _SCALARS = (bool, int, float, complex, numpy.number, numpy.bool_)
 
@@ -401,6 +404,8 @@ def _binary(name, operand=_operand):
     host = getattr(numpy.ndarray, name)
 
     def method(self, other):
+        if hasattr(other, OVERRIDE):
+            return getattr(other, OVERRIDE)(method, self, other)
         other = operand(other)
         with _silent():
             return _result(host(self._host, other), self)
@@ -482,6 +487,10 @@ def _function(name, host, wanted=None, method=False):
     waits, scalar, host = name in WAITS, name in DEVICE_SCALARS, SPECIAL.get(name, host)
 
     def call(*args, **kwargs):
+        if any(type(x) is _Variable for x in args):
+            if name != "where":
+                raise TypeError(f"{name} is no part of an elementwise kernel")
+            return _fused_call(call, *args, **kwargs)
         if not refused.isdisjoint(kwargs):
             keyword = next(k for k in kwargs if k in refused)
             raise TypeError(f"{name}() got an unexpected keyword argument {keyword!r}")
@@ -505,6 +514,11 @@ class ufunc:
         self.name = self.__name__ = f"cupy_{host.__name__}"
 
     def __call__(self, *args, **kwargs):
+        if any(type(x) is _Variable for x in (*args, *kwargs.values())):
+            return _fused_call(self, *args, **kwargs)
+        for x in args:
+            if hasattr(x, OVERRIDE):
+                return getattr(x, OVERRIDE)(self, *args, **kwargs)
         outs = args[self.nin :]
         inputs = [_operand(x) for x in args]
         if kwargs:
@@ -570,8 +584,80 @@ def full(shape, fill_value, dtype=None, order="C"):
     return _own(numpy.full(shape, _operand(fill_value), dtype, order))
 
 
-def fuse(*args, **kwargs):
-    return args[0] if args and callable(args[0]) else lambda function: function
+def fuse(function):
+    """The function, kept to what CuPy turns into a single elementwise kernel."""
+
+    def kernel(*args):
+        if not any(type(x) is ndarray for x in args):
+            return function(*args)
+        for x in args:
+            if type(x) not in (ndarray, int, float):
+                raise TypeError(f"Invalid argument type for '{function.__name__}': {type(x)}")
+        value = function(*[_Variable(x) for x in args])
+        return value._content if type(value) is _Variable else value
+
+    return functools.update_wrapper(kernel, function)
+
+
+class _Variable:
+    """An argument or a value inside a fused function: an array, or a number that CuPy knows not."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, content):
+        self._content = content
+
+    dtype = property(lambda self: numpy.asarray(_operand(self._content)).dtype)
+
+    def __bool__(self):
+        raise TypeError("Can't cast to bool")
+
+    def __setitem__(self, key, value):
+        if key is not Ellipsis:
+            raise ValueError("The fusion supports `[...]` or `[:]`.")
+        self._content[...] = value._content if type(value) is _Variable else value
+
+
+def _fused_call(function, *args, **kwargs):
+    """A ufunc, an operator or where among variables -> a variable."""
+    inputs = [x._content if type(x) is _Variable else x for x in args]
+    keywords = {k: x._content if type(x) is _Variable else x for k, x in kwargs.items()}
+    if type(inputs[0]) is not ndarray and all(type(x) is not ndarray for x in inputs):
+        raise TypeError("arithmetic of numbers alone is float64 in a kernel: do it before")
+    return _Variable(function(*inputs, **keywords))
+
+
+def _fused_operator(name):
+    operation = getattr(operator, name)
+
+    def method(self, *others):
+        return _fused_call(operation, self, *others)
+
+    def reflected(self, other):
+        return _fused_call(operation, other, self)
+
+    return method, reflected
+
+
+def _fused_in_place(name):
+    operation = getattr(operator, name)
+
+    def method(self, other):
+        if type(self._content) is not ndarray:
+            raise TypeError("a number cannot be changed in place")
+        return _fused_call(operation, self, other)
+
+    return method
+
+
+for _name in words("add sub mul truediv floordiv mod pow and or xor lshift rshift"):
+    _operation = f"__{_name}__"
+    _plain, _reflected = _fused_operator(_operation)
+    setattr(_Variable, _operation, _plain)
+    setattr(_Variable, f"__r{_name}__", _reflected)
+    setattr(_Variable, f"__i{_name}__", _fused_in_place(f"__i{_name}__"))
+for _name in words("__neg__ __invert__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__"):
+    setattr(_Variable, _name, _fused_operator(_name)[0])
 
 
 def get_array_module(*args):

@@ -1,6 +1,7 @@
 """Running scripts in tests: a copy of the packages, another process, a look at its figures."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,16 @@ def run(*argv, cwd, status=0, installed=None):
     )
     assert done.returncode == status, done.stderr
     return done
+
+
+def written(done):
+    """The files that a script says it wrote."""
+    told = re.findall("^written to (.*?): (.*)$", done.stderr, re.M)
+    return [
+        Path(folder) / name.removesuffix(" (replaced)")
+        for folder, names in told
+        for name in names.split(", ")
+    ]
 
 
 def assert_not_blank(path):

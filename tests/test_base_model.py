@@ -156,7 +156,7 @@ def npz(path, change):
     with numpy.load(path) as file:
         arrays = dict(file)
     header = json.loads(arrays["header.json"].tobytes())
-    del header["sha256"]
+    del header["digest"]
     arrays["header.json"] = numpy.frombuffer(json.dumps(header).encode(), numpy.uint8)
     change(arrays)
     numpy.savez(path, **arrays)

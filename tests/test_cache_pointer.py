@@ -255,7 +255,7 @@ def test_a_text_on_the_device_is_read_too():
         ({"mix": 1.0}, "mix must be at least 0 and below 1, not 1.0"),
         ({"mix": math.nan}, "mix must be at least 0 and below 1, not nan"),
         ({"corpus": text(1)}, r"the text must be \(L,\) ids, L at least 2, not \(1,\)"),
-        ({"corpus": text((2, 9))}, r"the text must be \(L,\) ids, L at least 2, not \(2, 9\)"),
+        ({"corpus": text((2, 9))}, r"a text is \(L,\) ids, not int64 of shape \(2, 9\)"),
         ({"corpus": text(9) + 7}, r"id \d+ is not in 0\.\.8"),
         ({"corpus": text(9) - 7}, r"id -\d is not in 0\.\.8"),
         ({"corpus": text(9) / 2}, "ids must be integers, not float64"),

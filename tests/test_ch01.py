@@ -22,7 +22,7 @@ from common.optimizer import SGD
 from common.rng import generator, randn
 from common.trainer import RnnlmTrainer, Trainer
 from dataset import spiral
-from tests.scripts import ROOT, assert_not_blank, copy_packages, run
+from tests.scripts import ROOT, assert_not_blank, copy_packages, run, written
 
 SCRIPTS = ["figures", "forward_net", "show_spiral_dataset", "train", "train_custom_loop"]
 
@@ -570,13 +570,14 @@ def test_help_explains_every_flag(script):
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_scripts_run_as_a_module_and_from_inside_the_chapter(script, checkout):
     short = ["--max-epoch", "2"] if script.startswith("train") else []
-    inside = run(f"{script}.py", *short, cwd=checkout / "ch01", installed=checkout).stdout
-    as_module = run("-W", "error", "-m", f"ch01.{script}", *short, cwd=checkout).stdout
-    untimed = [re.sub(r"time \d+", "time 0", text) for text in (inside, as_module)]
+    inside = run(f"{script}.py", *short, cwd=checkout / "ch01", installed=checkout)
+    as_module = run("-W", "error", "-m", f"ch01.{script}", *short, cwd=checkout)
+    untimed = [re.sub(r"time \d+", "time 0", done.stdout) for done in (inside, as_module)]
     assert untimed[0] == untimed[1] != ""
-    for name in [line.split()[-1] for line in inside.splitlines() if "figure" in line]:
-        assert_not_blank(checkout / name)
-        assert_not_blank(checkout / "ch01" / name)
+    here, above = written(inside), written(as_module)
+    assert [checkout / "ch01" / path.relative_to(checkout) for path in above] == here
+    for path in [path for path in here + above if path.suffix == ".png"]:
+        assert_not_blank(path)
 
 
 def test_the_forward_net_prints_the_same_scores_for_the_same_seed(capsys):

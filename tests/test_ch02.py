@@ -201,7 +201,8 @@ def test_word_vectors_of_the_grammar_bring_like_words_together(capsys):
     stages = ["counting co-occurrence ...", "calculating PPMI ...", "calculating SVD ..."]
     assert [line for line in out.splitlines() if line.endswith("...")] == stages
     assert 90 < out.count("% done") < 101
-    assert "toyota is not found" in out
+    assert "toyota" not in out
+    assert out.count("[query]") == 4  # of frequent words in place of those of the book
     assert vectors.shape == (len(word_to_id), 20)
     assert vectors.dtype == "float32"
     assert "cat" in {word for word, _ in neighbours("dog", word_to_id, id_to_word, vectors, top=20)}
@@ -242,7 +243,25 @@ def test_any_text_file_is_a_corpus(folder, capsys):
     count_method_big.main("novel.txt", wordvec_size=3)
     out = capsys.readouterr().out
     assert "[query] you" in out
-    assert "year is not found" in out
+    assert "year" not in out
+    assert out.startswith(
+        "vocabulary: 6\ntext: 200 tokens, 0.0 % of the words unknown\n"
+    )  # all 40 lines
+
+
+def test_words_to_ask_about_can_be_chosen(capsys):
+    count_method_big.main("grammar", wordvec_size=5, query="DOG unicorn", top=1)
+    out = capsys.readouterr().out
+    assert out.count("[query]") == out.count("[query] dog\n") == 1
+    assert "unicorn is not found" in out
+
+
+@pytest.mark.parametrize("script", [most_similar, similarity])
+def test_a_sentence_is_cut_as_its_language_wants(script, capsys):
+    query = "猫" if script is most_similar else "猫 犬"
+    found = script.main(text="私は猫。私は犬。", tokens="characters", query=query)
+    # 猫 and 犬 have the same neighbours, は and 。, but for the end of the text
+    assert found == pytest.approx(1) if script is similarity else found[0][0] == "犬"
 
 
 # --- From the command line -----------------------------------------------------------------------
@@ -266,7 +285,7 @@ def run(*argv, cwd):
         ("count_method_small", ["--no-plot"], "[0 1 0 0 0 0 0]"),
         ("show_ptb", ["--corpus", "grammar"], "corpus size: "),
         ("count_method_big", ["--corpus", "grammar"], "calculating SVD ..."),
-        ("figures", [], "fig_2_8_projection.png"),
+        ("figures", [], "figure 2-7: the co-occurrence matrix"),
     ],
 )
 def test_scripts_run_as_a_module_and_from_any_folder(script, flags, said, tmp_path):

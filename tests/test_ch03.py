@@ -22,7 +22,7 @@ from common.rng import generator, randn
 from common.trainer import Trainer
 from common.util import convert_one_hot, create_contexts_target, preprocess
 from tests import cupy_stand_in
-from tests.scripts import ROOT, assert_not_blank, copy_packages, run
+from tests.scripts import ROOT, assert_not_blank, copy_packages, run, written
 
 SCRIPTS = ["cbow_predict", "figures", "train"]
 MODELS = [SimpleCBOW, SimpleSkipGram]
@@ -520,19 +520,20 @@ def test_the_tables_hold_words_ids_and_one_hot_vectors(drawn, capsys):
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
     """A copy of the packages that chapter 3 needs, to be written into."""
-    return copy_packages(tmp_path_factory.mktemp("checkout"), "ch03", "common")
+    return copy_packages(tmp_path_factory.mktemp("checkout"), "ch03", "common", "dataset")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_scripts_run_as_a_module_and_from_inside_the_chapter(script, checkout):
     short = [] if script == "cbow_predict" else ["--max-epoch", "2"]
-    inside = run(f"{script}.py", *short, cwd=checkout / "ch03", installed=checkout).stdout
-    as_module = run("-W", "error", "-m", f"ch03.{script}", *short, cwd=checkout).stdout
-    untimed = [re.sub(r"time \d+", "time 0", text) for text in (inside, as_module)]
+    inside = run(f"{script}.py", *short, cwd=checkout / "ch03", installed=checkout)
+    as_module = run("-W", "error", "-m", f"ch03.{script}", *short, cwd=checkout)
+    untimed = [re.sub(r"time \d+", "time 0", done.stdout) for done in (inside, as_module)]
     assert untimed[0] == untimed[1] != ""
-    for name in [line.split()[-1] for line in inside.splitlines() if "figure saved" in line]:
-        assert_not_blank(checkout / name)
-        assert_not_blank(checkout / "ch03" / name)
+    here, above = written(inside), written(as_module)
+    assert [checkout / "ch03" / path.relative_to(checkout) for path in above] == here
+    for path in [path for path in here + above if path.suffix == ".png"]:
+        assert_not_blank(path)
 
 
 def test_help_explains_the_flags_and_an_unknown_model_is_named(checkout):

@@ -22,7 +22,7 @@ from common.optimizer import SGD
 from common.trainer import RnnlmTrainer
 from dataset import texts
 from tests.reference import enlarge
-from tests.scripts import ROOT, assert_not_blank, copy_packages, run
+from tests.scripts import ROOT, assert_not_blank, copy_packages, run, written
 
 SCRIPTS = ["figures", "train", "train_custom_loop"]
 TINY = {"max_epoch": 2, "wordvec_size": 5, "hidden_size": 6, "corpus_size": 300, "plot": False}
@@ -86,7 +86,7 @@ def seen(monkeypatch):
             batches.append((xs.copy(), ts.copy()))
             return super().forward(xs, ts)
 
-    monkeypatch.setattr(texts, "load_data", lambda *_: (numpy.arange(1000), {}, {}))
+    monkeypatch.setattr(texts, "load_text", lambda *_, **__: (numpy.arange(1000), {}, {}))
     for script in train, train_custom_loop:
         monkeypatch.setattr(script, "SimpleRnnlm", Watched)
     return batches
@@ -223,9 +223,8 @@ def test_printed_lines_are_the_books(folder, capsys):
 
 
 def test_the_trainer_reports_as_with_an_interval_of_twenty(folder):
-    reports = [
-        train.main(corpus="grammar", max_epoch=4, eval_interval=n, plot=False)[1] for n in (19, 20)
-    ]
+    how = {"corpus": "grammar", "max_epoch": 4, "plot": False}
+    reports = [train.main(**how, eval_interval=n, weights=f"{n}.npz")[1] for n in (19, 20)]
     assert reports[0] == reports[1]
     assert len(reports[0]) == 4
     model, losses = SimpleRnnlm(128, 100, 100, rng=0), []
@@ -241,6 +240,7 @@ def test_the_trainer_reports_as_with_an_interval_of_twenty(folder):
 @both_scripts
 def test_bad_sizes_are_refused_and_overwrite_nothing(script, folder):
     (folder / "SimpleRnnlm.npz").write_text("mine")
+    may = {"overwrite": True} if script is train else {}
     for flags in [
         {"time_size": 300, "batch_size": 1},  # 299 pairs
         {"batch_size": 300, "time_size": 1},
@@ -252,7 +252,7 @@ def test_bad_sizes_are_refused_and_overwrite_nothing(script, folder):
         {"batch_size": -1, "time_size": -1},
     ]:
         with pytest.raises(ValueError, match=r"fit: |no batch of .* in a text of"):
-            script.main(corpus="grammar", **TINY | flags)
+            script.main(corpus="grammar", **TINY | may | flags)
     assert [p.name for p in folder.iterdir()] == ["SimpleRnnlm.npz"]
     assert (folder / "SimpleRnnlm.npz").read_text() == "mine"
 
@@ -299,7 +299,7 @@ def test_a_stopped_run_says_how_to_go_on_and_ends_with_the_same_weights(folder):
     assert "Traceback" not in err
     again = [*flags[:-1], "--weights=parts.npz"]
     done = run("-m", "ch05.train", *again, cwd=folder, installed=ROOT, status=1)
-    assert "parts.checkpoint: holds a run that is not finished" in done.stderr
+    assert "parts.checkpoint would be overwritten" in done.stderr
     run("-m", "ch05.train", *again, "--resume", cwd=folder, installed=ROOT)
     one, other = numpy.load("whole.npz"), numpy.load("parts.npz")
     for name in one.files:
@@ -427,13 +427,14 @@ def checkout(tmp_path_factory):
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_scripts_run_as_a_module_and_from_inside_the_chapter(script, checkout):
     flags = ["--max-epoch", "2", "--corpus", "grammar"]
-    inside = run(f"{script}.py", *flags, cwd=checkout / "ch05", installed=checkout).stdout
-    as_module = run("-W", "error", "-m", f"ch05.{script}", *flags, cwd=checkout).stdout
-    untimed = [re.sub(r"time \d+", "time 0", text) for text in (inside, as_module)]
+    inside = run(f"{script}.py", *flags, cwd=checkout / "ch05", installed=checkout)
+    as_module = run("-W", "error", "-m", f"ch05.{script}", *flags, cwd=checkout)
+    untimed = [re.sub(r"time \d+", "time 0", done.stdout) for done in (inside, as_module)]
     assert untimed[0] == untimed[1] != ""
-    for name in [line.split()[-1] for line in inside.splitlines() if "figure" in line]:
-        assert_not_blank(checkout / name)
-        assert_not_blank(checkout / "ch05" / name)
+    here, above = written(inside), written(as_module)
+    assert [checkout / "ch05" / path.relative_to(checkout) for path in above] == here
+    for path in [path for path in here + above if path.suffix == ".png"]:
+        assert_not_blank(path)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -448,7 +449,7 @@ def test_wrong_flags_end_with_status_2_and_are_named(script):
 def test_help_explains_every_flag(script):
     text = " ".join(run("-m", f"ch05.{script}", "--help", cwd=ROOT).stdout.split())
     for words in [
-        "ptb, grammar, or a text file (one sentence a line) (default: ptb)",
+        "ptb, grammar, or a text file (one sentence a line), of which no part is kept for",
         "passes over the text (default: 100)",
         "side by side (default: 10)",
         "numbers in a word vector (default: 100)",

@@ -200,7 +200,7 @@ def test_a_bad_setting_does_not_overwrite_weights(flags, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("Rnnlm.npz").write_text("mine")
     with pytest.raises(ValueError, match=r"fit|clip_grads"):
-        train_rnnlm.main(corpus="grammar", **TINY | flags)
+        train_rnnlm.main(corpus="grammar", overwrite=True, **TINY | flags)
     assert Path("Rnnlm.npz").read_text() == "mine"
 
 

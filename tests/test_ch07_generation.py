@@ -453,7 +453,9 @@ def test_weights_that_were_trained_on_another_text_are_refused(here):
     for model_class in CLASSES:
         model = model_class(len(vocab), 6, 6, rng=0)
         first = [to_cpu(p).copy() for p in model.params]
-        with pytest.raises(ValueError, match="is for a vocabulary where"):
+        with pytest.raises(
+            ValueError, match=r"of corpus grammar: add `--corpus grammar` .* for a vocabulary"
+        ):
             model.load_params(vocab=other)
         for p, a in zip(model.params, first, strict=True):
             assert_array_equal(to_cpu(p), a)
@@ -496,6 +498,14 @@ def test_words_are_joined_by_blanks_and_sentences_end_in_a_full_stop():
     assert generate_text.sentences(two) == "you say goodbye.\ni say hello."
     assert words(generate_text.sentences(two)) == two
     assert generate_text.sentences([*two, "no"]) == "you say goodbye.\ni say hello.\nno"
+    assert generate_text.sentences(["<eos>", *two, "<eos>"]) == "you say goodbye.\ni say hello.\n."
+
+
+def test_a_sentence_that_ends_in_a_mark_gets_no_full_stop():
+    assert generate_text.sentences(["Who?", "<eos>", "I", "<eos>"]) == "Who?\nI."
+    lower = ["who", ",", "me", "?", "<eos>", "i", "<eos>"]
+    assert generate_text.sentences(lower, "lower") == "who, me?\ni"
+    assert generate_text.sentences([*"月は。", "<eos>", *"海"], "characters") == "月は。\n海"
 
 
 @pytest.mark.parametrize("model", ["rnnlm", "better", "gru"])

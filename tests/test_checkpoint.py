@@ -28,6 +28,7 @@ from common.storage.files import read_npz, write_npz
 from common.trainer import RnnlmTrainer, Trainer
 from common.words.text import create_contexts_target
 from tests.interrupted_run import RUNS, Forked, outcome
+from tests.test_files import flipped
 
 ROOT = Path(__file__).parent.parent
 KILLS = int(os.environ.get("DLFS2_KILLS", "20"))  # of each kind of run
@@ -642,6 +643,32 @@ def test_an_altered_part_is_refused_with_nothing_changed_or_could_have_been(
             assert could_be(part_at(header, path), part, path), (path, part)
             accepted += 1
     assert accepted < 100
+
+
+@pytest.mark.parametrize(("name", "value"), [("beta1", 7.0), ("beta2", -0.5), ("lr", -1.0)])
+def test_settings_that_no_optimizer_has_are_refused_with_nothing_changed(name, value, tmp_path):
+    file, (trainer, data, options) = tmp_path / "run", looking_up()
+    trainer.fit(*data, checkpoint=file, verbose=False, **options)
+    header, arrays = read_npz(file, "checkpoint")
+    header["optimizer"][name] = value
+    write_npz(file, header, arrays)
+    trainer, data, options = looking_up()
+    before = digest(trainer.model.params, kept(trainer.optimizer))
+    problem = r"run: (holds settings that cannot be|does not hold what)"
+    with pytest.raises(ValueError, match=problem):
+        trainer.fit(*data, checkpoint=file, resume=True, verbose=False, **options)
+    assert digest(trainer.model.params, kept(trainer.optimizer)) == before
+
+
+def test_every_flipped_bit_is_noticed_or_changes_nothing(stopped):
+    content, expected = stopped.read_bytes(), digest(*read_npz(stopped, "checkpoint"))
+    for damaged in flipped(content):
+        stopped.write_bytes(damaged)
+        try:
+            found = read_npz(stopped, "checkpoint")
+        except ValueError:
+            continue
+        assert digest(*found) == expected  # the bit was of a date, a version, ...
 
 
 def test_a_state_of_another_batch_is_refused_before_it_is_in_place(tmp_path):

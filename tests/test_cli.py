@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -23,13 +24,14 @@ from ch06 import eval as ch06_eval
 from ch06 import rnn_gradient_graph, train_better_rnnlm, train_rnnlm
 from ch07 import comparison, train_seq2seq
 from ch08 import train as ch08_train
+from ch08 import visualize_attention
 from common import cli
 from common.cli import arguments, at_least_one, check_writable
 from common.run import write_json
 from common.trainer import RnnlmTrainer, Trainer
 from common.words.text import preprocess, words_to_ids
 from dataset import addition, dates
-from tests.scripts import ROOT, run
+from tests.scripts import ROOT, run, written
 
 NOTHING: Any = {}
 
@@ -305,6 +307,78 @@ def test_a_wrong_flag_of_a_script_is_one_message(command, status, message, folde
     assert list(folder.iterdir()) == []
 
 
+# What it wrote, and what to run next
+
+WRITES = """
+from pathlib import Path
+
+from common.cli import run, then
+from common.run import write_json
+
+def main(fail=False):
+    write_json(Path("b.json"), 1)
+    write_json(Path("deep/c.json"), 2)
+    write_json(Path("b.json"), 3)
+    print("done")
+    then("ch02.ppmi")
+    then("ch08.visualize_attention", model="bi", weights="my file.npz", reverse=False, count=5)
+    if fail:
+        raise ValueError("no")
+
+if __name__ == "__main__":
+    run(main)
+"""
+
+
+def test_a_script_ends_with_its_files_and_what_to_run_next(folder):
+    Path("deep").mkdir()
+    Path("deep/c.json").write_text("0")
+    Path("typed.py").write_text(WRITES, encoding="utf-8")
+    done = run("typed.py", cwd=folder, installed=ROOT)
+    assert done.stdout == "done\n"  # the rest is no output of the script
+    command = "python -m ch08.visualize_attention --model bi --weights 'my file.npz' --no-reverse"
+    assert done.stderr.splitlines() == [
+        f"written to {folder}: b.json",
+        f"written to {folder / 'deep'}: c.json (replaced)",
+        f"next: {command}",  # count is what it is without a flag
+    ]
+    assert written(done) == [folder / "b.json", folder / "deep" / "c.json"]
+    how = arguments(visualize_attention.main, shlex.split(command)[3:])
+    assert how == arguments(visualize_attention.main, []) | {
+        "model": "bi",
+        "weights": "my file.npz",
+        "reverse": False,
+    }
+
+
+def test_a_script_that_fails_tells_its_files_too(folder):
+    Path("deep").mkdir()
+    Path("typed.py").write_text(WRITES, encoding="utf-8")
+    done = run("typed.py", "--fail", cwd=folder, installed=ROOT, status=1)
+    assert [line.split()[0] for line in done.stderr.splitlines()] == [
+        "written",
+        "written",
+        "error:",
+    ]
+
+
+def test_a_script_that_is_not_there_is_not_told(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["script.py"])
+    cli.run(lambda: cli.then("ch09.train"))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_training_script_names_its_files_and_the_script_that_uses_them(folder):
+    argv = "--corpus grammar --hidden-size 4 --wordvec-size 4 --max-epoch 1 --weights w/a.npz"
+    done = run("-m", "ch06.train_rnnlm", *argv.split(), cwd=folder, installed=ROOT)
+    *_, files, after = done.stderr.splitlines()
+    assert files == f"written to {folder / 'w'}: a.checkpoint, a.npz, a.json, a.png"
+    assert sorted(written(done)) == sorted((folder / "w").iterdir())
+    _, command = after.split("next: python ")
+    done = run(*shlex.split(command), "--sample-size", "5", cwd=folder, installed=ROOT)
+    assert done.stdout.split()
+
+
 # Settings
 
 
@@ -409,6 +483,28 @@ def test_two_comparisons_at_once_keep_the_runs_of_each_other(folder, monkeypatch
     how = comparison.Comparison(data="sums.txt", file=str(file), plot=False, **sizes)
     comparison.compare({"plain": comparison.Recipe(train_seq2seq.MODELS["seq2seq"])}, how)
     assert [run["accuracies"] for run in json.loads(file.read_text())["runs"]] == [[0.5], [1.0]]
+
+
+def test_a_comparison_is_told_at_its_start_what_it_cannot_write(folder):
+    how = comparison.Comparison(
+        data="sums.txt",
+        file="c.json",
+        **{"wordvec_size": 4, "hidden_size": 4, "batch_size": 4, "max_epoch": 1},
+        max_grad=5.0,
+    )
+    Path("c.png").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"c\.png is a folder"):
+        comparison.compare({}, how)
+    for name in "c.png", "c.JSON", "c":
+        with pytest.raises(ValueError, match=rf"must end in \.json, not {name}"):
+            comparison.compare({}, replace(how, file=name))
+
+
+@pytest.mark.parametrize("runs", ["[{}]", '[{"settings": {}, "accuracies": []}]', "[]]", "3"])
+def test_a_file_of_something_else_is_no_comparison(runs, folder):
+    Path("c.json").write_text(f'{{"runs": {runs}}}')
+    with pytest.raises(ValueError, match=r"compare: c\.json holds no comparison"):
+        comparison.curves_in(Path("c.json"))
 
 
 def test_a_closed_pipe_ends_the_program_without_a_word():

@@ -363,8 +363,53 @@ def test_copies_and_pickles_are_independent(a):
     assert_array_equal(a.get(), HOST)
 
 
-def test_fuse_and_array_modules(a):
-    assert np.fuse(lambda x: x + 1)(2) == np.fuse(kernel_name="k")(lambda x: x + 1)(2) == 3
+def test_a_fused_function_computes_and_writes_in_place(a):
+    def function(x, y, k):
+        x *= 2
+        y[...] = np.where(x > 1, -x, k / np.maximum(x, 1))
+        return np.add(x, y, out=y) ** 2
+
+    host = a.get()
+    x, y = a.copy(), np.empty_like(a)
+    result = np.fuse(function)(x, y, 0.5)
+    expected = 2 * host + numpy.where(2 * host > 1, -2 * host, 0.5)
+    assert_array_equal(x.get(), 2 * host)
+    assert_array_equal(y.get(), expected)
+    assert_array_equal(result.get(), expected**2)
+    assert result.dtype == a.dtype
+    assert np.fuse(lambda x: x + 1)(2) == 3  # without an array, it is the function itself
+
+
+REFUSED_IN_A_KERNEL = {
+    "an index": lambda x, k: x[0],
+    "an assignment to a part": lambda x, k: x.__setitem__(0, k),
+    "a sum": lambda x, k: np.sum(x),
+    "a method": lambda x, k: x.sum(),
+    "a shape": lambda x, k: x.reshape(-1),
+    "a product": lambda x, k: x @ x,
+    "a question": lambda x, k: x if x > 0 else k,
+    "arithmetic of numbers": lambda x, k: x * (1 - k),
+    "a number in place": lambda x, k: k.__iadd__(x),
+}
+
+
+@pytest.mark.parametrize("function", REFUSED_IN_A_KERNEL.values(), ids=REFUSED_IN_A_KERNEL)
+def test_what_is_no_single_kernel_is_refused(function, a):
+    with pytest.raises((TypeError, ValueError, AttributeError)):
+        np.fuse(function)(a, 2.0)
+
+
+def test_a_kernel_takes_arrays_of_the_device_and_numbers(a):
+    for other in (HOST, "text", [1.0]):
+        with pytest.raises(TypeError, match="Invalid argument type for 'add'"):
+            np.fuse(add)(a, other)
+
+
+def add(x, y):
+    return x + y
+
+
+def test_array_modules(a):
     assert np.get_array_module(1, a) is np
     assert np.get_array_module(HOST) is numpy
 

@@ -1,3 +1,4 @@
+import warnings
 from typing import Any
 
 import numpy
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from common.functions import cross_entropy_error, relu, sigmoid, softmax
-from common.layers import SoftmaxWithLoss
+from common.layers import Affine, Sigmoid, SoftmaxWithLoss
 from common.np import np, to_cpu
 from common.time_layers import TimeSoftmaxWithLoss
 from tests import cupy_stand_in
@@ -160,3 +161,21 @@ def test_functions_take_floats_and_integers_and_nothing_else(function, x):
 def test_functions_of_integers_are_those_of_floats(function, dtype):
     x = np.array([[0, 1, 1]], dtype=dtype)
     numpy.testing.assert_array_equal(to_cpu(function(x)), to_cpu(function(x.astype(float))))
+
+
+def test_arrays_of_other_classes_are_plain_ones_or_refused(tmp_path):
+    x = numpy.array([[0.0, 1], [2, 3]])
+    numpy.save(tmp_path / "x.npy", x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy's own, about the class
+        matrix = numpy.matrix(x)  # of which a * b is a matrix product
+    for other in numpy.load(tmp_path / "x.npy", mmap_mode="r"), matrix:
+        layer = Sigmoid()
+        assert type(layer.forward(other)) is numpy.ndarray
+        y = 1 / (1 + numpy.exp(-x))
+        numpy.testing.assert_allclose(layer.backward(x), x * y * (1 - y))
+    with pytest.raises(ValueError, match="not float64 MaskedArray of shape"):
+        sigmoid(numpy.ma.masked_array(x, x > 2))
+    for wrong in matrix, numpy.ma.masked_array(x, x > 2):
+        with pytest.raises(ValueError, match="parameters are arrays of floats, not float64 "):
+            Affine(wrong, numpy.zeros(2))

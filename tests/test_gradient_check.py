@@ -13,6 +13,7 @@ from common import gradient_check
 from common.base_model import Chain
 from common.gradient_check import check_gradients, numeric_gradient
 from common.layers import Affine, Dropout, Embedding, Layer, ReLU, SigmoidWithLoss, Softmax
+from common.network import Network
 from common.np import np, to_cpu
 from common.time_layers import TimeAffine
 
@@ -670,3 +671,67 @@ def test_a_transposed_gradient_is_found_in_any_shape(N, D, M):
 
     text = verdict(mistaken(spoil, D=D, M=M), normal(N, D))
     assert ("the gradient is transposed" in text) == (N * D > 1)
+
+
+# --- Kinks, and what is no array -----------------------------------------------------------------
+
+
+class Peak(Layer):
+    """y = max over the last axis of x W: a kink where the two largest are equal."""
+
+    def __init__(self, W):
+        super().__init__(W=W)
+
+    def forward(self, x):
+        self.x, y = x, x @ self.params[0]
+        self.at = y.argmax(axis=1)
+        return y.max(axis=1)
+
+    def backward(self, dy):
+        d = np.zeros((len(dy), self.params[0].shape[1]))
+        d[np.arange(len(dy)), self.at] = dy
+        self.grads[0][...] = self.x.T @ d
+        return d @ self.params[0].T
+
+
+@pytest.mark.parametrize(
+    ("layer", "x"),
+    [
+        (ReLU(), np.array([[1.0, 0], [2, -3]])),
+        (ReLU(), np.zeros((2, 2))),
+        (Peak(np.ones((3, 2))), np.array([[1.0, 2, 3]])),
+        (Network([Affine(np.zeros((2, 3)), np.zeros(3)), ReLU()]), np.ones((2, 2))),
+    ],
+    ids=["ReLU at one 0", "ReLU at zeros", "two equal maxima", "ReLU after zero weights"],
+)
+def test_a_kink_is_told_from_a_mistake(layer, x):
+    with pytest.raises(AssertionError, match="has a kink there, with slope"):
+        check_gradients(layer, x, verbose=False)
+
+
+def test_a_wrong_gradient_beside_a_kink_is_no_kink(r):
+    class Twice(ReLU):
+        def backward(self, dy):
+            return 2 * super().backward(dy)
+
+    with pytest.raises(AssertionError, match="every element is 2 times what it should be"):
+        check_gradients(Twice(), abs(r(2, 3)) + 1, verbose=False)
+    with pytest.raises(AssertionError) as error:
+        check_gradients(Twice(), np.array([[1.0, 1e-7, 2.0]]), verbose=False)
+    assert "kink" not in str(error.value)
+
+
+@pytest.mark.parametrize("x", [[[1.0, 2], [3, 4]], ([1.0, 2],), [np.float64(1)]])
+def test_a_list_in_place_of_an_array_is_named(r, x):
+    layer = Affine(r(2, 3), r(3))
+    with pytest.raises(ValueError, match=r"Affine needs arrays, input 0 is a (list|tuple): np.arr"):
+        check_gradients(layer, x)
+    for name in "params", "grads":
+        spoilt = Affine(r(2, 3), r(3))
+        getattr(spoilt, name)[1] = [1.0, 2, 3]
+        with pytest.raises(ValueError, match=rf"needs arrays in {name}, {name}\[1\] is a list"):
+            check_gradients(spoilt, r(2, 2))
+
+
+def test_ids_may_be_a_list(r):
+    assert check_gradients(Embedding(r(5, 3)), [1, 4, 1], verbose=False)

@@ -22,12 +22,12 @@ def row_sparse(V, ids, rows):
 def test_row_sparse_is_the_matrix_it_stands_for(r):
     rows = r(2, 3)
     g = row_sparse(5, [4, 1], rows)
+    assert repr(g) == "RowSparse(2 rows of (5, 3), float64)"
     dense = numpy.asarray(g)
     assert g.shape == dense.shape == (5, 3)
     assert g.dtype == dense.dtype
     numpy.testing.assert_array_equal(dense[[4, 1]], to_cpu(rows))
     assert (dense[[0, 2, 3]] == 0).all()
-    assert repr(g) == "RowSparse(2 rows of (5, 3), float64)"
 
 
 @given(st.lists(st.integers(0, 6), max_size=30), st.integers(1, 4))

@@ -24,6 +24,7 @@ ORDER = [
     "network",
     "layers",
     "cores.parallel",
+    "fused_steps",
     "recurrent",
     "time_layers",
 ]
@@ -121,6 +122,7 @@ def searches(path):
 SEARCHES = {
     "common/network.py": "for models and layers typed from the book, which declare nothing",
     "common/cli.py": "for the flags of scripts, which are the keywords of their `main`",
+    "common/gradients.py": "to hand on what is asked of a row-sparse gradient to its dense array",
     "common/np.py": "to fill the module `np` from NumPy or CuPy",
 }
 

@@ -89,8 +89,8 @@ def test_embedding_adds_up_the_gradients_of_a_repeated_id():
         layer.backward(dy)
     expected = [[0, 0], [10, 20], [0, 0], [101, 202]]
     numpy.testing.assert_array_equal(to_cpu(dense.grads[0]), expected)
-    numpy.testing.assert_array_equal(to_cpu(sparse.grads[0].to_dense()), expected)
     numpy.testing.assert_array_equal(sparse.grads[0].ids, [1, 3])
+    numpy.testing.assert_array_equal(to_cpu(sparse.grads[0].to_dense()), expected)
 
 
 def test_dropout_switches_off_the_given_share_and_shrinks_at_inference():

@@ -1,15 +1,20 @@
 """The notebooks: each with its text, no outputs kept, runs offline."""
 
+import importlib.util
+import os
 import re
+import subprocess
+import sys
 import time
 
-import jupytext
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from tests.scripts import ROOT
 
+jupytext, nbformat, nbclient = (
+    pytest.importorskip(name, reason="not installed: pip install '.[test]'")
+    for name in ("jupytext", "nbformat", "nbclient")
+)
 NOTEBOOKS = sorted(ROOT.glob("ch0[1-8]/*.ipynb"))
 pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -47,9 +52,49 @@ def test_no_outputs_are_kept_and_the_kernel_is_named(path):
     assert notebook.metadata.kernelspec.name == "python3"
 
 
-def test_it_installs_on_colab_and_redefines_nothing_of_ours(path):
-    first = next(c for c in nbformat.read(path, 4).cells if c.cell_type == "code")
-    assert '"google.colab" in sys.modules' in first.source
+@pytest.fixture
+def pip(path, monkeypatch):
+    """pip(found): what the first cell runs where `common` is found, or is not."""
+
+    def run(found):
+        monkeypatch.setattr(sys, "path", [*sys.path])
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: found or None)
+        ran = []
+        monkeypatch.setattr(subprocess, "run", lambda argv, check: ran.append(argv))
+        cell = next(c for c in nbformat.read(path, 4).cells if c.cell_type == "code")
+        exec(cell.source, names := {})
+        assert sys.path[-1] == ".."  # where `common` is in a clone
+        return ran, names["REPOSITORY"]
+
+    return run
+
+
+def test_it_installs_nothing_where_the_library_is(path, pip):
+    assert pip(found=True)[0] == []
+
+
+def test_elsewhere_it_installs_the_repository_of_one_address(path, pip):
+    ran, address = pip(found=False)
+    assert ran == [[sys.executable, "-m", "pip", "install", "-q", f"git+{address}"]]
+    assert address == "https://github.com/<owner>/dlfs2"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "`REPOSITORY`" in readme
+
+
+def test_it_finds_the_library_in_a_clone_that_is_not_installed(path, tmp_path):
+    cell = next(c for c in nbformat.read(path, 4).cells if c.cell_type == "code")
+    (tmp_path / "cell.py").write_text(cell.source + "\nimport common\nprint(common.__file__)")
+    (tmp_path / "clone" / "common").mkdir(parents=True)
+    (tmp_path / "clone" / "common" / "__init__.py").write_text("")
+    (tmp_path / "clone" / path.stem).mkdir()
+    argv = [sys.executable, "-I", "-S", str(tmp_path / "cell.py")]  # without installed packages
+    done = subprocess.run(
+        argv, cwd=tmp_path / "clone" / path.stem, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.endswith(f"common{os.sep}__init__.py\n")
+
+
+def test_it_redefines_nothing_of_ours(path):
     code = "\n".join(c.source for c in nbformat.read(path, 4).cells if c.cell_type == "code")
     defined = set(re.findall(r"^(?:class|def) (\w+)", code, re.M))
     ours = "\n".join(p.read_text(encoding="utf-8") for p in ROOT.glob("common/*.py"))
@@ -60,7 +105,7 @@ def test_it_installs_on_colab_and_redefines_nothing_of_ours(path):
 @pytest.mark.slow
 def test_it_runs_top_to_bottom_offline(path, offline):
     notebook = nbformat.read(path, 4)
-    client = NotebookClient(
+    client = nbclient.NotebookClient(
         notebook,
         timeout=LIMIT,
         kernel_name="python3",

@@ -10,9 +10,13 @@ import numpy
 import pytest
 
 from common import config
+from common.layers import Affine, MatMul, Sigmoid
+from common.negative_sampling import EmbeddingDot
 from common.np import np, to_cpu, to_gpu, use
 from common.rng import generator, randn
+from common.time_layers import LSTM, TimeDropout
 from tests import cupy_stand_in
+from tests.models import MODELS
 
 
 @pytest.fixture
@@ -48,13 +52,46 @@ def test_layers_built_after_the_switch_compute_there(stand_in):
     assert isinstance(Sigmoid().forward(np.zeros(3)), numpy.ndarray)
 
 
+def test_a_model_made_before_the_switch_says_so_either_way(stand_in):
+    made = {name: (make(), batch) for name, (make, batch) in MODELS.items()}
+    config.GPU = True
+    on_gpu = {name: make() for name, (make, _) in MODELS.items()}
+    for name, (model, batch) in made.items():
+        with pytest.raises(TypeError, match=r"the weights are arrays of numpy, and cupy is in use"):
+            model.forward(*batch())
+        on_gpu[name].forward(*batch())
+    config.GPU = False
+    for name, (_, batch) in made.items():
+        with pytest.raises(TypeError, match=r"are arrays of tests, and numpy is in use: set con"):
+            on_gpu[name].forward(*batch())
+
+
+def test_layers_made_before_the_switch_say_so(stand_in, r):
+    layers = {  # with an input
+        LSTM(r(3, 8), r(2, 8), r(8)): lambda: (np.ones((1, 3)), np.ones((1, 2)), np.ones((1, 2))),
+        MatMul(r(3, 2)): lambda: (np.ones((1, 3)),),
+        EmbeddingDot(r(5, 3)): lambda: (np.ones((1, 3)), numpy.array([1])),
+    }
+    config.GPU = True
+    for layer, inputs in layers.items():
+        with pytest.raises(TypeError, match="the weights are arrays of numpy, and cupy is in use"):
+            layer.forward(*inputs())
+
+
+def test_an_input_that_was_not_moved_is_named(stand_in):
+    config.GPU = True
+    for layer in Sigmoid(), Affine(np.ones((3, 2)), np.ones(2)), TimeDropout():
+        with pytest.raises(TypeError, match=r"^\w+: a NumPy array came, and cupy is in use"):
+            layer.forward(numpy.ones((2, 3)))
+
+
 def test_without_cupy_the_switch_is_one_error_and_numpy_stays(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(ImportError, match=r"dlfs2\[cuda12\]"):
+    with pytest.raises(ImportError, match=r"'\.\[cuda12\]'"):
         config.GPU = True
     assert np.zeros is numpy.zeros
     assert config.GPU is False
-    with pytest.raises(ImportError, match=r"dlfs2\[cuda12\]"):
+    with pytest.raises(ImportError, match=r"'\.\[cuda12\]'"):
         to_gpu([1])
 
 
@@ -78,7 +115,12 @@ def test_another_library_is_refused():
 
 @pytest.mark.parametrize(
     ("value", "outcome"),
-    [("0", "False"), ("", "False"), ("1", "dlfs2[cuda12]"), ("yes", "DLFS2_GPU is 0 (NumPy) or 1")],
+    [
+        ("0", "False"),
+        ("", "False"),
+        ("1", "pip install '.[cuda12]'"),
+        ("yes", "DLFS2_GPU is 0 (NumPy) or 1"),
+    ],
 )
 def test_the_environment_variable_sets_the_start(value, outcome):
     code = "import sys; sys.modules['cupy'] = None; from common import config; print(config.GPU)"

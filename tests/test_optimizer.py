@@ -324,3 +324,19 @@ def test_a_read_only_parameter_can_be_computed_with_but_not_updated():
         optimizer.update(layer.params, layer.grads)
     assert optimizer.iter == 0
     assert optimizer.state == {}
+
+
+@pytest.mark.parametrize("layout", ["Fortran", "strided"])
+@pytest.mark.parametrize("cls", ALL)
+def test_the_order_of_parameters_in_memory_does_not_matter(cls, layout):
+    rng = numpy.random.default_rng(0)
+    start, g = rng.standard_normal((2, 300, 300))  # so large that it is updated by parts
+    plain = start.copy()
+    other = numpy.asfortranarray(start) if layout == "Fortran" else numpy.zeros((300, 600))[:, ::2]
+    other[...] = start
+    for w in plain, other:
+        optimizer = cls(0.1)
+        for _ in range(2):
+            optimizer.update([w], [g])
+    numpy.testing.assert_allclose(other, plain, rtol=1e-12)
+    assert not numpy.array_equal(plain, start)

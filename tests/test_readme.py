@@ -13,6 +13,7 @@ from tests.conftest import missing_ptb
 from tests.scripts import ROOT
 
 READMES = [ROOT / "README.md", *sorted(ROOT.glob("ch0[1-8]/README.md"))]
+READMES.append(ROOT / "dataset" / "README.md")
 of_each = pytest.mark.parametrize(
     "readme", READMES, ids=lambda path: path.parent.relative_to(ROOT).name or "root"
 )
@@ -104,7 +105,7 @@ def test_the_tree_names_every_file_once():
         for path in (ROOT / folder).rglob("*.py")
         if path.name not in ("__init__.py", "figures.py") and not path.name.endswith(".nb.py")
     ]
-    assert sorted(named) == sorted([*files, "tests/benchmarks/"])
+    assert sorted(named) == sorted([*files, "tests/benchmarks/", "tests/gpu/"])
 
 
 def test_every_script_is_named_in_the_readme_of_its_chapter():

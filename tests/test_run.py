@@ -145,6 +145,24 @@ def test_both_trainers_can_be_run(folder):
     assert history()["train"] == trainer.ppl_list
 
 
+def test_a_history_is_json_that_every_program_reads(folder):
+    with numpy.errstate(over="ignore"):
+        trainer = RnnlmTrainer(Recorder([1000.0, 1.0]), SGD(1.0))
+        ids = numpy.arange(20)
+        how = {"max_epoch": 1, "batch_size": 2, "time_size": 4, "verbose": False}
+        train(
+            trainer,
+            *(ids[:-1], ids[1:]),
+            **{"weights": Path("w.npz"), "save": lambda: None, "eval_interval": 1} | how,
+            evaluate=lambda trainer: {"lr": math.nan, "rates": (1.0, -math.inf)},
+        )
+    assert trainer.ppl_list[0] == math.inf
+    text = Path("w.json").read_text()
+    found = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert found["train"][0] is None
+    assert (found["epochs"][0]["lr"], found["epochs"][0]["rates"]) == (None, [1.0, None])
+
+
 # --- Data are read once --------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from common.storage.safe_pickle import DATA, read_pickle
+from tests.fuzz import times
 from tests.test_files import flipped
 from tests.test_imports import ROOT
 
@@ -386,11 +387,22 @@ def test_every_flipped_bit_is_refused_or_gives_data(read, protocol):
         assert_refused_or_data(read, content)
 
 
+PLACES = [b"]%sa.", b"}Va\n%ss.", b"(I1\n%sl.", b"(%s%sl.", b"\x80\x04]%s\x94a.", b"(%s0l."]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_hostile_parts_of_honest_pickles_are_refused_or_give_data(place, read):
+    for content in HOSTILE.values():
+        part = content.removesuffix(b".")
+        if len(part) < 10_000:
+            assert_refused_or_data(read, place.replace(b"%s", part))
+
+
 def test_random_mutations_are_refused_or_give_data(read):
     rng = random.Random(0)
     seeds = [pickle.dumps(c, p) for c in ([W, W.T], HONEST[-2]) for p in PROTOCOLS]
     seeds += [content for content in HOSTILE.values() if len(content) < 1000]
-    for _ in range(1000):
+    for _ in times(2000):
         content = bytearray(rng.choice(seeds))
         for _ in range(rng.randint(1, 4)):
             at, other = rng.randint(0, len(content)), rng.choice(seeds)

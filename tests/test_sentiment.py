@@ -70,12 +70,31 @@ def test_labelled_documents_are_read_and_bad_lines_refused(tmp_path):
     path = tmp_path / "d.tsv"
     path.write_text("a\tone two\nb\t three \n", encoding="utf-8")
     assert read_documents(path) == (["one two", "three"], ["a", "b"])
-    for bad in "b three", "b\t", "\tthree", "b\tthree\tc", "":
+    for bad in "b three", "b\t", "\tthree", "b\tthree\tc":
         path.write_text(f"a\tone\n{bad}\na\tx\n", encoding="utf-8")
         with pytest.raises(ValueError, match=r"read_documents: .*d\.tsv: line 2: `label<tab>text`"):
             read_documents(path)
     with pytest.raises(FileNotFoundError, match=r"none\.tsv"):
         read_documents(tmp_path / "none.tsv")
+    path.write_bytes("\ufeffa\tone\r\n\nb\ttwo\u2028lines\n".encode())
+    assert read_documents(path) == (["one", "two\u2028lines"], ["a", "b"])
+    path.write_bytes(b"\n \n")
+    with pytest.raises(ValueError, match=r"read_documents: .*d\.tsv holds no document"):
+        read_documents(path)
+    path.write_bytes(b"a\tone\nb\t\xff\n")
+    with pytest.raises(ValueError, match=r"read_documents: .*d\.tsv: line 2: .* is not UTF-8"):
+        read_documents(path)
+
+
+def test_cased_vectors_know_names():
+    assert split_words("Athens, Good THE.", {"Athens", "good", "the"}) == ["Athens", "good", "the"]
+
+
+def test_documents_without_blanks_are_cut_into_characters():
+    vecs = numpy.array([[1.0, 0], [0, 1]])
+    docs, known = document_vectors(["月海月?"], vecs, {"月": 0, "海": 1}, tokens="characters")
+    assert_allclose(docs, [[2 / 3, 1 / 3]])
+    assert known.tolist() == [3]
 
 
 def test_the_nearest_document_comes_first(tmp_path, monkeypatch, capsys):

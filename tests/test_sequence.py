@@ -53,6 +53,7 @@ def short(monkeypatch):
     """Make 2,000 lines instead of 50,000."""
     for name, lines in LINES.items():
         monkeypatch.setitem(sequence.MADE, name, lambda lines=lines: lines(2000))
+        monkeypatch.delitem(sequence.FILES, name)
 
 
 @pytest.fixture
@@ -163,21 +164,40 @@ def test_the_books_samples_of_dates(published):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_missing_file_of_the_book_is_made_and_kept_and_read_from_then_on(places, name):
+def test_a_missing_file_of_the_book_is_made_and_kept_and_read_from_then_on(
+    places, name, monkeypatch
+):
     first = sequence.load_data(name)
     path = places["cache"] / name
     assert path.read_bytes() == "".join(line + "\n" for line in LINES[name]()).encode()
     assert [path.name for path in places["cache"].iterdir()] == [name]
-    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:1000]))
-    assert len(sequence.load_data(name)[0][0]) == 900
-    assert first[0][0].shape[0] == 45_000
+    monkeypatch.delitem(sequence.MADE, name)
+    again = sequence.load_data(name)
+    for a, b in zip((*first[0], *first[1]), (*again[0], *again[1]), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("damage", [lambda c: c[:-1], lambda c: c[:99] + b"7" + c[100:]])
+def test_what_was_made_and_is_damaged_is_refused_by_its_digest(places, name, damage):
+    sequence.load_data(name)
+    path = places["cache"] / name
+    path.write_bytes(damage(path.read_bytes()))
+    message = rf"{name} is not the generated {name} (.|\n)*delete it to have it made again"
+    for load in sequence.load_data, sequence.get_vocab:
+        with pytest.raises(fetch.DamagedFileError, match=message):
+            load(name)
+    path.rename(places["named"] / name)  # where anybody may put a file of this name
+    if damage(b"ab") == b"a":
+        assert len(sequence.load_data(name)[0][0]) == 45_000
 
 
 @pytest.mark.parametrize("place", ["here", "named", "package", "cache"])
 def test_a_file_is_found_in_each_place(places, place):
     places[place].mkdir(exist_ok=True)
-    (places[place] / "addition.txt").write_text("\n".join(SMALL))
-    assert sequence.load_data()[0][0].shape == (15, 3)
+    name = "own.txt" if place == "cache" else "addition.txt"
+    (places[place] / name).write_text("\n".join(SMALL))
+    assert sequence.load_data(name)[0][0].shape == (15, 3)
 
 
 def test_the_working_folder_comes_first_then_the_order_of_fetch(places):
@@ -250,9 +270,11 @@ def test_processes_may_make_a_file_at_once(places, tmp_path):
     for process in processes:
         process.stdin.write("\n")
         process.stdin.flush()
-    answers = {process.communicate(timeout=60)[0] for process in processes}
+    answers = [process.communicate(timeout=60)[0].splitlines() for process in processes]
     (x, t), _ = sequence.load_data()
-    assert answers == {f"{x.shape} {t.sum()}\n"}
+    assert {lines[-1] for lines in answers} == {f"{x.shape} {t.sum()}"}
+    made = f"addition.txt was made, once: {places['cache'] / 'addition.txt'}"
+    assert {line for lines in answers for line in lines[:-1]} == {made}
     assert [path.name for path in places["cache"].iterdir()] == ["addition.txt"]
 
 

@@ -1,5 +1,9 @@
 """dataset/text_file.py: any UTF-8 text as training, validation and test streams."""
 
+import bz2
+import gzip
+import lzma
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -107,15 +111,71 @@ def test_an_unknown_part_is_named_beside_the_known_ones(save, data_type):
         text_file.load_data(save(TEN_LINES), data_type)
 
 
-@pytest.mark.parametrize("content", ["", "\n \n", "one\n" * 9])
-def test_too_few_lines_are_refused(save, content):
-    with pytest.raises(ValueError, match=rf"text.txt has {content.count('one')} lines.* 10 "):
+@pytest.mark.parametrize("content", ["", "\n \n", "one\n" * 4])
+def test_too_short_a_text_is_refused(save, content):
+    lines = content.count("one")
+    with pytest.raises(ValueError, match=rf"text.txt has {lines} lines.* {2 * lines} tokens.* 10 "):
         text_file.load_data(save(content))
+
+
+@pytest.mark.parametrize("lines", [1, 3, 9])
+def test_a_text_of_few_lines_is_divided_by_its_words(save, lines):
+    path = save(" ".join(f"w{k % 7}" for k in range(99)) + "\n" + "more\n" * (lines - 1))
+    parts = text_file.load_parts(path)
+    n = 100 + 2 * (lines - 1)  # tokens, with an <eos> for each line
+    assert [len(part) for part in parts[:3]] == [
+        8 * n // 10,
+        9 * n // 10 - 8 * n // 10,
+        n - 9 * n // 10,
+    ]
+
+
+def test_all_of_a_text_is_there_for_word_vectors(save):
+    corpus, word_to_id, id_to_word = text_file.load_text(save(TEN_LINES))
+    assert [id_to_word[i] for i in corpus] == " <eos> ".join([*TEN_LINES.split("\n"), ""]).split()
+    assert "<unk>" not in word_to_id
+    assert {"z", "y"} <= word_to_id.keys()  # which only the last lines have
+    assert len(text_file.load_text(save("one"))[0]) == 2  # no text is too short
+    with pytest.raises(ValueError, match=r"text.txt has no words"):
+        text_file.load_text(save(" \n"))
+
+
+def test_rare_words_become_unk_in_training_too(save):
+    path = save(TEN_LINES)
+    corpus, word_to_id, _ = text_file.load_data(path, min_count=2)
+    # a b . a c . d . b . a . a . a . e .    c, d and e stand there once
+    assert word_to_id == {"a": 0, "b": 1, "<eos>": 2, "<unk>": 3}
+    assert corpus.tolist() == [0, 1, 2, 0, 3, 2, 3, 2, 1, 2, 0, 2, 0, 2, 0, 2, 3, 2]
+    whole, word_to_id, _ = text_file.load_text(path, min_count=2)
+    assert (whole == word_to_id["<unk>"]).sum() == 4  # c, d, z, y; e is there twice
+    assert text_file.load_vocab(path, min_count=100)[0] == {"<eos>": 0, "<unk>": 1}
+    with pytest.raises(ValueError, match="min_count must be at least 1, not 0"):
+        text_file.load_data(path, min_count=0)
+
+
+def test_a_line_is_cut_as_the_reader_wants(save):
+    path = save("Go, now!\n" * 10)
+    cuts = {
+        "words": ["Go,", "now!"],
+        "lower": ["go", ",", "now", "!"],
+        "characters": list("Go, now!"),
+        lambda line: line.split(","): ["Go", " now!"],
+    }
+    for tokens, cut in cuts.items():
+        corpus, _, id_to_word = text_file.load_data(path, "test", tokens=tokens)
+        assert [id_to_word[i] for i in corpus] == [*cut, "<eos>"]
 
 
 def test_text_that_is_not_utf8_is_refused_with_the_byte(save):
     path = save(b"plain\n" * 20 + b"caf\xe9 \n")  # 20 * 6 bytes, then c a f
     with pytest.raises(ValueError, match=r"text.txt is not UTF-8 text: byte 123 is 0xe9"):
+        text_file.load_data(path)
+
+
+@pytest.mark.parametrize("packing", [gzip, bz2, lzma])
+def test_a_compressed_text_is_to_be_unpacked(save, packing):
+    path = save(packing.compress(TEN_LINES.encode()))
+    with pytest.raises(ValueError, match=r"is not UTF-8 text: .*; it is compressed, unpack it"):
         text_file.load_data(path)
 
 

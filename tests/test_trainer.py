@@ -7,6 +7,7 @@ from copy import deepcopy
 import numpy
 import pytest
 
+from ch01.two_layer_net import TwoLayerNet
 from ch04.cbow import CBOW
 from ch06.better_rnnlm import BetterRnnlm
 from common.evaluate import eval_perplexity
@@ -123,6 +124,15 @@ class TestTrainer:
             ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
             ({"max_epoch": -1}, "max_epoch must be at least 1, not -1"),
             ({"eval_interval": 0}, "eval_interval must be at least 1, not 0"),
+            ({"eval_interval": 1.5}, "eval_interval must be an integer of at least 1, not 1.5"),
+            ({"max_epoch": math.nan}, "max_epoch must be an integer of at least 1, not nan"),
+            ({"checkpoint_interval": "9"}, "checkpoint_interval must be an integer of at least 1"),
+            ({"max_grad": 0}, "max_grad must be a number above 0, not 0"),
+            ({"max_grad": math.nan}, "max_grad must be a number above 0, not nan"),
+            ({"max_grad": "1"}, "max_grad must be a number above 0, not '1'"),
+            ({"valid": 3}, "valid must be a pair, inputs and labels"),
+            ({"after_epoch": 3}, "after_epoch must be a function"),
+            ({"x": 3}, r"x and t must be \(L, ...\), not \(\) and \(4,\)"),
             ({"t": numpy.zeros(3)}, "4 samples do not go with 3 labels"),
         ],
     )
@@ -203,6 +213,25 @@ class TestRnnlmTrainer:
     def test_a_text_that_cannot_be_read_is_refused(self, data, problem):
         with pytest.raises(ValueError, match="RnnlmTrainer.fit: .*" + problem):
             trainer(RnnlmTrainer).fit(*data, 1, 2, 5)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("what", ["inputs", "labels"])
+def test_data_that_are_no_numbers_are_blamed_and_no_learning_rate(what, bad):
+    data = {"inputs": numpy.ones((12, 3)), "labels": numpy.zeros((12, 2))}
+    data[what][7, 1] = bad
+    t = trainer(Trainer, losses=[1, math.nan])
+    with pytest.raises(FloatingPointError) as error:
+        t.fit(*data.values(), 1, 6)
+    assert f"in the data: the {what} of sample 7 are infinite or nan" in str(error.value)
+    assert "learning rate" not in str(error.value)
+
+
+def test_weights_that_were_no_numbers_at_the_start_are_blamed():
+    t = trainer(Trainer, losses=[math.nan])
+    t.model.params[0][...] = math.nan
+    with pytest.raises(FloatingPointError, match="the run began with such weights; go on"):
+        t.fit(numpy.zeros(4), numpy.zeros(4), 1, 2)
 
 
 def test_after_a_loss_that_is_no_number_the_state_is_fresh():
@@ -408,6 +437,45 @@ def test_validation_data_are_refused_before_anything_happens(cls, valid, problem
     with pytest.raises(ValueError, match=rf"{cls.__name__}\.fit: {problem}"):
         t.fit(*text(8), 1, 2, valid=valid, **SMALL[cls])
     assert t.model.batches == []
+
+
+@pytest.mark.parametrize("at", [0, 150, 299])
+def test_one_id_out_of_range_among_many_is_told_before_the_first_step(at):
+    rng = numpy.random.default_rng(0)
+    x, t, ids = rng.standard_normal((300, 2)), rng.integers(3, size=300), rng.integers(7, size=301)
+    bad_t, bad_ids = t.copy(), ids.copy()
+    bad_t[at], bad_ids[at] = 3, -1
+    net, rnn = TwoLayerNet(2, 4, 3, rng=0), BetterRnnlm(7, 4, 4, rng=0)
+    before = [p.copy() for p in (*net.params, *rnn.params)]
+    for data, valid in ((x, bad_t), None), ((x, t), (x, bad_t)):
+        trainer = Trainer(net, SGD(0.1))
+        with pytest.raises(ValueError, match=r"^SoftmaxWithLoss: id 3 is not in 0\.\.2"):
+            trainer.fit(*data, 1, valid=valid, max_grad=1.0)
+        assert trainer.steps == 0
+    for text, valid in (bad_ids, None), (ids, (bad_ids[:-1], bad_ids[1:])):
+        trainer = RnnlmTrainer(rnn, SGD(0.1))
+        with pytest.raises(ValueError, match=r"^TimeEmbedding: id -1 is not in 0\.\.6"):
+            trainer.fit(text[:-1], text[1:], 1, 2, 5, valid=valid)
+        assert trainer.steps == 0
+    for a, b in zip(before, (*net.params, *rnn.params), strict=True):
+        numpy.testing.assert_array_equal(a, b)
+
+
+def test_trying_ids_first_changes_no_result():
+    """State, dropout's random numbers and negatives go on as without it."""
+    ids = numpy.random.default_rng(0).integers(7, size=61)
+
+    def trained():
+        model = BetterRnnlm(7, 4, 4, recurrent_dropout_ratio=0.5, rng=0)
+        trainer = RnnlmTrainer(model, SGD(0.1))
+        trainer.fit(ids[:-1], ids[1:], 2, 2, 5, verbose=False)
+        return model.params
+
+    expected = trained()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RnnlmTrainer, "_try_extremes", lambda *_: None)
+        for a, b in zip(trained(), expected, strict=True):
+            numpy.testing.assert_array_equal(a, b)
 
 
 def test_the_history_is_a_table_for_pandas():

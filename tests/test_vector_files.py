@@ -135,7 +135,7 @@ BAD_FILES = {
     ),
     "an empty file": (
         lambda p, v: p.write_bytes(b""),
-        r"file of word vectors \(it begins with b''",
+        r"file of word vectors \(it seems to be an empty file",
     ),
     "another text": (lambda p, v: p.write_text("hello"), "word vectors .it begins with b'hell'"),
     "a zip with a damaged start": (
@@ -457,14 +457,13 @@ BAD_TEXTS = {
     "a short line": (b"2 2\na 1 2\nb 1\n     ", "line 3: 1 numbers came after the word, 2 are"),
     "a long line": (b"2 1\na 1 2\nb 1\n", "line 2: 2 numbers came after the word, 1 are"),
     "an empty line": (b"2 1\na 1\n\nb 1\n", "line 3: 0 numbers"),
-    "two spaces": (b"1 2\na  2\n", "line 2: could not convert string to float"),
+    "two spaces": (b"1 2\na  2\n", "line 2: 1 numbers came after the word, 2 are needed"),
     "no number": (b"1 2\na 1 x\n", "line 2: could not convert string to float: b'x'"),
     "an underscore": (b"1 1\na_b 1_0\n", "line 2: a number has digits and no underscores"),
     "NaN": (b"2 1\na 1\nb nan\n", "line 3: NaN, infinity"),
     "infinity": (b"1 1\na inf\n", "line 2: NaN, infinity"),
     "a huge number": (b"1 1\na 1e39\n", "line 2: .*too large for float32"),
-    "a word twice": (b"2 1\na 1\na 2\n", "line 3: the word 'a' is there twice"),
-    "no word": (b"1 1\n 1\n\n", "line 2: a word has letters"),
+    "no word": (b"1 1\n 1\n\n", "line 2: 0 numbers came after the word, 1 are needed"),
     "a word with a tab": (b"1 1\na\tb 1\n", "line 2: a word has letters and no white space"),
     "not UTF-8": (b"2 1\na 1\n\xff\xfe 2\n", r"line 3: the word b'\\xff\\xfe' is not UTF-8"),
 }
@@ -476,7 +475,6 @@ BAD_BINARIES = {
     "truncated in a word": (b"2 1\na " + F + b"\nbbbbbbbb", "byte 11: .* word 2 of 2"),
     "too many": (b"1 1\na " + F + b"\nb " + F, "byte 10: the file goes on"),
     "infinity": (b"1 1\na " + struct.pack("<f", numpy.inf), "byte 4: NaN, infinity"),
-    "a word twice": (b"2 1\na " + F + b"\na " + F, "byte 11: the word 'a' is there twice"),
     "no word": (b"1 1\n " + F + b"\n", "byte 4: a word has letters"),
     "not UTF-8": (b"1 1\n\xff " + F, r"byte 4: the word b'\\xff' is not UTF-8"),
 }

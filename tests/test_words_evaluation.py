@@ -64,8 +64,9 @@ def test_questions_are_read_by_category(tmp_path):
     )
     path = written(tmp_path / "q.txt", text)
     family, plural = ("man", "woman", "king", "queen"), ("car", "cars", "bank", "banks")
-    assert read_questions(path) == {"family": [family], "gram-plural": [plural], "none": []}
-    assert read_questions(str(path), lower=False)["family"] == [("Man", *family[1:])]
+    small = read_questions(path, lower=True)
+    assert small == {"family": [family], "gram-plural": [plural], "none": []}
+    assert read_questions(str(path))["family"] == [("Man", *family[1:])]
 
 
 BAD_QUESTIONS = {
@@ -76,6 +77,7 @@ BAD_QUESTIONS = {
     "no name": (":\n", "line 1: the category '' has no name"),
     "not UTF-8": (b": a\nb c d \xe9\n", "line 2: .* is not UTF-8"),
 }
+EMPTY = ["", "\n \n", "# a comment\n", "word1,word2,score\n", ": a category\n"]
 
 
 @pytest.mark.parametrize("case", BAD_QUESTIONS)
@@ -83,6 +85,14 @@ def test_bad_questions_are_refused_by_line(case, tmp_path):
     text, problem = BAD_QUESTIONS[case]
     with pytest.raises(ValueError, match=rf"^read_questions: .*q\.txt: {problem}"):
         read_questions(written(tmp_path / "q.txt", text))
+
+
+@pytest.mark.parametrize("text", EMPTY)
+def test_a_file_without_anything_to_ask_is_refused_by_name(text, tmp_path):
+    file = written(tmp_path / "q.txt", text)
+    for read in (read_questions, read_similarities)[text.startswith((":", "#", "w")) :]:
+        with pytest.raises(ValueError, match=r"^read_(questions|similarities): .*q\.txt"):
+            read(file)
 
 
 @pytest.mark.parametrize("read", [read_questions, read_similarities])
@@ -200,26 +210,32 @@ PAIRS = [("cat", "animal", 8.0), ("cat", "car", 2.0)]  # the example of book 4.4
         "Word 1,Word 2,Human (mean)\ncat,animal,8\ncat,car,2\n",
         "word1\tword2\tPOS\tSimLex999\tSD\ncat\tanimal\tN\t8\t1\ncat\tcar\tN\t2\t1\n",
         "word1,word2,pos,similarity\ncat,animal,N,8.0\ncat,car,N,2.0\n",
+        "cat animal 8.000000\ncat  car 2.000000\n",  # MEN
+        "cat\tanimal\tV\t8\tSYNONYMS\ncat\tcar\tV\t2\tNONE\n",  # SimVerb
+        "cat;animal;8,0\ncat;car;2,0\n",
+        "Word 1;Word_2;Score\ncat;animal;8\ncat;car;2\n",
+        "\ufeffword1 word2 score\ncat animal 8\ncat car 2\n",
     ],
 )
-def test_both_kinds_of_similarity_file_are_read(text, tmp_path):
-    assert read_similarities(written(tmp_path / "s", text)) == PAIRS
+def test_all_kinds_of_similarity_file_are_read(text, tmp_path):
+    assert read_similarities(written(tmp_path / "s", text), lower=True) == PAIRS
 
 
 def test_the_case_of_words_can_be_kept(tmp_path):
     path = written(tmp_path / "s", "Tokyo\tJapan\t8\n")
-    assert read_similarities(path) == [("tokyo", "japan", 8)]
-    assert read_similarities(path, lower=False) == [("Tokyo", "Japan", 8)]
+    assert read_similarities(path, lower=True) == [("tokyo", "japan", 8)]
+    assert read_similarities(path) == [("Tokyo", "Japan", 8)]
 
 
 BAD_SIMILARITIES = {
     "two columns": ("a\tb\t1\na\tb\n", "line 2: 2 columns came, 3 are needed"),
-    "spaces": ("# x\na b 1\n", "line 2: 1 columns came, 3 are needed"),
+    "a number with an underscore": ("a b 1_0\n", "line 1: a score is a finite number, not '1_0'"),
     "a column less": ("word1,word2,pos,score\na,b,N\n", "line 2: 3 columns came, 4 are needed"),
     "no score column": ("word1,word2,pos,rank\na,b,N,1\n", "line 1: no column is called score"),
     "no number": ("a,b,1\na,b,x\n", "line 2: a score is a finite number, not 'x'"),
     "names too late": ("a,b,1\nword1,word2,score\n", "line 2: a score is a finite number"),
     "other names": ("first,second,score\na,b,1\n", "line 1: a score is a finite number"),
+    "an underscore": ("a,b,1_0\n", "line 1: a score is a finite number, not '1_0'"),
     "NaN": ("a,b,nan\n", "line 1: a score is a finite number, not 'nan'"),
     "no word": ("a,,1\n", "line 1: a word is missing"),
     "not UTF-8": (b"a\t\xff\t1\n", "line 1: .* is not UTF-8"),
@@ -253,7 +269,7 @@ def test_spearman_agrees_with_scipy(seed):
 def test_spearman_of_what_has_no_order_is_nan():
     for x, y in ([], []), ([1], [2]), ([1, 1], [1, 2]), ([1, 2], [3, 3]), ([1, 2], [3, math.nan]):
         assert math.isnan(spearman(x, y))
-    with pytest.raises(ValueError, match="spearman: the lists have 1 and 2 numbers"):
+    with pytest.raises(ValueError, match="spearman: lists of one length are needed"):
         spearman([1], [1, 2])
 
 
@@ -287,6 +303,77 @@ def test_without_a_known_pair_there_is_no_correlation():
 
 def test_a_zero_row_has_no_unit_and_stays_zero():
     assert_allclose(unit(numpy.array([[3.0, 4], [0, 0]])), [[0.6, 0.8], [0, 0]])
+
+
+# --- Files as they come --------------------------------------------------------------------------
+
+CASED = ["Athens", "Greece", "Baghdad", "Iraq", "USA"]
+CASED_IDS = {word: i for i, word in enumerate(CASED)}
+SQUARE = numpy.array([[1, 0, 0], [1, 1, 0], [0, 0, 1], [0, 1, 1], [-9, 0, 0]], "float32")
+
+
+@pytest.mark.parametrize("lower", [True, False])
+def test_cased_vectors_answer_questions_in_any_case(lower, tmp_path):
+    path = written(tmp_path / "q", ": capital\nAthens Greece BAGHDAD iraq\n")
+    score = analogy_accuracy(read_questions(path, lower=lower), SQUARE, CASED_IDS)
+    assert score["capital"] == (1, 1, 1)
+    pairs = [("athens", "usa", 1.0), ("Athens", "GREECE", 9.0), ("athens", "here", 3.0)]
+    assert similarity_correlation(pairs, SQUARE, CASED_IDS)[1:] == (2, 3)
+
+
+def test_a_word_as_it_is_written_goes_before_its_other_cases():
+    assert evaluation.spelling("US", {"us": 0, "US": 1}) == "US"
+    assert evaluation.spelling("us", {"Us": 0, "US": 1}) == "Us"
+    assert evaluation.spelling("us", {"them": 0}) is None
+
+
+def test_pairs_of_words_are_asked_about_each_other(tmp_path):
+    folder = tmp_path / "BATS" / "1_Inflection"
+    folder.mkdir(parents=True)
+    written(folder / "I01 [plural].txt", "car\tcars\nbank\tbanks\n")
+    written(folder / "L02 [parts].txt", "man woman\nking nothing/queen\n")
+    questions = read_questions(tmp_path / "BATS")
+    assert questions == {
+        "I01 [plural]": [("car", "cars", "bank", "banks"), ("bank", "banks", "car", "cars")],
+        "L02 [parts]": [
+            ("man", "woman", "king", "nothing/queen"),
+            ("king", "nothing", "man", "woman"),
+        ],
+    }
+    assert read_questions(folder / "L02 [parts].txt").keys() == {"L02 [parts]"}
+    scores = analogy_accuracy(questions, PLANE, WORD_TO_ID, cosine=True)
+    assert scores["I01 [plural]"].answered == 2
+    assert scores["L02 [parts]"] == (1, 1, 2)  # queen is right, whatever nothing is
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"read_questions: .*the folder has no \.txt files"):
+        read_questions(tmp_path / "empty")
+    written(folder / "mixed.txt", "a b\na b c\n")
+    with pytest.raises(ValueError, match=r"mixed\.txt: line 2: a question came before the first"):
+        read_questions(folder)
+
+
+def test_a_large_file_of_two_columns_is_refused_before_all_are_asked_about_all(tmp_path):
+    written(tmp_path / "q.txt", "".join(f"a{k} b{k}\n" for k in range(100_000)))
+    with pytest.raises(ValueError, match=r"q\.txt: 100000 pairs are too many .* 1000 are the most"):
+        read_questions(tmp_path / "q.txt")
+
+
+def test_any_of_several_right_answers_is_right():
+    questions = {"any": [("man", "woman", "king", "dog/queen"), ("man", "woman", "king", "a/b")]}
+    assert analogy_accuracy(questions, PLANE, WORD_TO_ID)["any"] == (1, 1, 2)
+    slash = {**WORD_TO_ID, "and/or": len(WORDS)}  # a word with a stroke of its own
+    vecs = numpy.vstack([PLANE, [0, 1, 0, 2]]).astype("float32")
+    asked = {"any": [("man", "woman", "king", "and/or")]}
+    assert analogy_accuracy(asked, vecs, slash)["any"].answered == 1
+
+
+def test_what_is_missing_is_counted_by_the_rows_that_need_it():
+    rows = [
+        ("man", "woman", "cat", "dog/queen"),
+        ("cat", "cats", "Man", "cat"),
+        ("cat", "car", 1.0),
+    ]
+    assert evaluation.missing_words(rows, WORD_TO_ID) == {"cat": 3, "cats": 1}
 
 
 # --- The files beside the scripts ----------------------------------------------------------------
@@ -358,7 +445,12 @@ def test_evaluate_prints_a_table_and_the_correlation(files, capsys):
         ["syntax", "100.0", "%", "1", "1", "2", "50.0", "%"],
         ["total", "100.0", "%", "2", "2", "3", "66.7", "%"],
     ]
-    assert " ".join(lines[-1]) == "similarity: Spearman's rho 1.000 on 3 of 4 pairs"
+    assert [" ".join(line) for line in lines[6:]] == [
+        "left out, as these words have no vector: dog (1), dogs (1)",
+        "",
+        "similarity: Spearman's rho 1.000 on 3 of 4 pairs",
+        "left out, as these words have no vector: cat (1)",
+    ]
 
 
 def test_evaluate_reads_other_formats_and_copes_with_no_known_word(files, capsys):
@@ -371,7 +463,10 @@ def test_evaluate_reads_other_formats_and_copes_with_no_known_word(files, capsys
     scores, agreement = evaluate.main(**files | {"vectors": "few.npz"})
     assert scores["family"] == (0, 0, 1)
     assert math.isnan(agreement.rho)
-    assert "nan %" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "nan" not in printed
+    assert ["family", "-", "0", "0", "1", "0.0", "%"] in map(str.split, printed.splitlines())
+    assert "Spearman's rho - on 0 of 4 pairs" in printed
 
 
 def test_evaluate_runs_on_the_shipped_files_as_a_module():

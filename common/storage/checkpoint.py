@@ -35,7 +35,14 @@ from common.network import (
     walk,
 )
 from common.np import Array, np, to_cpu
-from common.storage.files import part_of, read_npz, remove_leftovers, try_to_write, write_npz
+from common.storage.files import (
+    expanded,
+    part_of,
+    read_npz,
+    remove_leftovers,
+    try_to_write,
+    write_npz,
+)
 
 if sys.platform == "win32":
     import msvcrt
@@ -65,7 +72,7 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | Path, trainer: Any, settings: dict[str, Any]) -> None:
-        self.path, self.trainer = Path(path), trainer
+        self.path, self.trainer = expanded(path), trainer
         model, optimizer = trainer.model, trainer.optimizer
         self.begun = {
             "trainer": type(trainer).__name__,
@@ -127,15 +134,15 @@ class Checkpoint:
         self._compare(run)
         write_npz(self.path, header, arrays)
 
-    def begin(self) -> None:
-        """Make sure that no unfinished run is lost by a new one.
+    def begin(self, *, overwrite: bool = False) -> None:
+        """Make sure that no unfinished run is lost by a new one, unless it may be.
 
         Raises ValueError if the file exists and is anything but a finished run, or if its folder
         does not exist.
         """
         if not self.path.parent.is_dir():
             raise self._refuse("there is no such folder")
-        if self.path.exists() and not self._read()["finished"]:
+        if not overwrite and self.path.exists() and not self._read()["finished"]:
             raise self._refuse(
                 "holds a run that is not finished; resume it, or delete the file to begin anew"
             )
@@ -154,6 +161,7 @@ class Checkpoint:
         run, trainer = self._read(), self.trainer
         self._compare_begun(run)
         self._compare(run)
+        self._try_settings(run["optimizer"])
         self._try_states(run["states"])
         self._try_generators(run["generators"])
 
@@ -220,6 +228,16 @@ class Checkpoint:
             for name, value in kept(twin).items()
             if name in before or name != "lr"
         }
+
+    def _try_settings(self, saved: dict[str, Any]) -> None:
+        """Refuse settings with which the optimizer could not have been made."""
+        optimizer = self.trainer.optimizer
+        here = getattr(optimizer, "settings", None)
+        try:
+            if isinstance(here, dict):
+                type(optimizer)(**{name: saved.get(name, value) for name, value in here.items()})
+        except ValueError as error:
+            raise self._refuse(f"holds settings that cannot be: {error}") from error
 
     def _try_states(self, saved: States) -> None:
         """Refuse states with which a copy of the model cannot go on to a batch."""

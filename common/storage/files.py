@@ -1,8 +1,8 @@
 """Writing files so that nothing is ever half written; arrays with a header in one file.
 
 An `.npz` is a zip file of `.npy` files, one for each array, not compressed, as `numpy.savez` writes
-it. One more array, `header.json`, holds the bytes of a JSON text; its key `sha256` is a digest of
-all the rest.
+it. One more array, `header.json`, holds the bytes of a JSON text; its key `digest` is the SHA-256
+of the rest of the header, and of the names, sizes and checksums (CRC-32) of all arrays.
 """
 
 import errno
@@ -17,14 +17,30 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO
 
 import numpy
 
 from common.np import Array
+from common.storage.file_kinds import is_pickle, refusal
 
 HEADER = "header.json"
-DIGEST = "sha256"
+DIGEST = "digest"
+
+written: dict[Path, bool] = {}
+"""The files that this process wrote, in this order, and whether each replaced an older one."""
+
+
+def expanded(path: str | Path) -> Path:
+    """A path as a user writes it, with the home folder that a `~` or `~user` before it means.
+
+    A shell leaves it to the program in --weights=~/m/x.npz. A file may begin with ~, as ~old.npz.
+    Raises FileNotFoundError for a folder that begins with ~ and is neither a home nor there.
+    """
+    found = Path(os.path.expanduser(path))  # noqa: PTH111 - Path's raises for such a file, too
+    if found.parts[1:] and found.parts[0].startswith("~") and not Path(found.parts[0]).exists():
+        raise FileNotFoundError(f"{path}: no home folder is known for {found.parts[0]}")
+    return found
 
 
 # --- Whole files ---------------------------------------------------------------------------------
@@ -62,6 +78,7 @@ def write_together(files: Mapping[Path, Callable[[BinaryIO], Any]]) -> None:
                     os.fsync(file.fileno())
         for path, (part, target) in parts.items():
             with _naming(path):
+                written.setdefault(path, target.exists())
                 part.replace(target)
     finally:
         for part, _ in parts.values():
@@ -79,16 +96,21 @@ def _naming(path: Path) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, str(path)) from error  # Python picks the class
 
 
+def regular(path: Path) -> Path:
+    """`path`; OSError if it is a folder, a device or a pipe, which could be read only once."""
+    if path.exists() and not path.is_file():
+        code = errno.EISDIR if path.is_dir() else errno.EINVAL
+        raise OSError(code, "not a regular file", str(path))
+    return path
+
+
 def part_of(path: Path) -> tuple[Path, Path]:
     """The temporary file of this thread for saves to `path`, and the file whose place it takes.
 
     That is `path`, or where it leads as a link. The temporary name is short.
     Raises OSError if `path` exists and is no regular file but a folder, a device or a FIFO.
     """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        code = errno.EISDIR if target.is_dir() else errno.EINVAL
-        raise OSError(code, "not a regular file", str(path))
+    target = Path(os.path.realpath(regular(path)))
     stem = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
     name = f".{stem}.{os.getpid()}.{threading.get_native_id()}.part"
     return target.with_name(name), target
@@ -134,14 +156,11 @@ def _is_alive(process: int) -> bool:
 
 # --- Arrays with a header ------------------------------------------------------------------------
 
-Shapes: TypeAlias = dict[str, tuple[tuple[int, ...], numpy.dtype[Any]]]
-"""The shape and the dtype of each array."""
-
 
 def write_npz(path: Path, header: dict[str, Any], arrays: Mapping[str, Array]) -> None:
     """Write NumPy arrays of any shape by name, and a header for JSON, as one `.npz`, whole.
 
-    The header's key `sha256` is for the digest.
+    The header's key `digest` is taken.
     Raises TypeError for another header, ValueError for an array of objects, and OSError if the file
     cannot be written.
     """
@@ -149,10 +168,9 @@ def write_npz(path: Path, header: dict[str, Any], arrays: Mapping[str, Array]) -
 
     def write(file: BinaryIO) -> None:
         with zipfile.ZipFile(file, "w") as members:
-            sha = _digest_of(header)
             for name, a in arrays.items():
-                _add(sha, name, _write_member(members, name, a))
-            text = json.dumps(header | {DIGEST: sha.hexdigest()}).encode()
+                _write_member(members, name, a)
+            text = json.dumps(header | {DIGEST: _digest_of(header, members)}).encode()
             _write_member(members, HEADER, numpy.frombuffer(text, numpy.uint8))
 
     write_whole(path, write)
@@ -165,71 +183,55 @@ def read_npz(
 
     kind      what the file should be, for errors
     headless  whether a file without a header is read as well; {} is its header
-    Every member is read to its end, where its checksum is compared, and everything is compared with
-    the digest, which files of older versions lack. Compressed files are refused: ours never are,
-    and so no file takes more memory than its own size.
+    Every member is read to its end, where its checksum is compared, and all checksums are compared
+    with the digest, which files of older versions lack. Compressed files are refused: ours never
+    are, and so no file takes more memory than its own size.
     Raises ValueError if the file is damaged, OSError if it cannot be read.
     """
     with _members(path, kind) as (members, infos):
         header = {} if headless and HEADER not in infos else _read_header(members)
         infos.pop(HEADER, None)
-        told, sha = header.pop(DIGEST, None), _digest_of(header)
-        arrays = {}
-        for name, info in infos.items():
-            content = members.read(info)
-            arrays[name] = _from_npy(content)
-            if told is not None:
-                _add(sha, name, content)
-        if told not in (None, sha.hexdigest()):
+        arrays = {name: _from_npy(members.read(info)) for name, info in infos.items()}
+        if header.pop(DIGEST, None) not in (None, _digest_of(header, members)):
             raise ValueError("its digest belongs to another content")
         return header, arrays
 
 
-def read_npz_shapes(path: Path, kind: str) -> tuple[dict[str, Any], Shapes]:
-    """The header, and the shape and dtype of each array, of a file that `write_npz` wrote.
-
-    No array is read, so that a model can compare these before `read_npz` reads what may be large;
-    the digest is not compared either. Errors as there.
-    """
-    with _members(path, kind) as (members, infos):
+def read_npz_header(path: Path, kind: str) -> dict[str, Any]:
+    """The header alone, of which only its own checksum is compared; errors as for `read_npz`."""
+    with _members(path, kind) as (members, _):
         header = _read_header(members)
         header.pop(DIGEST, None)
-        del infos[HEADER]
-        shapes = {}
-        for name, info in infos.items():
-            with members.open(info) as member:
-                shape, _, dtype = _npy_header(member, info.file_size)
-            shapes[name] = shape, dtype
-        return header, shapes
+        return header
 
 
 def is_npz(path: Path, kind: str) -> bool:
     """Whether a file begins as an `.npz`, or else as a pickle of a list or a dictionary.
 
-    Raises ValueError, which names the `kind` of file that was wanted, if it begins as neither or is
-    empty, OSError if it cannot be read.
+    Raises ValueError, which names the `kind` of file that was wanted and what this one seems to be,
+    if it begins as neither, OSError if it cannot be read or is no regular file.
     """
-    with path.open("rb") as file:
-        start = file.read(4)
-    if not start.startswith((b"PK", b"\x80", b"(", b"]", b"}")):
-        raise ValueError(f"not a readable {kind} (it begins with {start!r})")
+    with regular(path).open("rb") as file:
+        start = file.read(512)
+    if not start.startswith(b"PK") and not is_pickle(start):
+        raise refusal(kind, start)
     return start.startswith(b"PK")
 
 
 @contextmanager
 def _members(path: Path, kind: str) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]]:
     """A zip file and its members by the names of their arrays, none larger than the file."""
-    with path.open("rb") as raw:
+    with regular(path).open("rb") as file:
         try:
-            with zipfile.ZipFile(raw) as file:
-                infos = {info.filename.removesuffix(".npy"): info for info in file.infolist()}
-                if len(infos) < len(file.infolist()):
+            with zipfile.ZipFile(file) as members:
+                infos = {info.filename.removesuffix(".npy"): info for info in members.infolist()}
+                if len(infos) < len(members.infolist()):
                     raise ValueError("two arrays have one name")
                 if any(info.compress_type != zipfile.ZIP_STORED for info in infos.values()):
                     raise ValueError("it is compressed")
-                if sum(info.file_size for info in infos.values()) > raw.seek(0, io.SEEK_END):
+                if sum(info.file_size for info in infos.values()) > file.seek(0, io.SEEK_END):
                     raise ValueError("its arrays are larger than the file")
-                yield file, infos
+                yield members, infos
         except Exception as error:  # a damaged zip file can raise almost anything
             raise ValueError(f"not a readable {kind} ({error})") from error
 
@@ -238,42 +240,34 @@ def _read_header(members: zipfile.ZipFile) -> dict[str, Any]:
     header = json.loads(_from_npy(members.read(f"{HEADER}.npy")).tobytes())
     if not isinstance(header, dict):
         raise ValueError(f"its header is a {type(header).__name__}")
+    header.pop("sha256", None)  # what files had before there was `digest`
     return header
 
 
-def _digest_of(header: dict[str, Any]) -> Any:
-    return hashlib.sha256(json.dumps(header).encode())
+def _digest_of(header: dict[str, Any], members: zipfile.ZipFile) -> str:
+    """The digest of a header and of the members before it, whose checksums zipfile compares."""
+    arrays = [[info.filename, info.file_size, info.CRC] for info in members.infolist()]
+    text = json.dumps([header, [array for array in arrays if array[0] != f"{HEADER}.npy"]])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _add(sha: Any, name: str, content: bytes) -> None:
-    sha.update(f"{name} {len(content)}\n".encode())
-    sha.update(content)
-
-
-def _write_member(members: zipfile.ZipFile, name: str, a: Array) -> bytes:
-    """Write an array into a zip file -> its bytes there."""
+def _write_member(members: zipfile.ZipFile, name: str, a: Array) -> None:
     file = io.BytesIO()
     numpy.lib.format.write_array(file, numpy.asanyarray(a), allow_pickle=False)
-    content = file.getvalue()
-    members.writestr(zipfile.ZipInfo(f"{name}.npy"), content)
-    return content
+    members.writestr(zipfile.ZipInfo(f"{name}.npy"), file.getbuffer())
 
 
-def _npy_header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, numpy.dtype[Any]]:
-    """Shape, whether columns come first, and dtype of an array in a `.npy` file of `size` bytes."""
+def _from_npy(content: bytes) -> Array:
+    """The array in the bytes of a `.npy` file, which it fills."""
+    file = io.BytesIO(content)
     version = numpy.lib.format.read_magic(file)
     if version not in HEADERS:
         raise ValueError(f"an array in version {version} of the .npy format")
     shape, fortran, dtype = HEADERS[version](file)
     if dtype.hasobject:
         raise ValueError("it holds objects")
-    if file.tell() + math.prod(shape) * dtype.itemsize != size or min(shape, default=0) < 0:
-        raise ValueError(f"{size} bytes are no array of {dtype} {shape}")
-    return shape, fortran, dtype
-
-
-def _from_npy(content: bytes) -> Array:
-    file = io.BytesIO(content)
-    shape, fortran, dtype = _npy_header(file, len(content))
+    size = file.tell() + math.prod(shape) * dtype.itemsize
+    if size != len(content) or min(shape, default=0) < 0:
+        raise ValueError(f"{len(content)} bytes are no array of {dtype} {shape}")
     order: Any = "F" if fortran else "C"
     return numpy.ndarray(shape, dtype, content, file.tell(), order=order).copy(order="K")

@@ -18,6 +18,7 @@ from typing import Any
 import numpy
 
 from common.np import Array
+from common.storage.files import expanded
 
 ARGUMENTS = {
     *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
@@ -51,7 +52,7 @@ def read_pickle(path: str | Path, kind: str = "weight file") -> Any:
     OSError if the file cannot be read. The memory is bounded by the size of the file.
     Source: the operations are described in Python's pickletools.py.
     """
-    content = Path(path).read_bytes()
+    content = expanded(path).read_bytes()
     try:
         return _Machine(content).run()
     except Exception as error:  # a damaged pickle can raise almost anything

@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike
 from common import __version__
 from common.network import named_params
 from common.np import Array, np, to_cpu
-from common.storage.files import is_npz, read_npz, write_npz
+from common.storage.files import is_npz, read_npz, read_npz_header, write_npz
 from common.storage.safe_pickle import read_pickle
 
 
@@ -37,6 +37,7 @@ def save(
         "settings": dict(model.settings),
         "shapes": {name: a.shape for name, a in arrays.items()},
         "vocab": None if vocab is None else words_by_id(vocab),
+        "trained_on": dict(getattr(model, "trained_on", {})),
         "dlfs2": __version__,
     }
     write_npz(path, header, arrays)
@@ -63,6 +64,8 @@ def read(path: Path) -> tuple[dict[str, Any], Any]:
         raise ValueError("not a readable weight file (its class)")
     if not isinstance(words, list | None) or not all(isinstance(w, str) for w in words or []):
         raise ValueError("not a readable weight file (its vocabulary)")
+    if not isinstance(header.get("trained_on", {}), dict):
+        raise ValueError("not a readable weight file (what it was trained on)")
     if not settings:
         header["settings"] = settings_of_version_0_1_0(header, content) | old
     return header, content
@@ -84,9 +87,8 @@ def fill(
         params, arrays = [*named.values()], [*content.values()]
     else:
         params, arrays = model.params, content
-    check_arrays(arrays, params)
-    for p, a in zip(params, arrays, strict=True):
-        p[...] = np.asarray(a.astype(p.dtype))
+    for p, a in zip(params, converted(arrays, params), strict=True):
+        p[...] = np.asarray(a)
 
 
 def find_weights(name: str, shipped: Path | None, trained_by: str) -> Path:
@@ -147,20 +149,38 @@ def check_header(model: Any, header: Mapping[str, Any], vocab: Mapping[str, int]
     if shown != {name: here[name] for name in shown}:
         raise ValueError(f"belongs to a model with {shown}, not {here}")
     if vocab is not None and header.get("vocab") is not None:
-        known = header["vocab"]
-        for i, name in enumerate(known):
-            if vocab.get(name) != i:
-                raise ValueError(
-                    f"is for a vocabulary where {name!r} is {i}, not {vocab.get(name)}"
-                )
-        if len(vocab) != len(known):
-            raise ValueError(f"is for a vocabulary of {len(known)}, not of {len(vocab)}")
+        check_vocabulary(header["vocab"], vocab, header.get("trained_on", {}))
 
 
-def check_arrays(arrays: list[Array], params: list[Array]) -> None:
-    """Raise ValueError unless these are arrays of finite floats, of the shapes of the parameters.
+def check_vocabulary(
+    known: list[str], vocab: Mapping[str, int], trained_on: Mapping[str, Any]
+) -> None:
+    """Raise ValueError unless the words of a file have their places for ids in a vocabulary.
 
-    Finite in the dtype of the parameter, too: 1e300 is infinite in float32. They are of any shape.
+    trained_on  names the text of the file, if anything does: the flag of a script
+    """
+    wrong = next((i for i, word in enumerate(known) if vocab.get(word) != i), None)
+    if wrong is not None:
+        problem = f"where {known[wrong]!r} is {wrong}, not {vocab.get(known[wrong])}"
+    elif len(vocab) != len(known):
+        problem = f"of {len(known)}, not of {len(vocab)}"
+    else:
+        return
+    for flag in ("corpus", "data"):
+        if flag in trained_on:
+            name = trained_on[flag]
+            raise ValueError(
+                f"these weights are of {flag} {name}: add `--{flag} {name}`, or train again if it "
+                f"has changed (they are for a vocabulary {problem})"
+            )
+    raise ValueError(f"is for a vocabulary {problem}")
+
+
+def converted(arrays: list[Array], params: list[Array]) -> list[Array]:
+    """The arrays, of any shape, in the dtypes of the parameters, if those could hold them.
+
+    Raises ValueError unless they are arrays of floats, of the shapes of the parameters, and finite
+    in their dtypes: 1e300 is infinite in float32.
     """
     for a in arrays:
         if not isinstance(a, numpy.ndarray) or a.dtype.kind != "f":
@@ -169,9 +189,12 @@ def check_arrays(arrays: list[Array], params: list[Array]) -> None:
     shapes, needed = [a.shape for a in arrays], [p.shape for p in params]
     if shapes != needed:
         raise ValueError(f"holds arrays of shapes {shapes}, the model needs {needed}")
-    for k, (a, p) in enumerate(zip(arrays, params, strict=True)):
-        if not abs(a).max(initial=0) <= numpy.finfo(p.dtype).max:
-            raise ValueError(f"holds a number that is not finite as {p.dtype}, in array {k}")
+    with numpy.errstate(over="ignore"):  # told below
+        found = [a.astype(p.dtype, copy=False) for a, p in zip(arrays, params, strict=True)]
+    for k, a in enumerate(found):
+        if not numpy.isfinite(a).all():
+            raise ValueError(f"holds a number that is not finite as {a.dtype}, in array {k}")
+    return found
 
 
 def words_by_id(vocab: Mapping[str, int]) -> list[str]:
@@ -180,6 +203,22 @@ def words_by_id(vocab: Mapping[str, int]) -> list[str]:
     if [vocab[word] for word in words] != [*range(len(words))]:
         raise ValueError(f"save_params: the ids of a vocabulary are 0..{len(words) - 1}, each once")
     return words
+
+
+def trained_on(path: Path) -> dict[str, Any]:
+    """How the text of a weight file was read, see `BaseModel`; {} where the file does not tell.
+
+    Raises FileNotFoundError, or ValueError if the file is damaged.
+    """
+    try:
+        if is_pickle(path):
+            return {}
+        told = read_npz_header(existing(path), "weight file").get("trained_on", {})
+        if not isinstance(told, dict):
+            raise ValueError("not a readable weight file (what it was trained on)")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return told
 
 
 def is_pickle(path: Path) -> bool:

@@ -1,24 +1,37 @@
 """How good word vectors are: analogy questions, and agreement with people about similarity.
 
 V words, D numbers in a word's vector, Q questions. Questions and pairs with a word that has no
-vector are left out of the score and counted: a score says little without its coverage.
+vector are left out of the score and counted: a score says little without its coverage. A word is
+looked up as it is written, else in the case that the vocabulary has it in (see `spelling`).
 Source: book 4.4.2.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy
 
-from common.np import Array, to_cpu
+from common.checks import numbers_on_host
+from common.np import Array
+from common.words.evaluation_files import Pair, Question, read_questions, read_similarities
 
-Question: TypeAlias = tuple[str, str, str, str]
-Pair: TypeAlias = tuple[str, str, float]
+__all__ = [
+    "Accuracy",
+    "Correlation",
+    "analogy_accuracy",
+    "missing_words",
+    "read_questions",
+    "read_similarities",
+    "similarity_correlation",
+    "spearman",
+    "spelling",
+    "total",
+    "unit",
+]
 
 SCORES_AT_ONCE = 1 << 22  # question-word scores held in memory: 16 MB of float32
-SCORE_COLUMNS = ("score", "similarity", "simlex999", "human(mean)")
 
 
 class Accuracy(NamedTuple):
@@ -52,38 +65,35 @@ class Correlation(NamedTuple):
         return self.answered / self.asked if self.asked else math.nan
 
 
-# --- Analogies -----------------------------------------------------------------------------------
+# --- Words ---------------------------------------------------------------------------------------
 
 
-def read_questions(path: str | Path, *, lower: bool = True) -> dict[str, list[Question]]:
-    """Analogy questions by category, from the usual kind of file -> {category: [(a, b, c, d)]}.
+def spelling(word: str, word_to_id: Mapping[str, int]) -> str | None:
+    """The word as a vocabulary has it: as it is, or else athens, Athens or ATHENS; None if not."""
+    forms = (word, word.lower(), word.capitalize(), word.upper())
+    return next((form for form in forms if form in word_to_id), None)
 
-        : gram-plural
-        car cars child children         a is to b as c is to d
 
-    lower  turn words into lower case, as the vocabularies of this library are
-    Empty lines are skipped. Raises FileNotFoundError, or ValueError naming the line, for a line
-    without four words, a question before the first category, a category twice or without a name,
-    and bytes that are not UTF-8.  Source: Mikolov et al. 2013, https://arxiv.org/abs/1301.3781
+def missing_words(rows: Iterable[Question | Pair], word_to_id: Mapping[str, int]) -> Counter[str]:
+    """The words of questions or pairs that a vocabulary has in no case: how many rows need each.
+
+    Of several right answers, with / between, one is enough.
     """
-    questions: dict[str, list[Question]] = {}
-    category = None
-    for where, line in _lines("read_questions", path):
-        if line.startswith(":"):
-            category = line[1:].strip()
-            if not category or category in questions:
-                problem = "is there twice" if category else "has no name"
-                raise ValueError(f"{where}: the category {category!r} {problem}")
-            questions[category] = []
-            continue
-        words = (line.lower() if lower else line).split()
-        if category is None:
-            raise ValueError(f"{where}: a question came before the first category `: name`")
-        if len(words) != 4:
-            raise ValueError(f"{where}: a question is four words, not {len(words)}: {line!r}")
-        a, b, c, d = words
-        questions[category].append((a, b, c, d))
-    return questions
+    missing: Counter[str] = Counter()
+    for row in rows:
+        words = dict.fromkeys(word for word in row if isinstance(word, str))
+        missing.update(word for word in words if not _answers(word, word_to_id))
+    return missing
+
+
+def _answers(word: str, word_to_id: Mapping[str, int]) -> list[int]:
+    """The ids of a word, or of those of several right answers that a vocabulary has."""
+    whole = spelling(word, word_to_id)
+    forms = [whole] if whole else [spelling(each, word_to_id) for each in word.split("/") if each]
+    return [word_to_id[form] for form in forms if form is not None]
+
+
+# --- Analogies -----------------------------------------------------------------------------------
 
 
 def analogy_accuracy(
@@ -96,6 +106,8 @@ def analogy_accuracy(
     """Answer a : b = c : ? for every question -> an Accuracy for each category.
 
     The answer is the word, other than a, b and c, that scores highest with v_b - v_a + v_c.
+    questions  {category: [(a, b, c, d)]}, as `read_questions` gives them; d may be several right
+               answers, with / between
     word_vecs (V, D)
     cosine  False: the score is the dot product, as in the book's `analogy`, so long vectors win
             True: all vectors are brought to length 1 before anything else (3CosAdd, the measure of
@@ -108,8 +120,10 @@ def analogy_accuracy(
         vecs = unit(vecs)
     scores = {}
     for category, asked in questions.items():
-        known = [[word_to_id[w] for w in q] for q in asked if all(w in word_to_id for w in q)]
-        correct = _count_correct(numpy.array(known, int).reshape(-1, 4), vecs)
+        ids = [[_answers(word, word_to_id) for word in question] for question in asked]
+        known = [words for words in ids if all(words)]
+        given = numpy.array([[words[0] for words in q[:3]] for q in known], int).reshape(-1, 3)
+        correct = _count_correct(given, [set(q[3]) for q in known], vecs)
         scores[category] = Accuracy(correct, len(known), len(asked))
     return scores
 
@@ -120,55 +134,22 @@ def total(scores: Iterable[Accuracy]) -> Accuracy:
     return Accuracy(*columns.sum(axis=0).tolist())
 
 
-def _count_correct(ids: Array, vecs: Array) -> int:
-    """How many of the questions ids (Q, 4) the vectors (V, D) answer."""
+def _count_correct(ids: Array, right: Sequence[set[int]], vecs: Array) -> int:
+    """How many questions, of words ids (Q, 3) and right answers (Q), the vectors (V, D) answer."""
     correct = 0
     block = max(1, SCORES_AT_ONCE // len(vecs))
     for start in range(0, len(ids), block):
-        a, b, c, d = ids[start : start + block].T
+        a, b, c = ids[start : start + block].T
         scores = (vecs[b] - vecs[a] + vecs[c]) @ vecs.T  # (block, V)
         for given in (a, b, c):
-            scores[numpy.arange(len(d)), given] = -numpy.inf
-        correct += int((scores.argmax(axis=1) == d).sum())
+            scores[numpy.arange(len(given)), given] = -numpy.inf
+        guesses = scores.argmax(axis=1).tolist()
+        answers = right[start : start + block]
+        correct += sum(k in answer for k, answer in zip(guesses, answers, strict=True))
     return correct
 
 
 # --- Similarity ----------------------------------------------------------------------------------
-
-
-def read_similarities(path: str | Path, *, lower: bool = True) -> list[Pair]:
-    """Pairs of words and how similar people find them -> [(word1, word2, score)].
-
-    Two kinds of file are read, with tabs or else commas between the columns:
-        # Word 1    Word 2    Score             comments; then word, word, score, as in WordSim-353
-        word1,word2,pos,score                   names of the columns first, as in SimLex-999
-    In the second kind the score is in the column called score, similarity, SimLex999 or
-    Human (mean). lower as in `read_questions`.
-    Raises FileNotFoundError, or ValueError naming the line, for a missing column or word, a score
-    that is not a finite number, and bytes that are not UTF-8.
-    Source: Finkelstein et al. 2002; Hill et al. 2015, https://arxiv.org/abs/1408.3456
-    """
-    columns = (0, 1, 2)
-    pairs: list[Pair] = []
-    first = True
-    for where, line in _lines("read_similarities", path):
-        if line.startswith("#"):
-            continue
-        fields = [field.strip() for field in line.split("\t" if "\t" in line else ",")]
-        names = [field.lower().replace(" ", "") for field in fields]
-        if first and names[:2] == ["word1", "word2"]:
-            columns = (0, 1, _score_column(where, names))
-        elif len(fields) <= columns[2]:
-            raise ValueError(
-                f"{where}: {len(fields)} columns came, {columns[2] + 1} are needed: {line!r}"
-            )
-        else:
-            word1, word2 = (fields[k].lower() if lower else fields[k] for k in columns[:2])
-            if not word1 or not word2:
-                raise ValueError(f"{where}: a word is missing: {line!r}")
-            pairs.append((word1, word2, _number(where, fields[columns[2]])))
-        first = False
-    return pairs
 
 
 def similarity_correlation(
@@ -182,7 +163,8 @@ def similarity_correlation(
     Raises ValueError for vectors that do not fit the vocabulary or are not finite.
     """
     vecs = _floats("similarity_correlation", word_vecs, word_to_id)
-    known = [pair for pair in pairs if pair[0] in word_to_id and pair[1] in word_to_id]
+    spelled = [(*(spelling(word, word_to_id) for word in pair[:2]), pair[2]) for pair in pairs]
+    known = [pair for pair in spelled if None not in pair]
     if not known:
         return Correlation(math.nan, 0, len(pairs))
     firsts, seconds, scores = zip(*known, strict=True)
@@ -197,8 +179,9 @@ def spearman(x: Sequence[float] | Array, y: Sequence[float] | Array) -> float:
     NaN for fewer than two numbers, if all of one list are equal, or if one is NaN.
     Raises ValueError for lists of different lengths.
     """
-    if len(x) != len(y):
-        raise ValueError(f"spearman: the lists have {len(x)} and {len(y)} numbers")
+    x, y = numbers_on_host("spearman", x), numbers_on_host("spearman", y)
+    if x.ndim != 1 or x.shape != y.shape:
+        raise ValueError(f"spearman: lists of one length are needed, not {x.shape} and {y.shape}")
     if numpy.isnan(x).any() or numpy.isnan(y).any():
         return math.nan
     mean = (len(x) + 1) / 2
@@ -218,42 +201,9 @@ def unit(vecs: Array) -> Array:
     return vecs / numpy.where(lengths == 0, 1, lengths)
 
 
-# --- Small help ----------------------------------------------------------------------------------
-
-
-def _lines(function: str, path: str | Path) -> Iterator[tuple[str, str]]:
-    """The lines of a text file that are not empty, each with its place for an error message."""
-    with Path(path).open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            where = f"{function}: {path}: line {number}"
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-            except UnicodeDecodeError as error:
-                raise ValueError(f"{where}: {line[:40]!r} is not UTF-8 text") from error
-            if text:
-                yield where, text
-
-
-def _score_column(where: str, names: list[str]) -> int:
-    for k, name in enumerate(names):
-        if name in SCORE_COLUMNS:
-            return k
-    raise ValueError(f"{where}: no column is called {', '.join(SCORE_COLUMNS)}, but {names}")
-
-
-def _number(where: str, text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"{where}: a score is a finite number, not {text!r}")
-    return number
-
-
 def _floats(function: str, word_vecs: Array, word_to_id: dict[str, int]) -> Array:
     """The vectors on the host, in float32 at least: float16 is slow and coarse."""
-    vecs = to_cpu(word_vecs)
+    vecs = numbers_on_host(function, word_vecs)
     if vecs.ndim != 2 or len(vecs) != len(word_to_id):
         raise ValueError(f"{function}: vectors {vecs.shape} do not fit {len(word_to_id)} words")
     if not numpy.isfinite(vecs).all():

@@ -8,6 +8,7 @@ from itertools import islice
 
 import numpy
 
+from common.checks import described, floats
 from common.np import Array, np, to_cpu
 
 Ranking = list[tuple[str, float]]
@@ -20,7 +21,7 @@ def cos_similarity(x: Array, y: Array, eps: float = 1e-8) -> Array:
     eps        makes the similarity with a zero vector 0
     Raises ValueError for shapes that differ or are no vectors.  Source: book 2.3.5, (2.1).
     """
-    x, y = _floats(x), _floats(y)
+    x, y = _floats("cos_similarity", x), _floats("cos_similarity", y)
     if x.ndim != 1 or x.shape != y.shape:
         raise ValueError(
             f"cos_similarity: shapes are {x.shape} and {y.shape}; they must be (D,), the same D"
@@ -97,19 +98,17 @@ def normalize(x: Array) -> Array:
     A zero vector has no direction and becomes NaN.
     Raises ValueError for other dimensions, or numbers that are not floats.  Source: book 4.3.3.
     """
-    if x.ndim not in (1, 2) or x.dtype.kind != "f":
-        raise ValueError(
-            f"normalize: x is {x.dtype} of shape {x.shape}; it must be floats, (D,) or (N, D)"
-        )
+    if getattr(x, "ndim", 0) not in (1, 2) or x.dtype.kind != "f":
+        raise ValueError(f"normalize: x is {described(x)}; it must be floats, (D,) or (N, D)")
     length = _length(x.astype("float32") if x.dtype == "float16" else x)
     length[length == 0] = float("nan")
     x /= length
     return x
 
 
-def _floats(x: Array) -> Array:
+def _floats(who: str, x: Array) -> Array:
     """x on the device in at least 32 bits, because 16 lose the eps that guards a zero vector."""
-    x = np.asarray(x)
+    x = np.asarray(floats(who, x))
     return x.astype(np.result_type(x.dtype, np.float32), copy=False)
 
 
@@ -119,6 +118,7 @@ def _length(x: Array) -> Array:
 
 
 def _checked(who: str, word_matrix: Array, id_to_word: Mapping[int, str], top: int) -> Array:
+    word_matrix = _floats(who, word_matrix)
     if word_matrix.ndim != 2 or len(word_matrix) != len(id_to_word):
         raise ValueError(
             f"{who}: word_matrix has shape {word_matrix.shape}; "
@@ -126,7 +126,7 @@ def _checked(who: str, word_matrix: Array, id_to_word: Mapping[int, str], top: i
         )
     if top < 1:
         raise ValueError(f"{who}: top is {top}; it must be at least 1")
-    return _floats(word_matrix)
+    return word_matrix
 
 
 def _known(word: str, word_to_id: Mapping[str, int]) -> bool:

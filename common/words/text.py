@@ -1,20 +1,25 @@
 """From text to numbers."""
 
+from collections.abc import Callable, Sequence
+
 import numpy
 
-from common.checks import checked_ids
-from common.np import Array, to_cpu
+from common.checks import checked_ids, numbers_on_host, on_host, text_on_host
+from common.np import Array
 
 
-def preprocess(text: str) -> tuple[Array, dict[str, int], dict[int, str]]:
+def preprocess(
+    text: str, *, cut: Callable[[str], Sequence[str]] | None = None
+) -> tuple[Array, dict[str, int], dict[int, str]]:
     """Cut a text into words and number them -> corpus, word_to_id, id_to_word.
 
     Lower case; a full stop is a word of its own; words stand between white space. Ids count up
     from 0 in order of first appearance.
+    cut          another way to cut a text into words, such as `list`, into characters
     corpus (L,)  the text as ids, on the host
     Raises ValueError for a text without words.  Source: book 2.3.1.
     """
-    words = text.lower().replace(".", " .").split()
+    words = list(cut(text)) if cut else text.lower().replace(".", " .").split()
     if not words:
         raise ValueError(f"preprocess: there is no word in the text {text[:20]!r}")
     word_to_id = {word: id_ for id_, word in enumerate(dict.fromkeys(words))}
@@ -31,7 +36,7 @@ def create_contexts_target(corpus: Array, window_size: int = 1) -> tuple[Array, 
     Raises ValueError if W is below 1 or the text has no word with W neighbours on both sides.
     Source: book 3.3.1.
     """
-    corpus, W = to_cpu(corpus), window_size
+    corpus, W = text_on_host("create_contexts_target", corpus), window_size
     if W < 1 or len(corpus) <= 2 * W:
         raise ValueError(
             f"create_contexts_target: window_size {W} does not fit a text of {len(corpus)} words; "
@@ -46,7 +51,7 @@ def convert_one_hot(corpus: Array, vocab_size: int) -> Array:
 
     Raises ValueError for other dimensions, or ids outside 0..V-1.  Source: book 3.3.2.
     """
-    corpus = to_cpu(corpus)
+    corpus = on_host("convert_one_hot", corpus)
     if corpus.ndim not in (1, 2):
         raise ValueError(f"convert_one_hot: ids are (N,) or (N, C), not {corpus.shape}")
     return numpy.eye(vocab_size, dtype="int32")[checked_ids("convert_one_hot", corpus, vocab_size)]
@@ -67,11 +72,11 @@ def create_co_matrix(
     Raises ValueError for a corpus that is not (L,), ids outside 0..V-1, or W outside 1..L-1: a text
     of one word has no pairs, and an empty one has no words.  Source: book 2.3.4.
     """
-    corpus, V, W = to_cpu(corpus), vocab_size, window_size
-    if corpus.ndim != 1 or not 1 <= W < len(corpus):
+    corpus, V, W = text_on_host("create_co_matrix", corpus), vocab_size, window_size
+    if not 1 <= W < len(corpus):
         raise ValueError(
-            f"create_co_matrix: window_size {W} does not fit a text of shape {corpus.shape}; "
-            "the text must be (L,) ids, and the window between 1 and L - 1"
+            f"create_co_matrix: window_size {W} does not fit a text of shape {corpus.shape}; it "
+            "must be between 1 and L - 1"
         )
     corpus = checked_ids("create_co_matrix", corpus, V).astype("int64")
     left = numpy.concatenate([corpus[:-d] for d in range(1, W + 1)])
@@ -102,7 +107,7 @@ def ppmi(C: Array, verbose: bool = False, eps: float = 1e-8) -> Array:
     Source: book 2.4.1, (2.6).
     """
     sparse = hasattr(C, "tocsr")  # a question that does not load SciPy
-    C = C.tocsr(copy=True) if sparse else to_cpu(C)
+    C = C.tocsr(copy=True) if sparse else numbers_on_host("ppmi", C)
     if C.ndim != 2 or C.shape[0] != C.shape[1]:
         raise ValueError(f"ppmi: counts have shape {C.shape}; they must be (V, V)")
     if not (C.data if sparse else C).min(initial=0) >= 0:

@@ -1,6 +1,7 @@
 """Word vectors on their way to files and back.  V words, D numbers in a word's vector.
 
-    save_vectors, load_vectors        our own .npz; the book's cbow_params.pkl is read as well
+    save_vectors, load_vectors        our own .npz; the book's cbow_params.pkl is read as well, and
+                                      files of word2vec, GloVe, fastText (`vector_formats`)
     write_word2vec, read_word2vec     the text and binary formats of word2vec, which gensim shares
     write_projector                   two tables for TensorBoard's projector
 
@@ -11,6 +12,7 @@ and nothing of it is returned. Files appear whole or not at all.
 import json
 import re
 import reprlib
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -19,52 +21,98 @@ import numpy
 from numpy.typing import DTypeLike
 
 from common.np import Array, to_cpu
-from common.storage.files import is_npz, read_npz, write_npz, write_together, write_whole
+from common.storage.file_kinds import is_pickle, opened, unpacked
+from common.storage.files import (
+    expanded,
+    is_npz,
+    read_npz,
+    regular,
+    write_npz,
+    write_together,
+    write_whole,
+)
 from common.storage.safe_pickle import read_pickle
+from common.words.vector_formats import KIND, read_vectors
 
 Vectors: TypeAlias = tuple[Array, dict[str, int], dict[int, str]]
 """word_vecs (V, D) float32 on the host, word_to_id, id_to_word."""
 
-KIND = "file of word vectors"
 VOCABULARY = "vocabulary.json"
+COUNTS = "counts"
 PICKLED = {"word_vecs", "word_to_id", "id_to_word"}
 
 
 def save_vectors(
-    path: str | Path, word_vecs: Array, id_to_word: dict[int, str], *, dtype: DTypeLike = "float16"
+    path: str | Path,
+    word_vecs: Array,
+    id_to_word: dict[int, str],
+    *,
+    dtype: DTypeLike = "float16",
+    counts: Array = None,
 ) -> None:
     """Write vectors and their words to an .npz: an array `word_vecs`, and the words as JSON.
 
     word_vecs (V, D)  floats, in either array library
     id_to_word        the word of each row, ids 0..V-1
     dtype             float16, as in the book (three digits, half the size), or float32
-    Raises ValueError for vectors that are not finite (in this dtype) or do not fit the words, and
-    OSError if the file cannot be written.  Source: book 4.3.2, which pickles.
+    counts (V,)       how often each word stands in the text, kept for `read_counts`
+    Raises ValueError for vectors that are not finite (in this dtype) or do not fit the words,
+    counts that do not, and OSError if the file cannot be written.
+    Source: book 4.3.2, which pickles.
     """
     with _naming("save_vectors", path):
         if numpy.dtype(dtype).name not in ("float16", "float32"):
             raise ValueError(f"the dtype is float16 or float32, not {dtype}")
         vecs, words = _checked(word_vecs, _in_order(id_to_word), dtype)
-    vocabulary = numpy.frombuffer(json.dumps(words).encode(), numpy.uint8)
-    write_npz(Path(path), {}, {"word_vecs": vecs, VOCABULARY: vocabulary})
+        arrays = {"word_vecs": vecs, VOCABULARY: _bytes(json.dumps(words))}
+        if counts is not None:
+            arrays[COUNTS] = _checked_counts(to_cpu(counts), len(words))
+    write_npz(expanded(path), {}, arrays)
 
 
-def load_vectors(path: str | Path) -> Vectors:
+def load_vectors(path: str | Path, *, limit: int | None = None, errors: str = "strict") -> Vectors:
     """Read word vectors -> word_vecs (V, D) float32, word_to_id, id_to_word.
 
-    What a file is, its content tells: ours (a zip), one of word2vec (it begins with two numbers;
-    binary if its name ends in .bin), or else the book's pickle, a dictionary with the keys
-    word_vecs, word_to_id and id_to_word. A pickle is read without calling what it names.
-    Raises FileNotFoundError, or ValueError if the file is damaged or its parts do not fit together.
+    What a file is, its content tells: ours (.npz); the book's pickle, a dictionary with the keys
+    word_vecs, word_to_id and id_to_word; or one of word2vec (text or binary), GloVe or fastText
+    (.vec), also compressed by gzip, bzip2 or xz, or alone in a zip. A pickle is read without
+    calling what it names.
+    limit   read only so many words, the first ones
+    errors  "replace" or "ignore" for words of other programs that are not UTF-8, as `bytes.decode`
+    If a word of another program comes again, its first vector is kept, with a warning.
+    Raises FileNotFoundError, or ValueError if the file is none of these (with what it seems to be),
+    is damaged or its parts do not fit together, and for a limit below 1.
     """
-    path = Path(path)
-    with path.open("rb") as file:
-        start = file.read(20)
-    if re.match(rb"\d+ \d+", start):
-        return read_word2vec(path, binary=path.suffix == ".bin")
-    with _naming("load_vectors", path):
+    path = expanded(path)
+    with _naming("load_vectors", path), opened(path) as file:
+        start = file.peek()
+        if start.startswith(b"PK") or is_pickle(start):
+            regular(path)  # because these are read more than once
+        if not is_pickle(start) and not (start.startswith(b"PK") and _holds_arrays(path)):
+            with unpacked(file) as text:
+                size = path.stat().st_size if text is file and path.is_file() else None
+                how: Any = {"limit": limit, "errors": errors, "where": f"load_vectors: {path}"}
+                return _vectors(*read_vectors(text, size=size, **how))
+        if limit is not None and limit < 1:
+            raise ValueError(f"limit must be at least 1, not {limit}")
         vecs, words = _read_npz(path) if is_npz(path, KIND) else _from_book(read_pickle(path, KIND))
-        return _vectors(*_checked(vecs, words))
+        vecs, words = _checked(vecs, words)
+        return _vectors(vecs[:limit], words[:limit])
+
+
+def read_counts(path: str | Path, *, limit: int | None = None) -> Array:
+    """How often each word stands in the text, (V,), where `save_vectors` kept that; else None.
+
+    limit  only of so many words, the first ones
+    """
+    path = expanded(path)
+    with path.open("rb") as file:
+        ours = file.read(2) == b"PK"
+    if not ours or not _holds_arrays(path):
+        return None
+    with _naming("read_counts", path):
+        _, arrays = read_npz(path, KIND, headless=True)
+        return arrays[COUNTS][:limit] if COUNTS in arrays else None
 
 
 def write_word2vec(
@@ -89,23 +137,33 @@ def write_word2vec(
             numbers = row.tobytes() if binary else " ".join(row.astype(str)).encode()
             file.write(name + b" " + numbers + b"\n")
 
-    write_whole(Path(path), write)
+    write_whole(expanded(path), write)
 
 
-def read_word2vec(path: str | Path, *, binary: bool = False) -> Vectors:
+def read_word2vec(
+    path: str | Path, *, binary: bool = False, limit: int | None = None, errors: str = "strict"
+) -> Vectors:
     """Read a file that word2vec, gensim or `write_word2vec` wrote, in text or in binary.
 
     -> word_vecs (V, D) float32, word_to_id, id_to_word; ids count up in the order of the file.
+    limit, errors  as for `load_vectors`
+    If a word comes again, its first vector is kept, with a warning.
     Raises FileNotFoundError, or ValueError naming the line (text) or byte (binary), counted from 1
-    and from 0, for a bad first line, a file shorter or longer than that promises, a bad number, a
-    word twice, NaN, infinity, or bytes that are not UTF-8.
+    and from 0, for a bad first line, a file shorter or longer than that promises, a bad number,
+    NaN, infinity, or bytes that are not UTF-8.
     """
-    path = Path(path)
-    with _naming("read_word2vec", path), path.open("rb") as file:
-        shape = _header(file.readline(100), path.stat().st_size, binary)
-        vecs = numpy.empty(shape, "float32")
-        words = _read_binary(file, vecs) if binary else _read_text(file, vecs)
-        return _vectors(vecs, words)
+    path = expanded(path)
+    with _naming("read_word2vec", path), opened(path) as file:
+        return _vectors(
+            *read_vectors(
+                file,
+                binary=binary,
+                size=path.stat().st_size,
+                limit=limit,
+                errors=errors,
+                where=f"read_word2vec: {path}",
+            )
+        )
 
 
 def write_projector(folder: str | Path, word_vecs: Array, id_to_word: dict[int, str]) -> None:
@@ -115,7 +173,7 @@ def write_projector(folder: str | Path, word_vecs: Array, id_to_word: dict[int, 
     column has no heading there). The folder is made if it is missing, the files appear together.
     Raises ValueError as `write_word2vec` does, OSError if a file cannot be written.
     """
-    folder = Path(folder)
+    folder = expanded(folder)
     with _naming("write_projector", folder):
         vecs, words = _checked(word_vecs, _in_order(id_to_word))
         names = _encoded(words)
@@ -206,9 +264,30 @@ def _check_word(word: str) -> None:
 # --- .npz and the book's pickle ------------------------------------------------------------------
 
 
+def _bytes(text: str) -> Array:
+    return numpy.frombuffer(text.encode(), numpy.uint8)
+
+
+def _checked_counts(counts: Array, V: int) -> Array:
+    if counts.shape != (V,) or counts.dtype.kind not in "iu" or (counts < 0).any():
+        raise ValueError(
+            f"counts are whole numbers from 0 ({V},), not {counts.dtype} {counts.shape}"
+        )
+    return counts.astype("int64")
+
+
+def _holds_arrays(path: Path) -> bool:
+    """Whether a zip holds arrays, as ours do, or is damaged; False for a zip of other files."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith(".npy") for name in archive.namelist())
+    except Exception:  # a damaged zip file can raise almost anything
+        return True
+
+
 def _read_npz(path: Path) -> tuple[Array, Sequence[str]]:
     _, arrays = read_npz(path, KIND, headless=True)
-    if arrays.keys() != {"word_vecs", VOCABULARY}:
+    if arrays.keys() - {COUNTS} != {"word_vecs", VOCABULARY}:
         raise ValueError(f"not a readable {KIND} (it holds {sorted(arrays)})")
     try:
         words = json.loads(arrays[VOCABULARY].tobytes())
@@ -233,94 +312,3 @@ def _from_book(content: Any) -> tuple[Array, Sequence[str]]:
     if any(type(i) is not int for i in word_to_id.values()) or word_to_id != ids:
         raise ValueError("word_to_id and id_to_word contradict each other")
     return vecs, words
-
-
-# --- word2vec ------------------------------------------------------------------------------------
-
-
-def _header(line: bytes, size: int, binary: bool) -> tuple[int, int]:
-    """V and D of the first line, if a file of `size` bytes can hold so much."""
-    match = re.fullmatch(rb"(\d{1,18}) (\d{1,18})\s*", line)
-    V, D = (int(number) for number in match.groups()) if match else (0, 0)
-    if V < 1 or D < 1:
-        raise ValueError(f"line 1: {line[:40]!r} came, two counts above 0 `V D` are needed")
-    shortest = V * (2 + 4 * D) if binary else V * (2 + 2 * D) - 1  # words and numbers of one letter
-    if len(line) + shortest > size:
-        raise ValueError(
-            f"line 1: {V} vectors of {D} numbers need {len(line) + shortest} bytes or more, the "
-            f"file has {size}"
-        )
-    return V, D
-
-
-def _new_word(name: bytes, words: dict[str, None]) -> str:
-    """The word that the bytes spell, if `words` lacks it."""
-    try:
-        word = name.decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"the word {name[:40]!r} is not UTF-8 text") from error
-    _check_word(word)
-    if word in words:
-        raise ValueError(f"the word {word!r} is there twice")
-    return word
-
-
-def _read_text(file: BinaryIO, vecs: Array) -> list[str]:
-    """Fill vecs (V, D) from the lines after the first -> the words."""
-    V, D = vecs.shape
-    words: dict[str, None] = {}
-    for number, line in enumerate(file, start=2):
-        name, *numbers = line.rstrip().split(b" ")
-        if len(words) == V:
-            if not line.strip():
-                continue
-            raise ValueError(f"line {number}: the file goes on after the {V} words of line 1")
-        try:
-            if len(numbers) != D:
-                raise ValueError(f"{len(numbers)} numbers came after the word, {D} are needed")
-            if b"_" in b"".join(numbers):  # which Python allows in numbers
-                raise ValueError("a number has digits and no underscores")
-            word = _new_word(name, words)
-            _fill(vecs[len(words)], [float(x) for x in numbers])
-        except ValueError as error:
-            raise ValueError(f"line {number}: {error}") from error
-        words[word] = None
-    if len(words) < V:
-        raise ValueError(f"line {len(words) + 2}: the file ends, line 1 promises {V} words")
-    return list(words)
-
-
-def _read_binary(file: BinaryIO, vecs: Array) -> list[str]:
-    """Fill vecs (V, D) from the bytes after the first line -> the words."""
-    V, D = vecs.shape
-    start = file.tell()
-    content = file.read()
-    words: dict[str, None] = {}
-    at = 0
-    for row in vecs:
-        at += content.startswith(b"\n", at)  # some writers put one after each vector
-        space = content.find(b" ", at)
-        end = space + 1 + 4 * D
-        if space < 0 or end > len(content):
-            raise ValueError(
-                f"byte {start + at}: the file ends inside word {len(words) + 1} of {V}, which has "
-                f"{D} numbers of 4 bytes"
-            )
-        try:
-            word = _new_word(content[at:space], words)
-            _fill(row, numpy.frombuffer(content, "<f4", D, space + 1))
-        except ValueError as error:
-            raise ValueError(f"byte {start + at}: {error}") from error
-        words[word] = None
-        at = end
-    if content[at:].strip():
-        raise ValueError(f"byte {start + at}: the file goes on after the {V} words of line 1")
-    return list(words)
-
-
-def _fill(row: Array, numbers: Any) -> None:
-    """Put finite numbers into a row; ValueError for others."""
-    with numpy.errstate(over="ignore"):  # what overflows is refused in the next line
-        row[...] = numbers
-    if not numpy.isfinite(row).all():
-        raise ValueError("NaN, infinity, or a number too large for float32")

@@ -6,7 +6,7 @@ Ours is float64 with one-hot labels, as in the book; PyTorch's is float32 with c
 import numpy
 
 from dataset import spiral
-from tests.benchmarks.rows.steps import Step, our_step, torch_step
+from tests.benchmarks.rows.steps import Step, our_step, torch_step, update_by
 
 
 class Spiral:
@@ -26,7 +26,7 @@ class Spiral:
 
         net = Net(nn.Linear(2, 10), nn.Sigmoid(), nn.Linear(10, 3))
         batches = [(x.astype("f"), t.argmax(axis=1)) for x, t in self.batches()]
-        sgd = torch.optim.SGD(net.parameters(), lr=1.0, foreach=False)  # its fastest here
+        sgd = torch.optim.SGD(net.parameters(), lr=1.0, **update_by(net, foreach=False))
         return torch_step(net, sgd, batches)
 
     def batches(self):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy
 
-from tests.benchmarks.rows.steps import Step, our_step, torch_step
+from tests.benchmarks.rows.steps import Step, our_step, torch_step, update_by
 
 
 @dataclass
@@ -70,7 +70,7 @@ class LanguageModel:
                 return nn.functional.cross_entropy(scores.flatten(0, 1), ts.t().flatten())
 
         net = Net(self)
-        sgd = torch.optim.SGD(net.parameters(), lr=self.lr, foreach=self.foreach)
+        sgd = torch.optim.SGD(net.parameters(), lr=self.lr, **update_by(net, self.foreach))
         return torch_step(net, sgd, self.batches(), self.max_grad)
 
     def batches(self):
@@ -92,12 +92,13 @@ class Recurrent:
 
     def ours(self) -> Step:
         from common import time_layers
+        from common.np import np
 
         layer_class = getattr(time_layers, f"Time{self.cell}")
         r, kH = numpy.random.default_rng(0).standard_normal, layer_class.blocks * self.H
         weights = r((self.D, kH)), r((self.H, kH)), r(kH)
-        layer = layer_class(*((w / 10).astype("f") for w in weights))
-        ((xs, dhs),) = self.batches()
+        layer = layer_class(*(np.asarray((w / 10).astype("f")) for w in weights))
+        xs, dhs = (np.asarray(a) for a in self.batches()[0])
 
         def step() -> None:
             layer.forward(xs)

@@ -43,7 +43,9 @@ class Translation:
         import torch
 
         net = self.their_model()
-        return torch_step(net, torch.optim.Adam(net.parameters()), self.batches(), 5.0)
+        on_gpu = next(net.parameters()).is_cuda
+        adam = torch.optim.Adam(net.parameters(), fused=on_gpu or None)
+        return torch_step(net, adam, self.batches(), 5.0)
 
     def their_model(self) -> Any:
         import torch
@@ -110,13 +112,14 @@ class Answering(Translation):
     def theirs(self) -> Step:
         import torch
 
-        net, xs = self.their_model(), torch.as_tensor(self.asked())
+        net, xs = self.their_model(), torch.as_tensor(self.asked(), device="cpu")
+        there = next(net.parameters()).device
 
         def step() -> None:
             with torch.no_grad():
                 for part in xs.split(125):
-                    hs_enc, state = net.encode(part)
-                    ids = torch.zeros(1, len(part), dtype=torch.long)
+                    hs_enc, state = net.encode(part.to(there))
+                    ids = torch.zeros(1, len(part), dtype=torch.long, device=there)
                     for _ in range(self.L - 1):
                         scores, state = net.decode(ids, hs_enc, state)
                         ids = scores.argmax(2)

@@ -36,7 +36,7 @@ class Transformer(ch07.Translation):
     def our_model(self) -> Any:
         from ch08.transformer import Transformer
 
-        how = {"num_layers": self.layers, "num_heads": self.heads}
+        how: Any = {"num_layers": self.layers, "num_heads": self.heads}
         return Transformer(self.V, self.D, self.H, **how, rng=0)
 
     def their_model(self) -> Any:
@@ -156,10 +156,8 @@ class LanguageModel:
         from ch08.transformer_lm import TransformerLM
         from common.optimizer import Adam
 
-        model = TransformerLM(
-            *(self.V, self.D, self.F, self.dropout),
-            **{"num_layers": self.layers, "num_heads": self.heads, "context": self.T, "rng": 0},
-        )
+        sizes: Any = {"num_layers": self.layers, "num_heads": self.heads, "context": self.T}
+        model = TransformerLM(self.V, self.D, self.F, self.dropout, **sizes, rng=0)
         return our_step(model, Adam(), self.batches(), 1.0)
 
     def theirs(self) -> Step:
@@ -222,18 +220,17 @@ class Alone:
         from common.multi_head import SelfAttention
 
         D, r = self.D, numpy.random.default_rng(0).standard_normal
-        shapes = {
-            "SelfAttention": [(D, 3 * D), (3 * D,), (D, D), (D,)],
-            "LayerNorm": [(D,), (D,)],
-            "TimeConvolution": [(self.k, D, 2 * D), (2 * D,)],
-        }[self.layer]
-        weights = [(r(shape) / math.sqrt(D)).astype("f") for shape in shapes]
+
+        def weights(*shapes: Any) -> Any:
+            return [(r(shape) / math.sqrt(D)).astype("f") for shape in shapes]
+
         if self.layer == "SelfAttention":
-            layer: Any = SelfAttention(*weights, num_heads=self.heads)
+            given = weights((D, 3 * D), (3 * D,), (D, D), (D,))
+            layer: Any = SelfAttention(*given, num_heads=self.heads)
+        elif self.layer == "LayerNorm":
+            layer = LayerNorm(*weights((D,), (D,)))
         else:
-            layer = {"LayerNorm": LayerNorm, "TimeConvolution": TimeConvolution}[self.layer](
-                *weights
-            )
+            layer = TimeConvolution(*weights((self.k, D, 2 * D), (2 * D,)))
         ((x, dy),) = self.batches()
 
         def step() -> None:

@@ -7,31 +7,44 @@ from typing import Any
 Step = Callable[[], object]
 
 
+def our_gradients(model: Any, optimizer: Any) -> tuple[Callable[..., Any], Callable[..., None]]:
+    """The two parts of a step of `Trainer.fit`: gradients(x, t) -> loss, and learn(max_grad)."""
+    from common.trainer import Trainer, _on_device
+
+    trainer = Trainer(model, optimizer)
+    gradients = trainer._gradients()
+    return lambda x, t: gradients(_on_device(x), t), trainer._learn
+
+
 def our_step(model: Any, optimizer: Any, batches: Iterable[Any], max_grad: Any = None) -> Step:
     """The step that `Trainer.fit` and `RnnlmTrainer.fit` take."""
-    from common.trainer import Trainer
-
-    trainer, turns = Trainer(model, optimizer), cycle(batches)
-    gradients = trainer._gradients()
+    (gradients, learn), turns = our_gradients(model, optimizer), cycle(batches)
 
     def step() -> None:
         gradients(*next(turns))
-        trainer._learn(max_grad)
+        learn(max_grad)
 
     return step
 
 
 def torch_step(model: Any, optimizer: Any, batches: Iterable[Any], max_grad: Any = None) -> Step:
-    """model(x, t) -> loss; batches are NumPy arrays."""
+    """model(x, t) -> loss; batches are NumPy arrays, which a step moves to where the model is."""
     import torch
 
-    turns = cycle([[torch.as_tensor(a) for a in batch] for batch in batches])
+    turns = cycle([[torch.as_tensor(a, device="cpu") for a in batch] for batch in batches])
+    there = next(model.parameters()).device
 
     def step() -> None:
         optimizer.zero_grad()
-        model(*next(turns)).backward()
+        model(*(a.to(there) for a in next(turns))).backward()
         if max_grad is not None:
             torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad)
         optimizer.step()
 
     return step
+
+
+def update_by(model: Any, foreach: bool) -> dict[str, bool]:
+    """How PyTorch's SGD updates: by `foreach` or not on the CPU, in one kernel on a GPU."""
+    on_gpu = next(model.parameters()).is_cuda
+    return {"fused": True} if on_gpu else {"foreach": foreach}
