@@ -16,7 +16,7 @@ from typing import Any
 from ch06.language_model_run import Settings, train_and_test
 from ch07.generate_text import sentences
 from ch08.transformer_lm import TransformerLM
-from common.cli import run
+from common.cli import run, then
 from common.optimizer import Adam
 from common.schedules import linear
 from dataset import text_file, texts
@@ -69,6 +69,7 @@ def main(
     warmup = max(1, min(WARMUP, updates // 10))
     rate = linear(how.lr, updates=max(updates, 2), warmup=warmup)
     perplexity = train_and_test(model, text, how, optimizer=Adam(rate, beta2=0.98))
+    then("ch08.train", model="transformer")
     if sample_size:
         print(sample(model, text, sample_size, characters, how.seed))
     return perplexity

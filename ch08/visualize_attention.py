@@ -194,7 +194,8 @@ def draw(
     title = f"{asked.strip()}  →  {answered.strip()}"
     if right is not None and (right != answer).any():
         title += f"  (wrong: {sequence.decode(right[1:], id_to_char).strip()} is right)"
-    figure.suptitle(title, parse_math=False)  # a $ is a character
+    entitle = axes[0, 0].set_title if (across, down) == (1, 1) else figure.suptitle
+    entitle(title, parse_math=False)  # a $ is a character
 
 
 if __name__ == "__main__":

@@ -31,10 +31,10 @@ SMALLER = {
     "ch06.eval": "--corpus novel.txt",
     "ch07.train_seq2seq": f"--data sums.txt {TINY_RNN}",
     "ch07.compare": f"--data sums.txt {TINY_RNN}",
-    "ch08.train": f"--data days.txt {TINY_TRANSFORMER}",
+    "ch08.train": f"--data days.txt {TINY_TRANSFORMER} --overwrite",
     "ch08.compare": f"--data days.txt {TINY_TRANSFORMER}",
     "ch08.train_transformer_lm": "--corpus novel.txt --batch-size 2 --time-size 4 "
-    f"{TINY_TRANSFORMER}",
+    f"{TINY_TRANSFORMER} --overwrite",
 }
 NOVEL = """you know the meaning of life is $ N <unk>
 the company said it expects higher sales and you say hello to the car
