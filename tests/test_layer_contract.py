@@ -21,6 +21,7 @@ from common.attention import (
     TimeAttention,
     WeightSum,
 )
+from common.checks import floats
 from common.convolution import GatedLinearUnit, TimeConvolution
 from common.gradient_check import check_gradients
 from common.gradients import to_dense
@@ -99,7 +100,7 @@ class Weighing(TimeAttention):
     """With values of their own, whose gradient comes back."""
 
     def forward(self, hs_enc, hs_dec, values):
-        return super().forward(hs_enc, hs_dec, values=values)
+        return super().forward(hs_enc, hs_dec, values=floats(self, values))
 
     def backward(self, dcs):
         return *super().backward(dcs), self.dvalues
@@ -109,7 +110,7 @@ class Feeding(FeedingLSTM):
     """With what it begins from as further inputs, whose gradients come back."""
 
     def forward(self, xs, hs_enc, h, c, mask=None):
-        self.start(hs_enc, h, c, mask)
+        self.start(hs_enc, h, floats(self, c), mask)
         return super().forward(xs)
 
     def backward(self, dys):
