@@ -13,6 +13,7 @@ from common.attention import masked, rows
 from common.checks import floats
 from common.functions import sigmoid, softmax
 from common.layers import Layer, fill_product
+from common.multi_head import real_steps
 from common.network import Network
 from common.np import Array, np, to_cpu
 from common.rng import Seed, generator, randn, recurrent_weights
@@ -77,6 +78,8 @@ class FeedingLSTM(Layer):
             raise self._refuse(
                 f"states are (N, T, {H}) and (N, {H}), not {hs_enc.shape}, {h.shape} and {c.shape}"
             )
+        if mask is not None:
+            mask = real_steps(self, mask, hs_enc.shape[:2])
         self.set_state(hs_enc, mask, h, c, np.zeros_like(h))
 
     def forward(self, xs: Array) -> Array:
