@@ -1,48 +1,78 @@
 """The loops over time of TimeRNN, TimeLSTM and TimeGRU on a GPU: products, and a kernel between.
 
-N samples, T time steps, H hidden units, k gates. On a GPU a call costs more than its arithmetic, so
-a step is one product for all gates, one kernel (`common.np.fused`), and no more. What the kernels
-compute stands in `RNN`, `LSTM` and `GRU` of `common/recurrent.py`, where the loops for NumPy are.
+N samples, T time steps, H hidden units, k gates. On a GPU a call costs more than its arithmetic. So
+a step is one product for all gates and one kernel (`fused`), and a loop is recorded once and then
+replayed by one call (`Loop`). What the kernels compute stands in `RNN`, `LSTM` and `GRU` of
+`common/recurrent.py`, where the loops for NumPy are.
 
-layer     lends its scratch buffers, and their steps as views
+A loop works on buffers that stay where they are: those of the layer, into which what a caller hands
+in is copied. What a loop leaves there is copied before it is handed out.
+
+layer     lends its scratch buffers, their steps as views, and its `loops`
 a         (1, T, N, kH), pre-activations without h @ Wh; in the end, the gates
 hs, cs    (T + 1, N, H), of which [t] is the state before step t
 padding   (T, N, 1), True where a step hands on the state it got; None if nowhere
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from common.np import Array, fused, np
+from common.np import Array, fused, np, product
+
+Result = TypeVar("Result")
+
+RECORDED_FROM = 4  # time steps; math.inf turns recording off
+
+
+def run(layer: Any, name: str, T: int, work: Callable[[], Result], *arrays: Array) -> Result:
+    """Do the work of a loop of T steps on these arrays, of any shape; by a replay if it can be."""
+    loop: Callable[..., Result] = layer.loops[name]
+    return work() if T < RECORDED_FROM else loop(work, *arrays)
+
+
+def lasting(layer: Any, Wh: Array) -> Array:
+    """Wh (H, kH): the parameter itself, or a copy at a place that stays, as of a masked one."""
+    contiguous = Wh.flags.c_contiguous or Wh.flags.f_contiguous
+    return Wh if contiguous and Wh is layer.params[1] else layer.placed("Wh", Wh)
 
 
 def rnn_forward(layer: Any, a: Array, Wh: Array, hs: Array, padding: Array) -> None:
     """Fill hs (T + 1, N, H), given hs[0] and a (1, T, N, H)."""
-    _, T, N, H = a.shape
-    product, step = layer.scratch("product", N, H), fused(rnn_step)
-    states, inputs = layer.steps("h"), a[0]
-    for t in range(T):
-        states[t].dot(Wh, product)
-        step(inputs[t], product, states[t + 1])
-        if padding is not None:
-            np.copyto(states[t + 1], states[t], where=padding[t])
+    T, inputs, states, step = a.shape[1], a[0], layer.steps("h"), fused(rnn_step)
+    Wh, padding = lasting(layer, Wh), layer.placed("padding", padding, bool)
+
+    def loop() -> None:
+        for t in range(T):
+            product(states[t], Wh, inputs[t], add=True)
+            step(inputs[t], states[t + 1])
+            if padding is not None:
+                np.copyto(states[t + 1], states[t], where=padding[t])
+
+    run(layer, "forward", T, loop, a, Wh, hs, padding)
 
 
-def rnn_step(a: Array, product: Array, h: Array) -> None:
-    """h (N, H), from a (N, H) and the product h_prev @ Wh (N, H)."""
-    h[...] = np.tanh(a + product)
+def rnn_step(a: Array, h: Array) -> None:
+    """h (N, H), from a (N, H)."""
+    h[...] = np.tanh(a)
 
 
 def rnn_backward(layer: Any, da: Array, Wh: Array, dhs: Array, padding: Array) -> Array:
     """da (1, T, N, H) holds the slopes of tanh, which become the gradients of a -> dh (N, H)."""
     _, T, N, H = da.shape
-    dh, product, step = np.zeros((N, H), da.dtype), layer.scratch("product", N, H), fused(rnn_dstep)
-    steps, outputs = da[0], dhs.swapaxes(0, 1)
-    for t in reversed(range(T)):
-        now = steps[t]
-        step(now, outputs[t], dh)
-        now.dot(Wh.T, product)
-        dh, product = handed_back(dh, product, padding, t)
-    return dh
+    Wh, step, rows = lasting(layer, Wh), fused(rnn_dstep), da[0]
+    first, second = layer.scratch("dh", N, H), layer.scratch("dh before", N, H)
+    dhs, padding = layer.placed("dhs", dhs.swapaxes(0, 1)), layer.placed("padding", padding, bool)
+
+    def loop() -> Array:
+        dh, before = first, second
+        np.copyto(dh, 0)
+        for t in reversed(range(T)):
+            step(rows[t], dhs[t], dh)
+            product(rows[t], Wh.T, before)
+            dh, before = handed_back(dh, before, padding, t)
+        return dh
+
+    return run(layer, "backward", T, loop, da, Wh, dhs, padding, first, second).copy()
 
 
 def rnn_dstep(da: Array, dhs: Array, dh: Array) -> None:
@@ -58,40 +88,34 @@ def lstm_forward(
 
     h_mask  (N, H), which multiplies h before the product, or None
     """
-    _, T, N, kH = a.shape
-    product, step = layer.scratch("product", 1, 1, N, kH)[0, 0], fused(lstm_step)
-    (products,) = layer.steps("product", 4)
+    T, inputs, Wh, step = a.shape[1], a[0], lasting(layer, Wh), fused(lstm_step)
     gates, h, c = layer.steps("a", 4), layer.steps("h"), layer.steps("c")
-    for t in range(T):
-        (h[t] if h_mask is None else h[t] * h_mask).dot(Wh, product)
-        step(*gates[t], *products, c[t], c[t + 1], h[t + 1])
-        if padding is not None:
-            f, g, i, o = gates[t]
-            for gate, closed in (f, 1), (g, 0), (i, 0), (o, 0):  # f = 1 hands on the cell
-                np.copyto(gate, closed, where=padding[t])
-            np.copyto(c[t + 1], c[t], where=padding[t])
-            np.copyto(h[t + 1], h[t], where=padding[t])
+    h_mask, masked = layer.placed("h_mask", h_mask), layer.scratch("masked h", *hs[0].shape)
+    padding = layer.placed("padding", padding, bool)
+
+    def loop() -> None:
+        for t in range(T):
+            if h_mask is not None:
+                np.multiply(h[t], h_mask, out=masked)
+            product(h[t] if h_mask is None else masked, Wh, inputs[t], add=True)
+            step(*gates[t], c[t], c[t + 1], h[t + 1])
+            if padding is not None:
+                f, g, i, o = gates[t]
+                for gate, closed in (f, 1), (g, 0), (i, 0), (o, 0):  # f = 1 hands on the cell
+                    np.copyto(gate, closed, where=padding[t])
+                np.copyto(c[t + 1], c[t], where=padding[t])
+                np.copyto(h[t + 1], h[t], where=padding[t])
+
+    run(layer, "forward", T, loop, a, Wh, hs, cs, h_mask, masked, padding)
     return a, Wh
 
 
-def lstm_step(
-    f: Array,
-    g: Array,
-    i: Array,
-    o: Array,
-    product_f: Array,
-    product_g: Array,
-    product_i: Array,
-    product_o: Array,
-    c_prev: Array,
-    c: Array,
-    h: Array,
-) -> None:
-    """All (N, H): pre-activations without and with h_prev @ Wh -> the gates, in place; c and h."""
-    f[...] = sigmoid(f + product_f)
-    g[...] = np.tanh(g + product_g)
-    i[...] = sigmoid(i + product_i)
-    o[...] = sigmoid(o + product_o)
+def lstm_step(f: Array, g: Array, i: Array, o: Array, c_prev: Array, c: Array, h: Array) -> None:
+    """All (N, H): pre-activations -> the gates, in place; c and h."""
+    f[...] = sigmoid(f)
+    g[...] = np.tanh(g)
+    i[...] = sigmoid(i)
+    o[...] = sigmoid(o)
     c[...] = f * c_prev + g * i
     h[...] = o * np.tanh(c)
 
@@ -105,21 +129,31 @@ def lstm_backward(
     h_mask: Array,
     padding: Array,
 ) -> tuple[Array, Array, Array]:
-    """The gradients da (1, T, N, 4H), and dh and dc (N, H) before step 0; writes into dc."""
+    """The gradients da (1, T, N, 4H), and dh and dc (N, H) before step 0."""
     a, Wh = kept
     T, N, H = cs[1:].shape
     da, dc_by_dh = layer.scratch("da", *a.shape), layer.scratch("dc_by_dh", T, N, H)
-    fused(lstm_slopes)(*gates_of(a, 4), cs[:-1], cs[1:], *gates_of(da, 4), dc_by_dh)
     gates, das, slopes = layer.steps("a", 4), layer.steps("da", 4), layer.steps("dc_by_dh")
-    dh, product, step = np.zeros_like(dc), layer.scratch("dproduct", N, H), fused(lstm_dstep)
-    rows, outputs = da[0], dhs.swapaxes(0, 1)
-    for t in reversed(range(T)):
-        step(*das[t], gates[t][0], slopes[t], outputs[t], dh, dc)
-        rows[t].dot(Wh.T, product)
-        if h_mask is not None:
-            product *= h_mask
-        dh, product = handed_back(dh, product, padding, t)
-    return da, dh, dc
+    first, second = layer.scratch("dh", N, H), layer.scratch("dh before", N, H)
+    dhs, dc = layer.placed("dhs", dhs.swapaxes(0, 1)), layer.placed("dc", dc)
+    h_mask, padding = layer.placed("h_mask", h_mask), layer.placed("padding", padding, bool)
+    rows, step = da[0], fused(lstm_dstep)
+
+    def loop() -> Array:
+        fused(lstm_slopes)(*gates_of(a, 4), cs[:-1], cs[1:], *gates_of(da, 4), dc_by_dh)
+        dh, before = first, second
+        np.copyto(dh, 0)
+        for t in reversed(range(T)):
+            step(*das[t], gates[t][0], slopes[t], dhs[t], dh, dc)
+            product(rows[t], Wh.T, before)
+            if h_mask is not None:
+                np.multiply(before, h_mask, out=before)
+            dh, before = handed_back(dh, before, padding, t)
+        return dh
+
+    arrays = a, Wh, cs, da, dc_by_dh, dhs, dc, h_mask, padding, first, second
+    dh = run(layer, "backward", T, loop, *arrays)
+    return da, dh.copy(), dc.copy()
 
 
 def lstm_slopes(
@@ -172,37 +206,37 @@ def gru_forward(
     layer: Any, a: Array, Wh: Array, hs: Array, rhs: Array, padding: Array
 ) -> tuple[Array, Array]:
     """Fill hs and rhs = r * h (T, N, H), given hs[0]; turn a into the gates z, r, n -> a, Wh."""
-    _, T, N, _ = a.shape
+    T, inputs, Wh = len(rhs), a[0], lasting(layer, Wh)
     H = len(Wh)
-    Wh_zr, Wh_n = Wh[:, : 2 * H].copy(), Wh[:, 2 * H :].copy()
-    product = layer.scratch("product", 1, 1, N, 2 * H)[0, 0]
-    n_product = layer.scratch("product n", N, H)
-    ((z_product, r_product),) = layer.steps("product", 2)
+    Wh_zr, Wh_n = Wh[:, : 2 * H], Wh[:, 2 * H :]
+    padding = layer.placed("padding", padding, bool)
     gates, h, rh = layer.steps("a", 3), layer.steps("h"), layer.steps("rh")
     first, second = fused(gru_step_zr), fused(gru_step_n)
-    for t in range(T):
-        z, r, n = gates[t]
-        h[t].dot(Wh_zr, product)
-        first(z, r, z_product, r_product, h[t], rh[t])
-        if padding is not None:
-            np.copyto(z, 0, where=padding[t])
-        rh[t].dot(Wh_n, n_product)
-        second(z, n, n_product, h[t], h[t + 1])
+
+    def loop() -> None:
+        for t in range(T):
+            z, r, n = gates[t]
+            product(h[t], Wh_zr, inputs[t, :, : 2 * H], add=True)
+            first(z, r, h[t], rh[t])
+            if padding is not None:
+                np.copyto(z, 0, where=padding[t])
+            product(rh[t], Wh_n, n, add=True)
+            second(z, n, h[t], h[t + 1])
+
+    run(layer, "forward", T, loop, a, Wh, hs, rhs, padding)
     return a, Wh
 
 
-def gru_step_zr(
-    z: Array, r: Array, z_product: Array, r_product: Array, h_prev: Array, rh: Array
-) -> None:
+def gru_step_zr(z: Array, r: Array, h_prev: Array, rh: Array) -> None:
     """All (N, H): pre-activations -> the gates z and r, in place; rh = r * h_prev."""
-    z[...] = sigmoid(z + z_product)
-    r[...] = sigmoid(r + r_product)
+    z[...] = sigmoid(z)
+    r[...] = sigmoid(r)
     rh[...] = r * h_prev
 
 
-def gru_step_n(z: Array, n: Array, n_product: Array, h_prev: Array, h: Array) -> None:
+def gru_step_n(z: Array, n: Array, h_prev: Array, h: Array) -> None:
     """All (N, H): pre-activation -> the candidate n, in place; h = (1 - z) * h_prev + z * n."""
-    n[...] = np.tanh(n + n_product)
+    n[...] = np.tanh(n)
     h[...] = h_prev + z * (n - h_prev)
 
 
@@ -212,23 +246,25 @@ def gru_backward(
     """The gradients da (1, T, N, 3H), and dh (N, H) before step 0."""
     a, Wh = kept
     T, N, H = hs[1:].shape
-    Wh_zr, Wh_n = Wh[:, : 2 * H].copy(), Wh[:, 2 * H :].copy()
-    da = layer.scratch("da", *a.shape)
-    fused(gru_slopes)(*gates_of(a, 3), hs[:-1], *gates_of(da, 3))
-    gates, das, outputs = layer.steps("a", 3), layer.steps("da", 3), dhs.swapaxes(0, 1)
-    d_zr, d_n = layer.scratch("d_zr", 1, 1, N, 2 * H)[0, 0], layer.scratch("d_n", N, H)
-    ((d_z, d_r),) = layer.steps("d_zr", 2)  # contiguous copies of da, which a product needs
-    drh, product = layer.scratch("drh", N, H), np.zeros((N, H), da.dtype)
-    dh, first, second = np.zeros_like(product), fused(gru_dstep_n), fused(gru_dstep_zr)
-    for t in reversed(range(T)):
-        z, r, _ = gates[t]
-        dz, dr, dn = das[t]
-        first(dn, d_n, outputs[t], product, dh)
-        d_n.dot(Wh_n.T, drh)
-        second(dz, dr, d_z, d_r, z, r, drh, dh)
-        d_zr.dot(Wh_zr.T, product)
-    dh += product
-    return da, dh
+    Wh_zr, Wh_n = Wh[:, : 2 * H], Wh[:, 2 * H :]
+    da, dhs = layer.scratch("da", *a.shape), layer.placed("dhs", dhs.swapaxes(0, 1))
+    gates, das, rows = layer.steps("a", 3), layer.steps("da", 3), da[0]
+    dh, drh = layer.scratch("dh", N, H), layer.scratch("drh", N, H)
+    first, second = fused(gru_dstep_n), fused(gru_dstep_zr)
+
+    def loop() -> None:
+        fused(gru_slopes)(*gates_of(a, 3), hs[:-1], *gates_of(da, 3))
+        np.copyto(dh, 0)
+        for t in reversed(range(T)):
+            z, r, _ = gates[t]
+            dz, dr, dn = das[t]
+            first(dn, dhs[t], dh)
+            product(dn, Wh_n.T, drh)
+            second(dz, dr, z, r, drh, dh)
+            product(rows[t, :, : 2 * H], Wh_zr.T, dh, add=True)
+
+    run(layer, "backward", T, loop, a, Wh, hs, da, dhs, dh, drh)
+    return da, dh.copy()
 
 
 def gru_slopes(
@@ -240,21 +276,16 @@ def gru_slopes(
     dn[...] = z * (1 - n * n)
 
 
-def gru_dstep_n(dn: Array, d_n: Array, dhs: Array, product: Array, dh: Array) -> None:
+def gru_dstep_n(dn: Array, dhs: Array, dh: Array) -> None:
     """All (N, H): dh becomes the whole gradient of h, and dn that of n's pre-activation."""
-    dh += product + dhs
+    dh += dhs
     dn *= dh
-    d_n[...] = dn
 
 
-def gru_dstep_zr(
-    dz: Array, dr: Array, d_z: Array, d_r: Array, z: Array, r: Array, drh: Array, dh: Array
-) -> None:
+def gru_dstep_zr(dz: Array, dr: Array, z: Array, r: Array, drh: Array, dh: Array) -> None:
     """All (N, H): dz and dr become gradients, dh that of h_prev but for what comes by z and r."""
     dz *= dh
     dr *= drh
-    d_z[...] = dz
-    d_r[...] = dr
     dh[...] = dh * (1 - z) + drh * r
 
 
@@ -269,12 +300,12 @@ def gates_of(a: Array, k: int) -> Array:
     return a.reshape(T, N, k, kH // k).transpose(2, 0, 1, 3)
 
 
-def handed_back(dh: Array, product: Array, padding: Array, t: int) -> tuple[Array, Array]:
-    """The gradient (N, H) of the state before step t, and a buffer for the next product.
+def handed_back(dh: Array, before: Array, padding: Array, t: int) -> tuple[Array, Array]:
+    """The gradient (N, H) of the state before step t, and a buffer for that of the one before.
 
-    dh is that after the step, which padding hands back as it is; the product da @ Wh.T is what
-    comes through the step.
+    dh is that after the step, which padding hands back as it is; `before` is da @ Wh.T, what comes
+    through the step.
     """
     if padding is not None:
-        np.copyto(product, dh, where=padding[t])
-    return product, dh
+        np.copyto(before, dh, where=padding[t])
+    return before, dh

@@ -82,12 +82,15 @@ class Optimizer:
         """
         if len(params) != len(grads):
             raise self._mismatch(params, grads)
-        for p, g in zip(params, grads, strict=True):
-            if not (hasattr(p, "dtype") and hasattr(g, "dtype")):
-                raise self._refuse(f"arrays are needed, not {described(p)} and {described(g)}")
-            if p.shape != g.shape:
+        for p, g in zip(params, grads):  # noqa: B905 - as long as each other; to be strict takes time
+            try:
+                fit, real = p.shape == g.shape, p.dtype.kind == "f" and g.dtype.kind in REAL
+            except AttributeError:
+                found = f"{described(p)} and {described(g)}"
+                raise self._refuse(f"arrays are needed, not {found}") from None
+            if not fit:
                 raise self._mismatch(params, grads)
-            if p.dtype.kind != "f" or g.dtype.kind not in REAL:
+            if not real:
                 found = f"{described(p)} and {described(g)}"
                 raise self._refuse(f"parameters and gradients hold floats, not {found}")
             if not getattr(p.flags, "writeable", True):  # CuPy knows no other arrays

@@ -17,7 +17,7 @@ from common.checks import checked_mask, checked_ratio, floats
 from common.cores import parallel
 from common.functions import sigmoid
 from common.layers import Layer, scaled_mask
-from common.np import Array, np, suited
+from common.np import Array, Loop, np, suited
 from common.rng import Seed, device_generator
 
 ROW_PADDING = 16  # numbers; rows a power of two apart would evict each other from the cache
@@ -199,6 +199,7 @@ class _TimeRecurrent(_Recurrent):
         self.dconstant: Array = None
         self._buffers: dict[str, Array] = {}
         self._steps: dict[str, tuple[int, Array, list[Any]]] = {}
+        self.loops = {"forward": Loop(), "backward": Loop()}  # of a GPU
 
     @property
     def state(self) -> dict[str, Array]:
@@ -283,14 +284,22 @@ class _TimeRecurrent(_Recurrent):
         dxs = sum_over_gates(rows, by_gate(Wx[C:], k)).reshape(T, N, D)
         return dxs.swapaxes(0, 1).copy()
 
-    def scratch(self, name: str, *shape: int) -> Array:
+    def scratch(self, name: str, *shape: int, dtype: Any = None) -> Array:
         """A scratch buffer, reused between calls of the same shape.
 
         Fresh memory costs as much as filling it, because the system clears it first.
         """
-        buffer, dtype = self._buffers.get(name), self.params[1].dtype
+        buffer, dtype = self._buffers.get(name), dtype or self.params[1].dtype
         if buffer is None or buffer.shape != shape or buffer.dtype != dtype:
             buffer = self._buffers[name] = np.empty(shape, dtype)
+        return buffer
+
+    def placed(self, name: str, a: Array, dtype: Any = None) -> Array:
+        """A copy of `a`, of any shape, in a scratch buffer; None stays None."""
+        if a is None:
+            return None
+        buffer = self.scratch(name, *a.shape, dtype=dtype)
+        buffer[...] = a
         return buffer
 
     def steps(self, name: str, k: int = 0) -> list[Any]:

@@ -14,7 +14,7 @@ from common.cores import parallel
 from common.np import np, use
 from dataset import ptb
 from dataset.fetch import folders
-from tests import cupy_stand_in
+from tests.gpu.library import computing
 
 matplotlib.use("Agg")
 hypothesis.settings.register_profile("no timing", deadline=None)  # a busy machine is no failure
@@ -32,14 +32,15 @@ def pytest_report_header() -> str:
 @pytest.fixture(params=["numpy", "cupy"])
 def backend(request):
     """Run the test over NumPy, and again over CuPy or its stand-in."""
-    if request.param == "numpy" or REAL_GPU:
-        use(request.param)
+    with computing(request.param, REAL_GPU):
         yield request.param
-    else:
-        with cupy_stand_in.install():
-            use("cupy")
-            yield request.param
-    use("numpy")
+
+
+@pytest.fixture(params=["cupy"])
+def cupy_backend(request):
+    """Run the test over CuPy or its stand-in alone."""
+    with computing(request.param, REAL_GPU):
+        yield request.param
 
 
 @pytest.fixture

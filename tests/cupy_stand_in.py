@@ -21,14 +21,20 @@ Numbers come from NumPy; names, keywords and refusals are those of CuPy 14.2:
 Stricter than CuPy: functions of the real `numpy` refuse device arrays (CuPy takes some of them
 over); functions of the module, indexing and `.at` refuse NumPy arrays (CuPy converts a few, and
 computes a few on the host); lists of numbers are arrays for array(), asarray(), take and a[list].
-Missing although CuPy has it: files, fft, polynomials, c_, r_, mgrid, kernels, streams, `flat`,
+Missing although CuPy has it: files, fft, polynomials, c_, r_, mgrid, kernels, `flat`,
 setting `shape`, dtype= of the old random functions, names that NumPy 2 dropped. Not imitated:
 speed, rounding, memory order, the undefined winner of a[ids] = b with repeated ids. A function in
 `fuse` may use what CuPy fuses: ufuncs, operators, where, a[...] = b and the dtype. Where CuPy would
 fuse it in another, slower way, such as with an index or a sum, it is a TypeError here.
+
+A stream records what writes into arrays that exist: fused functions, ufuncs with `out`, in-place
+operators, a[...] = b, copyto and cuBLAS; nothing is computed before the graph is launched. A new
+array or a transfer meanwhile is a RuntimeError. cuBLAS itself, which `common.np` calls through
+ctypes, is imitated on the addresses that it is given.
 """
 
 import contextlib
+import ctypes
 import functools
 import inspect
 import operator
@@ -36,6 +42,7 @@ import sys
 import types
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
+from unittest import mock
 
 import numpy
 
@@ -151,6 +158,8 @@ _forbidden = 0
 
 
 def _count(kind):
+    if _recorded is not None:
+        raise RuntimeError(f"a stream is recording, and this waits for the GPU ({kind})")
     if _forbidden and kind != "to_device":
         raise AssertionError(f"this waits for the GPU ({kind})")
     for counts in _counters:
@@ -177,6 +186,125 @@ def forbid_transfers():
         yield
     finally:
         _forbidden -= 1
+
+
+# --- Streams and graphs --------------------------------------------------------------------------
+
+_recorded: list[functools.partial] | None = None  # by the stream that records
+
+
+def _deferred(call, *args, **kwargs):
+    """Whether a stream is recording; it then keeps the call for later."""
+    if _recorded is None:
+        return False
+    _recorded.append(functools.partial(call, *args, **kwargs))
+    return True
+
+
+class Stream:
+    """Work is done at once, in the order of the calls, or recorded."""
+
+    null: "Stream"
+    _current: list["Stream"] = []  # noqa: RUF012 - of all streams
+
+    def __init__(self, null=False, non_blocking=False, ptds=False, priority=None):
+        self.ptr = 0 if null else id(self)
+
+    def __enter__(self):
+        self._current.append(self)
+        return self
+
+    def __exit__(self, *error):
+        self._current.pop()
+
+    def synchronize(self):
+        _count("waits")
+
+    def begin_capture(self, mode=None):
+        global _recorded
+        if not self.ptr:
+            raise RuntimeError("cannot capture on the default (legacy) stream")
+        _recorded = []
+
+    def end_capture(self):
+        global _recorded
+        calls, _recorded = _recorded, None
+        return Graph(calls)
+
+
+Stream.null = Stream(null=True)
+
+
+class Graph:
+    """What a stream has recorded."""
+
+    def __init__(self, calls):
+        self._calls = calls
+
+    def launch(self, stream=None):
+        for call in self._calls:
+            call()
+
+    def __reduce__(self):
+        raise TypeError("no default __reduce__ due to non-trivial __cinit__")
+
+
+def get_current_stream(device_id=-1):
+    return Stream._current[-1] if Stream._current else Stream.null
+
+
+# --- cuBLAS --------------------------------------------------------------------------------------
+
+
+def _c_function(prototype, function):
+    """A function that C declares with these types of arguments: whoever calls it must say so."""
+    kinds = {"p": ctypes.c_void_p, "i": ctypes.c_int, "z": ctypes.c_size_t}
+    types = [kinds[letter] for letter in prototype.replace(" ", "")]
+
+    def call(*args):
+        assert call.argtypes == types
+        for kind, x in zip(types, args, strict=True):
+            kind.from_param(x)  # a TypeError, if this is none
+        return function(*args)
+
+    return call
+
+
+def _gemm(kind):
+    def gemm(handle, a_turned, b_turned, m, n, k, alpha, a, a_width, b, b_width, beta, c, c_width):
+        """C = alpha * A @ B + beta * C, by columns: A, B and C by address."""
+        given = a_turned, b_turned, m, n, k, alpha, a, a_width, b, b_width, beta, c, c_width
+        if _deferred(gemm, handle, *given):
+            return 0
+        least = k if a_turned else m, n if b_turned else k, m
+        if any(map(operator.lt, (a_width, b_width, c_width), least)):
+            return 7  # CUBLAS_STATUS_INVALID_VALUE
+
+        def at(address, rows, columns, width):
+            size = (columns - 1) * width + rows if rows and columns else 0
+            flat = numpy.frombuffer((kind * size).from_address(address), kind)
+            step = flat.itemsize
+            return numpy.lib.stride_tricks.as_strided(flat, (rows, columns), (step, width * step))
+
+        A = at(a, k, m, a_width).T if a_turned else at(a, m, k, a_width)
+        B = at(b, n, k, b_width).T if b_turned else at(b, k, n, b_width)
+        C = at(c, m, n, c_width)
+        with _silent():
+            C[...] = alpha._obj.value * (A @ B) + (beta._obj.value * C if beta._obj.value else 0)
+        return 0
+
+    return gemm
+
+
+def cublas():
+    """The functions of libcublas that `common.np` calls. Their results are states, 0 if well."""
+    return types.SimpleNamespace(
+        cublasCreate_v2=_c_function("p", lambda handle: 0),
+        cublasSetStream_v2=_c_function("pp", lambda handle, stream: 0),
+        cublasSetWorkspace_v2=_c_function("ppz", lambda handle, address, size: 0),
+        cublasSgemm_v2=_c_function("p iiiii p pi pi p pi", _gemm(ctypes.c_float)),
+        cublasDgemm_v2=_c_function("p iiiii p pi pi p pi", _gemm(ctypes.c_double)),
+    )
 
 
 # --- Between device and host arrays --------------------------------------------------------------
@@ -230,6 +358,8 @@ def _owner(host):
 def _own(host, base=None):
     if host.dtype.char not in "?bhilqBHILQefdFD":
         raise ValueError(f"Unsupported dtype {host.dtype}")
+    if base is None and _recorded is not None:
+        raise RuntimeError("a stream is recording, and this makes an array")
     x = ndarray.__new__(ndarray)
     x._host, x._base = host, base
     return x
@@ -360,6 +490,8 @@ class ndarray:
         return _result(value, self)
 
     def __setitem__(self, key, value):
+        if _deferred(self.__setitem__, key, value):
+            return
         if isinstance(value, (list, tuple)) or (isinstance(value, numpy.ndarray) and value.ndim):
             raise ValueError("non-scalar numpy.ndarray cannot be used for fill")
         value = value if isinstance(value, numpy.ndarray) else _operand(value)
@@ -406,6 +538,8 @@ def _binary(name, operand=_operand):
     def method(self, other):
         if hasattr(other, OVERRIDE):
             return getattr(other, OVERRIDE)(method, self, other)
+        if name.startswith("__i") and _deferred(method, self, other):
+            return self
         other = operand(other)
         with _silent():
             return _result(host(self._host, other), self)
@@ -496,6 +630,8 @@ def _function(name, host, wanted=None, method=False):
             raise TypeError(f"{name}() got an unexpected keyword argument {keyword!r}")
         for x in wanted(args):
             _array(x)
+        if name == "copyto" and _deferred(call, *args, **kwargs):
+            return None
         if waits or (name == "where" and len(args) == 1):
             _count("waits")
         inputs = [x if i in positions else unwrap(x) for i, x in enumerate(args)]
@@ -519,6 +655,8 @@ class ufunc:
         for x in args:
             if hasattr(x, OVERRIDE):
                 return getattr(x, OVERRIDE)(self, *args, **kwargs)
+        if kwargs.get("out") is not None and _deferred(self, *args, **kwargs):
+            return kwargs["out"]
         outs = args[self.nin :]
         inputs = [_operand(x) for x in args]
         if kwargs:
@@ -590,6 +728,8 @@ def fuse(function):
     def kernel(*args):
         if not any(type(x) is ndarray for x in args):
             return function(*args)
+        if _deferred(kernel, *args):
+            return None
         for x in args:
             if type(x) not in (ndarray, int, float):
                 raise TypeError(f"Invalid argument type for '{function.__name__}': {type(x)}")
@@ -739,9 +879,12 @@ _state = numpy.random.RandomState()
 cuda = _module(
     "cupy.cuda",
     Device=Device,
-    Stream=types.SimpleNamespace(null=Device(0)),
+    Stream=Stream,
+    Graph=Graph,
+    get_current_stream=get_current_stream,
     is_available=lambda: True,
     runtime=types.SimpleNamespace(
+        getDevice=lambda: 0,
         getDeviceCount=lambda: 1,
         CUDARuntimeError=type("CUDARuntimeError", (RuntimeError,), {}),
     ),
@@ -782,7 +925,8 @@ def install():
     before = {name: sys.modules[name] for name in ours if name in sys.modules}
     sys.modules.update(ours)  # type: ignore[arg-type]
     try:
-        yield cupy
+        with mock.patch("common.np._cublas", cublas):
+            yield cupy
     finally:
         for name in ours:
             del sys.modules[name]

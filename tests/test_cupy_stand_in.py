@@ -425,3 +425,54 @@ def test_installing_replaces_cupy_only_inside_the_block(monkeypatch):
             importlib.import_module("cupyx")
     assert sys.modules["cupy"] is before
     assert "cupy.random" not in sys.modules
+
+
+RECORDED = {
+    "ufunc": lambda a: np.multiply(a, 2, out=a),
+    "operator": lambda a: a.__imul__(2),
+    "item": lambda a: a.__setitem__(slice(None), np.broadcast_to(a[:1], a.shape)),
+    "copyto": lambda a: np.copyto(a, 3),
+    "fused": lambda a: np.fuse(doubled)(a),
+}
+
+
+def doubled(a):
+    a *= 2
+
+
+def recorded(work):
+    with np.cuda.Stream() as stream:
+        stream.begin_capture()
+        try:
+            work()
+        finally:
+            graph = stream.end_capture()
+    return graph
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_stream_records_what_writes_into_arrays_and_does_it_at_every_launch(name):
+    ours, theirs = np.asarray(HOST), np.asarray(HOST)
+    graph = recorded(lambda: RECORDED[name](ours))
+    assert_array_equal(ours.get(), HOST)
+    for _ in range(2):
+        graph.launch()
+        RECORDED[name](theirs)
+        assert_array_equal(ours.get(), theirs.get())
+    assert not numpy.array_equal(ours.get(), HOST)
+
+
+@pytest.mark.parametrize(
+    "work", [lambda a: a + 1, lambda a: a.copy(), lambda a: a.sum(), lambda a: a.get()]
+)
+def test_a_new_array_or_a_transfer_while_a_stream_records_is_an_error(work, a):
+    with pytest.raises(RuntimeError, match="a stream is recording"):
+        recorded(lambda: work(a))
+    assert float((a + 1)[0, 0]) == 1
+
+
+def test_the_default_stream_records_nothing():
+    assert np.cuda.get_current_stream() is np.cuda.Stream.null
+    with pytest.raises(RuntimeError, match="cannot capture on the default"):
+        np.cuda.Stream.null.begin_capture()
+    np.cuda.Stream.null.synchronize()

@@ -86,7 +86,7 @@ def test_both_sides_of_a_row_take_turns(torch):
     found = steps.measure("row", LanguageModel(V=20), rounds=3, real=False, torch=torch)
     middle, least, largest = found["ratio"]
     assert 0 < least <= middle <= largest
-    assert gpu.step_line(found).count("|") == 10
+    assert gpu.step_line(found).count("|") == 11
 
 
 def test_an_unknown_name_is_refused(run):

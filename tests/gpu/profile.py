@@ -77,15 +77,22 @@ def calls(real: bool) -> str:
     import numpy
 
     from common import fused_steps
-    from common.np import fused
+    from common.np import Loop, fused, product
 
     with computing("cupy", real):
         N, H = 20, 650
         h, W, out = np.ones((N, H), "f"), np.ones((H, 4 * H), "f"), np.empty((N, 4 * H), "f")
         small = np.ones((N, 100), "f")
-        many = [np.zeros((N, H), "f") for _ in range(11)]
+        many = [np.zeros((N, H), "f") for _ in range(9)]
         ids = numpy.arange(700)
         step, dstep = fused(fused_steps.lstm_step), fused(fused_steps.lstm_dstep)
+        loop = Loop()
+
+        def steps() -> None:
+            for _ in range(100):
+                product(h, W, out)
+                step(*many[:7])
+
         timed: dict[str, Callable[[], object]] = {
             "a[3]": lambda: h[3],
             "a[:, 3]": lambda: h[:, 3],
@@ -98,8 +105,10 @@ def calls(real: bool) -> str:
             "asarray(700 ids)": lambda: np.asarray(ids),
             "h.dot(Wh, out)": lambda: h.dot(W, out),
             "da.dot(Wh.T)": lambda: out.dot(W.T),
-            "lstm_step, 11 arrays": lambda: step(*many),
-            "lstm_dstep, 9 arrays": lambda: dstep(*many[:9]),
+            "product(h, Wh, out)": lambda: product(h, W, out),
+            "lstm_step, 7 arrays": lambda: step(*many[:7]),
+            "lstm_dstep, 9 arrays": lambda: dstep(*many),
+            "replay of 100 of both": lambda: loop(steps, h, W, out, *many),
         }
         lines = ["--- single calls: us of the host, us until the GPU is done, each of many ---"]
         for name, call in timed.items():
