@@ -12,6 +12,7 @@ import numpy
 from ch07.decoding import greedy
 from ch07.encoder_decoder import EncoderDecoder
 from ch07.seq2seq import question_mask
+from ch08.transformer import affine
 from common.attention import TimeAttention
 from common.convolution import GatedLinearUnit, TimeConvolution
 from common.network import Network
@@ -261,8 +262,3 @@ class ConvSeq2seq(EncoderDecoder):
             **how,
             "pad_id": pad_id,
         }
-
-
-def affine(D: int, M: int, rng: numpy.random.Generator) -> TimeAffine:
-    """A new TimeAffine from D to M numbers, W of standard deviation 1 / sqrt(D)."""
-    return TimeAffine(randn(rng, D, M) / math.sqrt(D), np.zeros(M, dtype="f"))

@@ -11,6 +11,7 @@ from ch08 import compare, train, visualize_attention
 from ch08.attention_score import attention_maps, head_maps
 from ch08.transformer import Transformer
 from common.base_model import load_model
+from common.evaluate import seq2seq_accuracy
 from dataset import dates, sequence
 from tests.reference import in_float64
 
@@ -96,6 +97,12 @@ def test_runs_of_another_learning_rate_are_other_runs(days, monkeypatch):
     compare.main(models="conv", **TINY)
     runs = json.loads(Path("date_comparison.json").read_text())["runs"]
     assert [run["settings"]["lr"] for run in runs] == [0.003, 0.1]
+
+
+def test_the_shipped_transformer_answers_test_dates(folder):
+    data = sequence.load("date.txt")
+    model = visualize_attention.load("transformer", None, "date.txt")
+    assert seq2seq_accuracy(model, data.x_test[:1000], data.t_test[:1000]).exact >= 0.995
 
 
 # --- Maps -----------------------------------------------------------------------------------------
