@@ -6,7 +6,7 @@ from typing import Any
 from common.cli import at_least_one
 from common.evaluate import eval_perplexity
 from common.language_model import LanguageModel
-from common.optimizer import SGD
+from common.optimizer import SGD, Optimizer
 from common.run import train, write_history
 from common.storage.files import expanded
 from common.trainer import RnnlmTrainer
@@ -77,12 +77,14 @@ def train_and_test(
     *,
     decay: float = 1.0,
     from_start: bool = False,
+    optimizer: Optimizer | None = None,
 ) -> float:
     """Train a language model and return the perplexity of its best weights on the test text.
 
     After each epoch the validation text decides: if its perplexity is the best so far, the weights
     are saved, else the learning rate is multiplied by `decay`.
 
+    optimizer   another one than SGD; if its learning rate is a function, `decay` is not used
     from_start  whether each epoch reads the text from its beginning, rather than where the one
                 before stopped
     Raises ValueError, before it trains, for a text whose parts are too short to be evaluated, and
@@ -100,7 +102,7 @@ def train_and_test(
                 "needs 2 or more, and so the text must be longer"
             )
     model.trained_on = source(settings.corpus, settings.tokens, settings.min_count)
-    trainer = RnnlmTrainer(model, SGD(settings.lr))
+    trainer = RnnlmTrainer(model, SGD(settings.lr) if optimizer is None else optimizer)
 
     def evaluate(trainer: RnnlmTrainer) -> dict[str, Any]:
         perplexity = eval_perplexity(model, text.valid)
@@ -109,10 +111,11 @@ def train_and_test(
         if from_start:
             trainer.time_idx = 0
         trained = trainer.epochs[-1]["perplexity"]
-        return {"lr": trainer.optimizer.lr, "train": trained, "valid": perplexity}
+        return {"lr": trainer.optimizer.rate, "train": trained, "valid": perplexity}
 
     def slow_down() -> None:
-        trainer.optimizer.lr *= decay
+        if not callable(trainer.optimizer.lr):
+            trainer.optimizer.lr *= decay
 
     train(
         trainer,

@@ -13,13 +13,15 @@ from typing import Any
 from ch07.comparison import Comparison, Curves, compare
 from ch07.peeky_seq2seq import PeekySeq2seq
 from ch07.seq2seq import Seq2seq
+from ch07.seq2seq_run import Recipe
 from ch07.train_seq2seq import BOOK
 from common.cli import run, then
 
+REVERSED = {"reverse": True}
 MODELS = {
-    "baseline": (Seq2seq, False),
-    "reverse": (Seq2seq, True),
-    "reverse + peeky": (PeekySeq2seq, True),
+    "baseline": Recipe(Seq2seq),
+    "reverse": Recipe(Seq2seq, settings=REVERSED),
+    "reverse + peeky": Recipe(PeekySeq2seq, settings=REVERSED),
 }
 SETTINGS = Comparison(**BOOK, file="addition_comparison.json")
 

@@ -3,14 +3,16 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy
 
-from ch07.seq2seq_run import Settings, plot_accuracy, train_and_answer
+from ch07.seq2seq_run import Recipe, Settings, plot_accuracy, train_and_answer
 from common.checks import is_number
+from common.network import NOTHING
 from common.run import check_outputs, write_json
 from common.storage.checkpoint import digest
 from common.storage.files import expanded
@@ -33,10 +35,11 @@ class Comparison(Settings):
     file: str
 
 
-def compare(models: Mapping[str, tuple[Any, bool]], settings: Comparison) -> Curves:
+def compare(models: Mapping[str, Recipe], settings: Comparison) -> Curves:
     """Train several models with several seeds; print a table, draw their accuracies in one figure.
 
-    models  label: class, and whether it reads questions from back to front
+    models  label: class, its options, and settings of its own. Whether questions are read from back
+            to front is one of them, `reverse`
     Runs that the file has already, with these settings and at least as many epochs, are not
     repeated.
     Raises ValueError for fewer than one seed or epoch, a file of another ending or of something
@@ -51,68 +54,93 @@ def compare(models: Mapping[str, tuple[Any, bool]], settings: Comparison) -> Cur
         raise ValueError(f"compare: the file must end in .json, not {file}")
     check_outputs(file, *([file.with_suffix(".png")] if s.plot else []))
     data = sequence.load(s.data, split=s.split)
-    same = {
-        "data": s.data,
-        "content": digest([[data.x_train, data.t_train], [data.x_test, data.t_test]]),
-        **{"wordvec_size": s.wordvec_size, "hidden_size": s.hidden_size, "split": s.split},
-        **{"batch_size": s.batch_size, "max_grad": s.max_grad, "eval_interval": s.eval_interval},
-    }
+    content = digest([[data.x_train, data.t_train], [data.x_test, data.t_test]])
     curves: dict[str, list[list[float]]] = {label: [] for label in models}
+    seconds: dict[str, list[float]] = {label: [] for label in models}
     for seed in range(s.seeds):
-        for label, (model_class, reverse) in models.items():
-            what = {"label": label, "model": model_class.__name__, "reverse": reverse, "seed": seed}
-            asked = data.reversed() if reverse else data
-            curves[label].append(accuracies_of(model_class, asked, s, what | same))
-    for line in table(curves):
+        for label, recipe in models.items():
+            own = dict(recipe.settings)
+            reverse, how = own.pop("reverse", False), replace(s, **own)
+            what = {
+                **{"label": label, "model": recipe.model_class.__name__, "reverse": reverse},
+                **{"seed": seed, "data": s.data, "content": content},
+                **decisive(how),
+                **recipe.options,
+            }
+            run = one_run(recipe, data.reversed() if reverse else data, how, what)
+            curves[label].append(run["accuracies"][: how.max_epoch])
+            seconds[label] += run["seconds"]
+    for line in table(curves, seconds):
         print(line)
     if s.plot:
         plot_accuracy(curves, file.with_suffix(".png"))
     return curves
 
 
-def accuracies_of(
-    model_class: Any, data: SequenceData, settings: Comparison, what: dict[str, Any]
-) -> list[float]:
-    """The accuracies of one run by epoch, from the file if it has them, else by training.
+def decisive(how: Comparison) -> dict[str, Any]:
+    """The settings on which accuracies depend. A fall of the learning rate depends on its end."""
+    names = ("wordvec_size", "hidden_size", "split", "batch_size", "max_grad", "eval_interval")
+    settings = asdict(how)
+    plain = {f.name: f.default for f in fields(how)}
+    changed = [n for n in ("lr", "beta2", "warmup", "decay") if settings[n] != plain[n]]
+    changed += ["max_epoch"] if how.decay else []
+    return {name: settings[name] for name in (*names, *changed)}
+
+
+def one_run(
+    recipe: Recipe, data: SequenceData, settings: Comparison, what: dict[str, Any]
+) -> dict[str, Any]:
+    """One run, as `read_runs` gives it: from the file if it has it, else by training.
 
     what  all that decides the run: label, seed, and so on
     Raises what `compare` raises.
     """
     s, file, label, seed = settings, expanded(settings.file), what["label"], what["seed"]
     for run in read_runs(file):
-        accuracies: list[float] = run["accuracies"]
-        if run["settings"] == what and len(accuracies) >= s.max_epoch and not s.overwrite:
-            return accuracies[: s.max_epoch]
+        enough = len(run["accuracies"]) >= s.max_epoch and not s.overwrite
+        if run["settings"] == what and enough:
+            return run
     print(f"{label}, seed {seed}")
     name = "_".join([*re.findall(r"\w+", label), str(seed), digest(what)[:6]])
     weights = file.with_suffix("") / f"{name}.npz"
     resume = s.resume and weights.with_suffix(".checkpoint").exists()
-    model = model_class(
-        len(data.char_to_id), s.wordvec_size, s.hidden_size, pad_id=data.pad_id, rng=seed
-    )
+    sizes = len(data.char_to_id), s.wordvec_size, s.hidden_size
+    model = recipe.model_class(*sizes, pad_id=data.pad_id, rng=seed, **recipe.options)
     how = replace(s, resume=resume, plot=False)
     epochs = train_and_answer(model, data, how, weights=weights, seed=seed, show=0, flag="--file")
-    accuracies = [epoch["accuracy"] for epoch in epochs]
+    run = {
+        "settings": what,
+        "accuracies": [epoch["accuracy"] for epoch in epochs],
+        "seconds": [epoch["train_seconds"] for epoch in epochs],
+    }
     # read again: another comparison may have written meanwhile
-    others = [run for run in read_runs(file) if run["settings"] != what]
-    write_json(file, {"runs": [*others, {"settings": what, "accuracies": accuracies}]})
-    return accuracies
+    others = [other for other in read_runs(file) if other["settings"] != what]
+    write_json(file, {"runs": [*others, run]})
+    return run
 
 
 def read_runs(file: Path) -> list[dict[str, Any]]:
     """The runs that an earlier comparison left in a file, none if it does not exist.
 
+    Each has settings, accuracies by epoch, and the seconds that epochs took, if they are known.
     Raises ValueError for a file of something else.
     """
     if not file.exists():
         return []
     try:
         runs = json.loads(file.read_text(encoding="utf-8"))["runs"]
-        found = [{"settings": run["settings"], "accuracies": [*run["accuracies"]]} for run in runs]
+        found = [
+            {
+                "settings": run["settings"],
+                "accuracies": [*run["accuracies"]],
+                "seconds": [*run.get("seconds", [])],
+            }
+            for run in runs
+        ]
         labels = [run["settings"]["label"] for run in found]
-        numbers = [a for run in found for a in run["accuracies"]]
+        numbers = [a for run in found for a in run["accuracies"] + run["seconds"]]
         if not all(isinstance(label, str) for label in labels) or not all(map(is_number, numbers)):
-            raise TypeError("labels are texts, accuracies are numbers")
+            raise TypeError("labels are texts, accuracies and seconds are numbers")
         return found
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"compare: {file} holds no comparison ({error!r})") from error
@@ -131,13 +159,19 @@ def curves_in(file: Path) -> dict[str, list[list[float]]]:
     return curves
 
 
-def table(curves: Curves) -> Iterable[str]:
-    """Lines that tell the accuracies of all runs, and of each model's mean where it has several."""
+def table(curves: Curves, seconds: Mapping[str, list[float]] = NOTHING) -> Iterable[str]:
+    """Lines that tell the accuracies of all runs, and of each model's mean where it has several.
+
+    seconds  label: how long its epochs took, of which the middle one is told
+    """
     width = max(map(len, ["model", *curves]))
-    yield f"{'model':{width}}  seed   last epoch   best epoch"
+    yield f"{'model':{width}}  seed   last epoch   best epoch   an epoch"
     for label, runs in curves.items():
         rows: list[tuple[Any, list[float]]] = [*enumerate(runs)]
         if len(runs) > 1:
             rows.append(("mean", numpy.mean(runs, axis=0).tolist()))
+        took = seconds.get(label)
+        time = f"{median(took):9.1f} s" if took else ""
         for seed, run in rows:
-            yield f"{label:{width}}  {seed:>4}  {100 * run[-1]:9.2f} %  {100 * max(run):9.2f} %"
+            line = f"{label:{width}}  {seed:>4}  {100 * run[-1]:9.2f} %  {100 * max(run):9.2f} %"
+            yield f"{line}{time}"

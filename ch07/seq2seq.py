@@ -203,6 +203,7 @@ class Seq2seq(EncoderDecoder):
     cell, bidirectional, pass_cell, rng  as for `Encoder` and `Decoder`
     pad_id  the encoder does not read it around a question, and the loss does not count it behind an
             answer
+    writing  further keywords of a class of decoders
     Raises ValueError as `Encoder` and `EncoderDecoder` do.
     Source: book 7.3.3.
     """
@@ -222,6 +223,7 @@ class Seq2seq(EncoderDecoder):
         pass_cell: bool = False,
         pad_id: int | None = None,
         rng: Seed = None,
+        **writing: Any,
     ) -> None:
         sizes, rng = (vocab_size, wordvec_size, hidden_size), generator(rng)
         reading: dict[str, Any] = {
@@ -231,9 +233,10 @@ class Seq2seq(EncoderDecoder):
             "pad_id": pad_id,
         }
         encoder = self.encoder_class(*sizes, **reading, rng=rng)
-        super().__init__(encoder, self.decoder_class(*sizes, cell=cell, rng=rng), pad_id)
+        decoder = self.decoder_class(*sizes, cell=cell, rng=rng, **writing)
+        super().__init__(encoder, decoder, pad_id)
         names = ("vocab_size", "wordvec_size", "hidden_size")
-        self.settings = dict(zip(names, sizes, strict=True)) | reading
+        self.settings = dict(zip(names, sizes, strict=True)) | reading | writing
 
 
 def recurrent(

@@ -6,19 +6,35 @@ The scripts of chapters 7 and 8 share this.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 
+from ch07.seq2seq import Seq2seq
 from common import plots
 from common.cli import at_least_one
 from common.evaluate import print_answer, seq2seq_accuracy
+from common.network import NOTHING
 from common.optimizer import Adam
 from common.run import train
+from common.schedules import linear
 from common.storage.files import expanded
 from common.trainer import Row, Trainer
 from dataset import sequence
 from dataset.sequence import SequenceData
+
+
+class Recipe(NamedTuple):
+    """A model, and how it is trained.
+
+    model_class  a class of models
+    options      its keywords
+    settings     fields of `Settings`, and `reverse`, where they are not those of the script
+    """
+
+    model_class: Any
+    options: Mapping[str, Any] = NOTHING
+    settings: Mapping[str, Any] = NOTHING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +51,11 @@ class Settings:
     batch_size     questions in a training step (book 1.4.3)
     max_epoch      epochs (book 1.4.3): passes over the training questions
     max_grad       largest norm of all gradients together (clipping, book 6.1.4)
+    lr             step size (book 1.3.6): learning rate of Adam
+    beta2          factor by which Adam's mean of squared gradients fades at each update
+    warmup         steps over which the learning rate rises to lr, a tenth of all at most; it starts
+                   there if not given
+    decay          let the learning rate fall in a line, to a twentieth of lr at the end
     eval_interval  iterations from report to report (book 1.4.4)
     resume         go on with a run that was stopped, from its checkpoint
     overwrite      replace the files of an earlier run
@@ -48,6 +69,10 @@ class Settings:
     batch_size: int
     max_epoch: int
     max_grad: float
+    lr: float = 0.001
+    beta2: float = 0.999
+    warmup: int | None = None
+    decay: bool = False
     eval_interval: int = 20
     resume: bool = False
     overwrite: bool = False
@@ -56,6 +81,19 @@ class Settings:
     def __post_init__(self) -> None:
         """ValueError for a size below 1."""
         at_least_one(wordvec_size=self.wordvec_size, hidden_size=self.hidden_size)
+
+    def optimizer(self, questions: int) -> Adam:
+        """Adam for so many training questions; errors as for `schedules.linear`.
+
+        Of a short training, the warm-up is no more than a tenth.
+        """
+        updates = max(2, self.max_epoch * (questions // self.batch_size))
+        if self.warmup is None and not self.decay:
+            return Adam(self.lr, beta2=self.beta2)
+        warmup, last = self.warmup, 0.05 if self.decay else 1.0
+        if warmup is not None and warmup > updates // 10:
+            warmup = max(1, updates // 10)
+        return Adam(linear(self.lr, updates=updates, warmup=warmup, last=last), beta2=self.beta2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +127,8 @@ class Training(Settings):
 
         classes  the model's name: its class
         how      goes to the class
-        Raises ValueError for another name, for padding where no character is a blank, and what the
-        class raises.
+        Raises ValueError for another name, for padding where no character is a blank, for a cell
+        where the class has none, and what the class raises.
         """
         if name not in classes:
             raise ValueError(f"train: model is one of {', '.join(classes)}, not {name!r}")
@@ -99,11 +137,14 @@ class Training(Settings):
             if " " not in data.char_to_id:
                 raise ValueError(f"train: {self.data} has no blank that could be padding")
             pad_id = data.char_to_id[" "]
-        how |= {"cell": self.cell, "pass_cell": self.pass_cell, "rng": self.seed}
+        cell = {"cell": self.cell, "pass_cell": self.pass_cell}
         made = classes[name]
-        model = made(
-            len(data.char_to_id), self.wordvec_size, self.hidden_size, pad_id=pad_id, **how
-        )
+        if issubclass(made, Seq2seq):
+            how |= cell
+        elif cell != {"cell": "lstm", "pass_cell": False}:
+            raise ValueError(f"train: {name} has no recurrent layers, so no cell")
+        sizes = len(data.char_to_id), self.wordvec_size, self.hidden_size
+        model = made(*sizes, pad_id=pad_id, rng=self.seed, **how)
         model.trained_on = {"data": self.data}
         return model
 
@@ -144,7 +185,7 @@ def train_and_answer(
         return {"accuracy": accuracy.exact, "characters": accuracy.by_position}
 
     epochs = train(
-        Trainer(model, Adam()),
+        Trainer(model, settings.optimizer(len(data.x_train))),
         data.x_train,
         data.t_train,
         weights=weights,

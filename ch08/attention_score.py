@@ -33,6 +33,7 @@ def attention_maps(
 ) -> Array:
     """Maps (N, S, T) on the host; the decoder reads the answers, not its own guesses.
 
+    Of a model with several blocks or heads they are the mean over all of them.
     questions (N, T), answers (N, S + 1)  ids
     reverse     whether the ids of the questions stand in reverse order
     batch_size  questions that the model reads side by side
@@ -40,10 +41,26 @@ def attention_maps(
     maps = []
     for k in range(0, len(questions), batch_size):
         model.forward(questions[k : k + batch_size], answers[k : k + batch_size])
-        rows = [to_cpu(a) for a in model.decoder.attention.attention_weights]
-        maps.append(numpy.stack(rows, axis=1))
+        if hasattr(model.decoder, "head_maps"):
+            rows = [to_cpu(a).mean(axis=1) for a in model.decoder.head_maps]
+            maps.append(numpy.mean(rows, axis=0))
+        else:
+            rows = [to_cpu(a) for a in model.decoder.attention.attention_weights]
+            maps.append(numpy.stack(rows, axis=1))
     joined = numpy.concatenate(maps)
     return joined[:, :, ::-1] if reverse else joined
+
+
+def head_maps(model: Any, question: Array, answer: Array, *, reverse: bool) -> list[Array]:
+    """The maps (h, S, T) of one question (T,) and its answer (S + 1,), for each block.
+
+    Of a model with one attention that is one map.  reverse  as for `attention_maps`
+    """
+    if not hasattr(model.decoder, "head_maps"):
+        return [attention_maps(model, question[None], answer[None], reverse=reverse)]
+    model.forward(question[None], answer[None])
+    maps = [to_cpu(a)[0] for a in model.decoder.head_maps]
+    return [a[:, :, ::-1] if reverse else a for a in maps]
 
 
 def attention_hits(

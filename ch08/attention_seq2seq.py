@@ -4,11 +4,16 @@ V characters, D character vector, H hidden size, N questions of T characters, an
 Source: book 8.2; Luong et al. 2015, https://arxiv.org/abs/1508.04025.
 """
 
+import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
+import numpy
+
 from ch07.seq2seq import Decoder, Encoded, Encoder, Seq2seq, last_state
-from common.attention import TimeAttention
+from common.attention import AdditiveScore, DotScore, GeneralScore, ScaledDotScore, TimeAttention
 from common.np import Array, np, to_cpu
+from common.rng import Seed, generator, randn
 
 
 class AttentionEncoder(Encoder):
@@ -45,14 +50,24 @@ class AttentionDecoder(Decoder):
     backward(dscore) -> denc_hs (N, T, H), or the gradient of the Encoded
     attention.attention_weights    what each step looked at, see `TimeAttention`
     enc_hs, mask   the encoder's states; (N, T) on the host, False at states of padding
-    Arguments and errors as for `Decoder`.  Source: book 8.2.2.
+    score          how states are compared: dot (the book's), scaled, general or additive
+    Other arguments and errors as for `Decoder`, and ValueError for another score.
+    Source: book 8.2.2, 8.1.4.
     """
 
     def __init__(
-        self, vocab_size: int, wordvec_size: int, hidden_size: int, **options: Any
+        self,
+        vocab_size: int,
+        wordvec_size: int,
+        hidden_size: int,
+        *,
+        score: str = "dot",
+        rng: Seed = None,
+        **options: Any,
     ) -> None:
-        super().__init__(vocab_size, wordvec_size, hidden_size, **options)
-        self.attention = TimeAttention()
+        rng = generator(rng)
+        super().__init__(vocab_size, wordvec_size, hidden_size, rng=rng, **options)
+        self.attention = TimeAttention(score=new_score(score, hidden_size, rng))
         self.hold(embed=self.embed, lstm=self.lstm, affine=self.affine, attention=self.attention)
         self.enc_hs: Array = None
         self.mask: Array = None
@@ -98,9 +113,39 @@ class AttentionDecoder(Decoder):
 class AttentionSeq2seq(Seq2seq):
     """question (N, T) -> AttentionEncoder -> hs (N, T, H) -> AttentionDecoder -> answer (N, L).
 
-    Arguments, methods and errors as for `Seq2seq`; with a pad_id, padding gets no attention.
+    score  as for `AttentionDecoder`
+    Other arguments, methods and errors as for `Seq2seq`; with a pad_id, padding gets no attention.
     Source: book 8.2.3.
     """
 
     encoder_class: ClassVar[Any] = AttentionEncoder
     decoder_class: ClassVar[Any] = AttentionDecoder
+    fixed: ClassVar[tuple[str, ...]] = (*Seq2seq.fixed, "score")
+
+    def __init__(
+        self,
+        vocab_size: int,
+        wordvec_size: int,
+        hidden_size: int,
+        *,
+        score: str = "dot",
+        **options: Any,
+    ) -> None:
+        super().__init__(vocab_size, wordvec_size, hidden_size, **options, score=score)
+
+
+SCORES: dict[str, Callable[[int, numpy.random.Generator], Any]] = {
+    "dot": lambda H, rng: DotScore(),
+    "scaled": lambda H, rng: ScaledDotScore(),
+    "general": lambda H, rng: GeneralScore(randn(rng, H, H) / math.sqrt(H)),
+    "additive": lambda H, rng: AdditiveScore(
+        *(randn(rng, *shape) / math.sqrt(H) for shape in [(H, H), (H, H), (H,)])
+    ),
+}
+
+
+def new_score(name: str, H: int, rng: numpy.random.Generator) -> Any:
+    """A new layer for the scores of states (N, T, H) and (N, S, H); ValueError for another name."""
+    if name not in SCORES:
+        raise ValueError(f"new_score: score is one of {', '.join(SCORES)}, not {name!r}")
+    return SCORES[name](H, rng)

@@ -3,6 +3,7 @@
 python -m ch08.visualize_attention              five test dates, by the weights in this folder, else
                                                 the shipped ones
 python -m ch08.visualize_attention --question "FRIDAY, AUGUST 26, 1983"
+python -m ch08.visualize_attention --model transformer   every head of every block
 python -m ch08.visualize_attention --count 0 --score   how often it looks at the right place
 
 Source: book 8.3.3.
@@ -15,9 +16,12 @@ from typing import Any
 
 import numpy
 
-from ch08.attention_score import attention_hits, attention_maps, table
+from ch08.attention_score import attention_hits, head_maps, table
 from ch08.attention_seq2seq import AttentionSeq2seq
 from ch08.bi_attention_seq2seq import BiAttentionSeq2seq
+from ch08.conv_seq2seq import ConvSeq2seq
+from ch08.input_feeding import FeedingSeq2seq
+from ch08.transformer import Transformer
 from common import plots
 from common.base_model import load_model
 from common.cli import run, then
@@ -27,7 +31,14 @@ from common.storage.weights import find_weights, is_pickle
 from dataset import sequence
 from dataset.sequence import SequenceData
 
-MODELS = {"attention": AttentionSeq2seq, "bi": BiAttentionSeq2seq}
+MODELS: dict[str, Any] = {
+    "attention": AttentionSeq2seq,
+    "bi": BiAttentionSeq2seq,
+    "feeding": FeedingSeq2seq,
+    "transformer": Transformer,
+    "conv": ConvSeq2seq,
+}
+IN_ORDER = {"transformer", "conv"}  # what reads questions as they are, where nothing else is said
 SHIPPED = Path(__file__).parent / "weights"
 COUNT = 5
 SEED = 1984
@@ -41,7 +52,7 @@ def main(
     weights: str | None = None,
     data: str = "date.txt",
     split: str = "random",
-    reverse: bool = True,
+    reverse: bool | None = None,
     beam_width: int = 1,
 ) -> None:
     """Draw the attention of a trained model, black where it is 0, white where it is 1 (book 8.3.3).
@@ -50,12 +61,14 @@ def main(
                 same
     question    draw this one instead, with the answer that the model gives
     score       also look at all test dates: how often does it attend most to the right character?
-    model       attention (book 8.2) or bi (book 8.4.1), as in training
+    model       attention (book 8.2), bi (book 8.4.1), feeding (book 8.4.2), or transformer or conv
+                (book 8.5.2), of which every head of every block is drawn; as in training
     weights     file of weights, ours (.npz) or the book's (.pkl); if not given, that of the class
                 in the current folder, else the one that comes with the library
     data        file that it was trained on: date.txt (book 8.3.1), or another, see `ch08.train`
     split       random or answer, as in training (book 7.2.4)
-    reverse     read questions from back to front (book 7.4.1), as in training
+    reverse     read questions from back to front (book 7.4.1), as in training; if not given, all
+                but transformer and conv do
     beam_width  for a question: print so many answers, the most probable that beam search finds
     """
     if count < 0:
@@ -63,6 +76,7 @@ def main(
     if beam_width < 1:
         raise ValueError(f"visualize_attention: beam_width must be at least 1, not {beam_width}")
     net = load(model, weights, data)
+    reverse = model not in IN_ORDER if reverse is None else reverse
     dates = sequence.load(data, split=split)
     dates = dates.reversed() if reverse else dates
     if question is not None:
@@ -88,7 +102,7 @@ def load(model: str, weights: str | Path | None, data: str) -> Any:
     training = f"ch08.train --model {model}"
     file = expanded(weights) if weights else find_weights(model_class.__name__, SHIPPED, training)
     book = {"wordvec_size": 16, "hidden_size": 256} if is_pickle(file) else {}
-    two_ways = {"bidirectional": model == "bi"}
+    two_ways = {"bidirectional": model == "bi"} if model in ("attention", "bi") else {}
     return load_model(file, model_class, vocab=sequence.get_vocab(data)[0], **two_ways | book)
 
 
@@ -154,23 +168,34 @@ def draw(
     """The attention map of a question (T,) and an answer (L,), which the decoder reads.
 
     A row is a character of the answer, the first on top; a column one of the question, the first
-    on the left. Black is a weight of 0, white one of 1.
+    on the left. Black is a weight of 0, white one of 1. A model of several blocks and heads has a
+    map for each.
     reverse  whether the ids of the question stand in reverse order
     right    the right answer (L,), which the title tells where it is another one
     """
     import matplotlib.pyplot as plt
 
-    (weights,) = attention_maps(model, question[None], answer[None], reverse=reverse)
+    blocks = head_maps(model, question, answer, reverse=reverse)
     asked = sequence.decode(question[::-1] if reverse else question, id_to_char)
     answered = sequence.decode(answer[1:], id_to_char)
-    plt.figure(figsize=(2 + len(asked) / 4, 1 + len(answered) / 4))
-    plt.imshow(weights, cmap="gray", vmin=0, vmax=1, aspect="auto")
-    plt.xticks(range(len(asked)), list(asked))
-    plt.yticks(range(len(answered)), list(answered))
+    across, down = max(map(len, blocks)), len(blocks)
+    scale = 1 if (across, down) == (1, 1) else 0.5
+    size = scale * across * (2 + len(asked) / 4), scale * down * (2 + len(answered) / 4)
+    figure, axes = plt.subplots(down, across, figsize=size, squeeze=False, layout="constrained")
+    for k, maps in enumerate(blocks):
+        for head, weights in enumerate(maps):
+            cells = axes[k, head]
+            cells.imshow(weights, cmap="gray", vmin=0, vmax=1, aspect="auto")
+            font = {"fontsize": 10 * scale**0.5}
+            cells.set_xticks(range(len(asked)), list(asked), **font)
+            cells.set_yticks(range(len(answered)), list(answered), **font)
+            if (across, down) != (1, 1):
+                cells.set_xlabel(f"block {k + 1}, head {head + 1}")
     title = f"{asked.strip()}  →  {answered.strip()}"
     if right is not None and (right != answer).any():
         title += f"  (wrong: {sequence.decode(right[1:], id_to_char).strip()} is right)"
-    plt.title(title, parse_math=False)  # a $ is a character
+    entitle = axes[0, 0].set_title if (across, down) == (1, 1) else figure.suptitle
+    entitle(title, parse_math=False)  # a $ is a character
 
 
 if __name__ == "__main__":

@@ -33,6 +33,10 @@ CHAPTERS = {  # the classes whose files `load_model` knows before they are impor
     "PeekySeq2seq": "ch07.peeky_seq2seq",
     "AttentionSeq2seq": "ch08.attention_seq2seq",
     "BiAttentionSeq2seq": "ch08.bi_attention_seq2seq",
+    "FeedingSeq2seq": "ch08.input_feeding",
+    "ConvSeq2seq": "ch08.conv_seq2seq",
+    "Transformer": "ch08.transformer",
+    "TransformerLM": "ch08.transformer_lm",
 }
 
 

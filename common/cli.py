@@ -89,7 +89,8 @@ def parser(main: Callable[..., Any]) -> argparse.ArgumentParser:
         shown = "" if default is None else " (default: %(default)s)"
         if kind is bool:
             how = {"action": argparse.BooleanOptionalAction}
-            shown = f" (default: {_flag(name if default else f'no_{name}')})"
+            if default is not None:
+                shown = f" (default: {_flag(name if default else f'no_{name}')})"
         added = made.add_argument(_flag(name), default=default, **how)
         added.help = text + shown  # not before: some Pythons would add to it
     return made

@@ -15,6 +15,7 @@ networks feel.
 Source: book 1.2.2, 1.3.4.
 """
 
+import math
 from typing import Any
 
 import numpy
@@ -35,10 +36,12 @@ from common.np import Array, fused, np
 from common.rng import Seed, device_generator
 
 __all__ = [
+    "GELU",
     "Affine",
     "Dropout",
     "Embedding",
     "Layer",
+    "LayerNorm",
     "MatMul",
     "ReLU",
     "Sigmoid",
@@ -164,6 +167,84 @@ class ReLU(Elementwise):
         return dy * (self.out > 0)
 
 
+class GELU(Elementwise):
+    """y = x / 2 * (1 + tanh(u)),  u = sqrt(2 / pi) * (x + 0.044715 x^3), any shape.
+
+    A smooth ReLU: nearly x * P(Z < x) for a standard normal Z.
+    Backward: dx = dy * (1 + tanh(u) + x * (1 - tanh(u)^2) * du/dx) / 2.
+    Source: Hendrycks and Gimpel 2016, https://arxiv.org/abs/1606.08415.
+    """
+
+    def forward(self, x: Array) -> Array:
+        self.x = x = floats(self, x)
+        self.tanh = np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x)))
+        self.y_shape = x.shape
+        return 0.5 * x * (1 + self.tanh)
+
+    def backward(self, dy: Array) -> Array:
+        self._check_gradient(dy)
+        x, tanh = self.x, self.tanh
+        du = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * (x * x))
+        return dy * (0.5 * (1 + tanh + x * (1 - tanh * tanh) * du))
+
+
+class LayerNorm(Elementwise):
+    """y = gamma * z + beta,  z = (x - mean) / s,  s = sqrt(variance + eps).   x (..., D)
+
+    Mean and variance are over the last axis, for each sample and step alone; gamma, beta (D,).
+    Backward, with g = gamma * dy:  dx = (g - mean(g) - z * mean(g * z)) / s,
+    dgamma = sum of dy * z and dbeta = sum of dy, both over all samples.
+    eps  keeps s from 0
+    Raises ValueError if the shapes do not fit, and for an eps that is not positive.
+    Source: book 8.5.2; Ba et al. 2016, https://arxiv.org/abs/1607.06450.
+    """
+
+    def __init__(self, gamma: Array, beta: Array, *, eps: float = 1e-5) -> None:
+        super().__init__(gamma=gamma, beta=beta)
+        if gamma.ndim != 1 or beta.shape != gamma.shape or not len(gamma):
+            raise self._refuse(f"gamma and beta are (D,), not {gamma.shape} and {beta.shape}")
+        if not eps > 0:
+            raise self._refuse(f"eps must be positive, not {eps}")
+        self.eps = float(eps)
+
+    def forward(self, x: Array) -> Array:
+        gamma, beta = self.params
+        x = floats(self, x, gamma.dtype)
+        D = len(gamma)
+        self.output_size(x.shape[-1] if x.ndim else 0)
+        rows = x.reshape(-1, D)
+        mean = rows.dot(np.full(D, 1 / D, rows.dtype))  # a mean, but faster
+        z = rows - mean[:, None]
+        self.rate = 1 / np.sqrt(np.einsum("nd,nd->n", z, z) / D + self.eps)
+        z *= self.rate[:, None]
+        self.z, self.y_shape = z, x.shape
+        y = z * gamma
+        y += beta
+        return y.reshape(x.shape)
+
+    def backward(self, dy: Array) -> Array:
+        self._check_gradient(dy)
+        gamma, _ = self.params
+        dgamma, dbeta = self.grads
+        z, D = self.z, len(gamma)
+        dy = dy.reshape(-1, D)
+        dyz, ones = dy * z, np.ones(len(dy), dy.dtype)
+        dgamma[...], dbeta[...] = ones.dot(dyz), ones.dot(dy)
+        mean_g, mean_gz = dy.dot(gamma / D), dyz.dot(gamma / D)
+        dx = dy * gamma
+        dx -= mean_g[:, None]
+        dx -= np.multiply(z, mean_gz[:, None], out=dyz)
+        dx *= self.rate[:, None]
+        return dx.reshape(self.y_shape)
+
+    def output_size(self, size: int | None) -> int | None:
+        """D, if the input may be of this width."""
+        D = len(self.params[0])
+        if size not in (None, D):
+            raise self._refuse(f"takes {D} numbers, and gets {size}")
+        return D
+
+
 class Softmax(Elementwise):
     """y = exp(x) / sum(exp(x)), the sum over the last axis.   x (..., C) -> the same shape
 
@@ -192,10 +273,21 @@ class SoftmaxWithLoss(Layer):
 
     The logarithm is taken of the sum of exponentials, never of a probability, so no score is too
     large or too small.
-    Raises ValueError for labels that do not fit.  Source: book 1.3.1, 1.3.5.3, (1.8).
+    label_smoothing  q: in training, the right class counts 1 - q, and all C share q equally, so
+                     that no score need grow without end (Szegedy et al. 2016,
+                     https://arxiv.org/abs/1512.00567). Outside training the loss is the plain one
+    Raises ValueError for labels that do not fit, and a q outside 0 <= q < 1.
+    Source: book 1.3.1, 1.3.5.3, (1.8).
     """
 
     ignore_label: int | None = None
+
+    def __init__(self, *, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        name = f"{type(self).__name__}: label_smoothing"
+        self.label_smoothing = checked_ratio(name, label_smoothing)
+        if label_smoothing:
+            self.settings = {"label_smoothing": self.label_smoothing}
 
     def forward(self, x: Array, t: Array) -> Array:
         x = floats(self, x)
@@ -206,6 +298,10 @@ class SoftmaxWithLoss(Layer):
         self.shape, x = x.shape, x.reshape(-1, x.shape[-1])
         e = x - x.max(axis=1, keepdims=True)
         label_scores = e.take(at_label)
+        self.smoothing = self.label_smoothing if self.train_flg else 0.0
+        if self.smoothing:
+            mean = e.dot(np.full(e.shape[1], 1 / e.shape[1], e.dtype))
+            label_scores += self.smoothing * (mean - label_scores)
         np.exp(e, out=e)
         self.e, self.total = e, (total := e.dot(np.ones(e.shape[1], e.dtype)))  # faster than sum
         self.y_shape = ()
@@ -214,7 +310,9 @@ class SoftmaxWithLoss(Layer):
     def backward(self, dout: float = 1) -> Array:
         weight = self._loss_factor(dout) * self.weight
         dx = self.e * (weight / self.total)[:, None]
-        dx.reshape(-1)[self.at_label] -= weight
+        dx.reshape(-1)[self.at_label] -= (1 - self.smoothing) * weight
+        if self.smoothing:
+            dx -= (self.smoothing / dx.shape[1] * weight)[:, None]
         return dx.reshape(self.shape)
 
     @property

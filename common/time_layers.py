@@ -63,6 +63,7 @@ class TimeSoftmaxWithLoss(SoftmaxWithLoss):
         xs (N, T, V)  scores before softmax
         ts (N, T)     ids, -1 where nothing counts; one-hot (N, T, V) also works
     backward(dout=1) -> (N, T, V), zero where nothing counts
+    label_smoothing  as for `SoftmaxWithLoss`
     Raises ValueError if no position is labelled (M = 0).  Source: book 5.4.2, (5.11).
     """
 
@@ -112,7 +113,8 @@ class TimeDropout(Dropout):
     def forward(self, xs: Array) -> Array:
         xs = floats(self, xs)
         like = xs[:, :1] if self.variational else xs
-        mask = scaled_mask(self.rng, self.dropout_ratio, like) if self.train_flg else None
+        drops = self.train_flg and self.dropout_ratio > 0
+        mask = scaled_mask(self.rng, self.dropout_ratio, like) if drops else None
         self.mask, self.y_shape = mask, xs.shape
         return xs if mask is None else xs * mask
 

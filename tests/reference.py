@@ -192,6 +192,48 @@ def slow_lstm_step(x, h, c, Wx, Wh, b):
     return numpy.tanh(c) / (1 + numpy.exp(-o)), c
 
 
+def slow_layer_norm(x, gamma, beta, eps=1e-5):
+    """One row (D,), number by number."""
+    mean = sum(x) / len(x)
+    variance = sum((a - mean) ** 2 for a in x) / len(x)
+    z = [(a - mean) / (variance + eps) ** 0.5 for a in x]
+    return numpy.array([g * a + b for g, a, b in zip(gamma, z, beta, strict=True)])
+
+
+def slow_multi_head(x, memory, W, b, Wo, bo, num_heads, seen):
+    """Multi-head attention of one sample, one head and one step after the other.
+
+    x (S, D), memory (T, D) on the host; seen(s, t) tells whether step s may look at step t
+    -> y (S, D), weights (h, S, T)
+    """
+    S, T, D = len(x), len(memory), x.shape[1]
+    d = D // num_heads
+    y, weights = numpy.zeros((S, D)), numpy.zeros((num_heads, S, T))
+    for head in range(num_heads):
+        columns = [slice(block * D + head * d, block * D + (head + 1) * d) for block in range(3)]
+        of_q, of_k, of_v = ((W[:, c], b[c]) for c in columns)
+        for s in range(S):
+            q = x[s] @ of_q[0] + of_q[1]
+            looked_at = [t for t in range(T) if seen(s, t)]
+            e = {t: numpy.exp(q @ (memory[t] @ of_k[0] + of_k[1]) / d**0.5) for t in looked_at}
+            c = numpy.zeros(d)
+            for t in looked_at:
+                weights[head, s, t] = e[t] / sum(e.values())
+                c += weights[head, s, t] * (memory[t] @ of_v[0] + of_v[1])
+            y[s] += c @ Wo[head * d : (head + 1) * d]
+    return y + bo, weights
+
+
+def slow_score(name, h, hs, *weights):
+    """The score of one state h of a decoder and one state hs of an encoder."""
+    if name == "additive":
+        W1, W2, v = weights
+        return sum(v * numpy.tanh(h @ W1 + hs @ W2))
+    if name == "general":
+        return h @ weights[0] @ hs
+    return sum(h * hs) / (len(h) ** 0.5 if name == "scaled dot" else 1)
+
+
 def in_float64(model, scale=1.0, seed=0):
     """Fill a model with normal float64 numbers, its biases too -> the model."""
     rng = numpy.random.default_rng(seed)

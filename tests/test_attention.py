@@ -11,8 +11,18 @@ from hypothesis import strategies as st
 
 import ch08.attention_layer
 import common.attention
-from common.attention import Attention, AttentionWeight, TimeAttention, WeightSum
+from common.attention import (
+    AdditiveScore,
+    Attention,
+    AttentionWeight,
+    DotScore,
+    GeneralScore,
+    ScaledDotScore,
+    TimeAttention,
+    WeightSum,
+)
 from common.np import np, to_cpu
+from tests.reference import slow_score
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -237,10 +247,12 @@ def test_states_that_do_not_fit_are_refused(r):
         *((time, hs, dec) for hs, dec in [((2, 3, 4), (2, 4)), ((2, 4), (2, 5, 4)), ((4,), (4,))]),
     ]:
         who = "AttentionWeight" if layer is attention else type(layer).__name__
-        with refused(f"{who}: states are (N, T, H) and ") as error:
+        message = rf"^({who}|DotScore): states are \(N, T, H\) and "
+        with pytest.raises(ValueError, match=message) as error:
             layer.forward(r(*hs), r(*other))
         assert str(hs) in str(error.value)
-        assert str(other) in str(error.value)
+        as_steps = str((other[0], 1, *other[1:]))  # the score is asked for one step of several
+        assert str(other) in str(error.value) or as_steps in str(error.value)
 
 
 def test_masks_that_do_not_fit_are_refused(r):
@@ -260,3 +272,60 @@ def test_masks_that_do_not_fit_are_refused(r):
 def test_the_layers_of_the_book_are_those_of_the_library():
     for name in "WeightSum", "AttentionWeight", "Attention", "TimeAttention":
         assert getattr(ch08.attention_layer, name) is getattr(common.attention, name)
+
+
+# --- Scores ---------------------------------------------------------------------------------------
+
+SCORES = {
+    "dot": lambda r: DotScore(),
+    "scaled dot": lambda r: ScaledDotScore(),
+    "general": lambda r: GeneralScore(r(H, H)),
+    "additive": lambda r: AdditiveScore(r(H, 3), r(H, 3), r(3)),
+}
+by_score = pytest.mark.parametrize("name", SCORES)
+
+
+@by_score
+def test_scores_are_those_of_each_pair_of_states(r, name):
+    score, hs_enc, hs_dec = SCORES[name](r), r(N, T, H), r(N, S, H)
+    found, on_host = to_cpu(score.forward(hs_enc, hs_dec)), [*map(to_cpu, score.params)]
+    for n, s, t in numpy.ndindex(N, S, T):
+        expected = slow_score(name, to_cpu(hs_dec)[n, s], to_cpu(hs_enc)[n, t], *on_host)
+        assert found[n, s, t] == pytest.approx(expected, rel=1e-10)
+
+
+@by_score
+def test_all_steps_at_once_are_one_step_after_the_other_with_any_score(r, name):
+    score, hs_enc, hs_dec, dcs = SCORES[name](r), r(N, T, H), r(N, S, H), r(N, S, H)
+    layer = TimeAttention(score=score)
+    cs, (dhs_enc, dhs_dec) = layer.forward(hs_enc, hs_dec, MASK), layer.backward(dcs)
+    grads = [g.copy() for g in layer.grads]
+    one, sums = Attention(score=score), [np.zeros((N, T, H)), *(0 * g for g in grads)]
+    for s in range(S):
+        same(one.forward(hs_enc, hs_dec[:, s], MASK), cs[:, s])
+        same(one.attention_weight, layer.attention_weights[s])
+        d_enc, d_dec = one.backward(dcs[:, s])
+        same(d_dec, dhs_dec[:, s])
+        sums = [a + d for a, d in zip(sums, [d_enc, *one.grads], strict=True)]
+    all_same([dhs_enc, *grads], sums)
+
+
+def test_a_general_score_of_the_unit_matrix_is_the_dot_product(r):
+    hs_enc, hs_dec = r(N, T, H), r(N, S, H)
+    dot = DotScore().forward(hs_enc, hs_dec)
+    same(GeneralScore(np.eye(H)).forward(hs_enc, hs_dec), dot)
+    same(ScaledDotScore().forward(hs_enc, hs_dec), dot / math.sqrt(H))
+
+
+def test_scores_that_do_not_fit_are_refused(r):
+    with refused("GeneralScore: W is (H_dec, H_enc), not (5,)"):
+        GeneralScore(r(5))
+    with refused("AdditiveScore: weights are (H_dec, A), (H_enc, A) and (A,), not (5, 3), (5, 2)"):
+        AdditiveScore(r(5, 3), r(5, 2), r(3))
+    for score in SCORES.values():
+        layer = score(r)
+        title = type(layer).__name__
+        with refused(f"{title}: states are (N, T, H) and (N, S, H), not (2, 4, 4) and (2, 3, 5)"):
+            layer.forward(r(N, T, 4), r(N, S, H))
+        with refused(f"{title}: states are (N, T, H) and (N, S, H), not (2, 4, 5) and (3, 3, 5)"):
+            layer.forward(r(N, T, H), r(3, S, H))

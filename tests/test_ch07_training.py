@@ -263,7 +263,7 @@ def trained(monkeypatch):
         max_epoch = settings.max_epoch
         runs.append((type(model).__name__, data.reverse, seed, max_epoch))
         share = len(runs) / 10
-        return [{"accuracy": share * k / max_epoch} for k in range(max_epoch)]
+        return [{"accuracy": share * k / max_epoch, "train_seconds": 2.0} for k in range(max_epoch)]
 
     monkeypatch.setattr(comparison, "train_and_answer", train)
     return runs
@@ -286,10 +286,12 @@ def test_a_comparison_trains_three_models_and_draws_them(sums, capsys):
     assert len(list(Path("addition_comparison").glob("*.npz"))) == 6
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "baseline, seed 0"
-    table = lines[lines.index("model            seed   last epoch   best epoch") + 1 : -1]
+    table = lines[
+        lines.index("model            seed   last epoch   best epoch   an epoch") + 1 : -1
+    ]
     labels = [label for label in curves for _ in range(3)]
     for line, label, seed in zip(table, labels, 3 * ["0", "1", "mean"], strict=True):
-        assert re.fullmatch(rf"{re.escape(label)} +{seed}( +\d+\.\d\d %){{2}}", line)
+        assert re.fullmatch(rf"{re.escape(label)} +{seed}( +\d+\.\d\d %){{2}} +\d+\.\d s", line)
 
 
 def test_the_models_differ_as_in_the_book(sums, trained):

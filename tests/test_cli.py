@@ -476,12 +476,12 @@ def test_two_comparisons_at_once_keep_the_runs_of_each_other(folder, monkeypatch
 
     def train(*args, **how):  # and meanwhile, in another process
         write_json(file, {"runs": [others]})
-        return [{"accuracy": 1.0}]
+        return [{"accuracy": 1.0, "train_seconds": 2.0}]
 
     monkeypatch.setattr(comparison, "train_and_answer", train)
     sizes = {"wordvec_size": 4, "hidden_size": 4, "batch_size": 4, "max_epoch": 1, "max_grad": 5.0}
     how = comparison.Comparison(data="sums.txt", file=str(file), plot=False, **sizes)
-    comparison.compare({"plain": (train_seq2seq.MODELS["seq2seq"], False)}, how)
+    comparison.compare({"plain": comparison.Recipe(train_seq2seq.MODELS["seq2seq"])}, how)
     assert [run["accuracies"] for run in json.loads(file.read_text())["runs"]] == [[0.5], [1.0]]
 
 

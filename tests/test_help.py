@@ -24,7 +24,7 @@ SCRIPTS = [f"{path.parent.name}.{path.stem}" for path in FILES]
 each_script = pytest.mark.parametrize("name", SCRIPTS)
 
 # What a number can be a number of: things that are counted, and quantities without a unit.
-COUNTED = """answers characters digits documents epochs iterations layers negatives neighbours
+COUNTED = """answers characters digits documents epochs heads iterations layers negatives neighbours
     neurons numbers parts passes positions questions rounds runs samples steps texts words"""
 PURE = "factor norm power probability rate x"  # x: a place on an axis
 UNITS = set(f"{COUNTED} {PURE}".split())

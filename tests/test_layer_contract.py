@@ -10,14 +10,28 @@ import numpy
 import pytest
 
 from ch01.graph_nodes import Add, Branch, Multiply, Repeat, Sum
-from common.attention import Attention, AttentionWeight, TimeAttention, WeightSum
+from ch08.input_feeding import FeedingLSTM
+from common.attention import (
+    AdditiveScore,
+    Attention,
+    AttentionWeight,
+    DotScore,
+    GeneralScore,
+    ScaledDotScore,
+    TimeAttention,
+    WeightSum,
+)
+from common.checks import floats
+from common.convolution import GatedLinearUnit, TimeConvolution
 from common.gradient_check import check_gradients
 from common.gradients import to_dense
 from common.layers import (
+    GELU,
     Affine,
     Dropout,
     Embedding,
     EmbeddingPart,
+    LayerNorm,
     MatMul,
     ReLU,
     Sigmoid,
@@ -26,9 +40,11 @@ from common.layers import (
     SoftmaxWithLoss,
     Tanh,
 )
+from common.multi_head import CrossAttention, SelfAttention
 from common.negative_sampling import EmbeddingDot, NegativeSamplingLoss
 from common.network import walk
 from common.np import np, to_cpu
+from common.positions import LearnedPositions, Positions
 from common.time_layers import (
     GRU,
     LSTM,
@@ -61,6 +77,58 @@ def negatives(r, **options):
     return NegativeSamplingLoss(r(5, 3), numpy.arange(5), sample_size=2, **options)
 
 
+def self_attention(r, D=4, **options):
+    return SelfAttention(r(D, 3 * D), r(3 * D), r(D, D), r(D), num_heads=2, **options)
+
+
+class Looking(CrossAttention):
+    """With the memory as a second input, whose gradient comes back."""
+
+    def forward(self, x, memory, mask=None):
+        self.set_memory(memory, mask)
+        return super().forward(x)
+
+    def backward(self, dy):
+        return super().backward(dy), self.dmemory
+
+
+def looking(r, D=4):
+    return Looking(r(D, 3 * D), r(3 * D), r(D, D), r(D), num_heads=2)
+
+
+class Weighing(TimeAttention):
+    """With values of their own, whose gradient comes back."""
+
+    def forward(self, hs_enc, hs_dec, values):
+        return super().forward(hs_enc, hs_dec, values=floats(self, values))
+
+    def backward(self, dcs):
+        return *super().backward(dcs), self.dvalues
+
+
+class Feeding(FeedingLSTM):
+    """With what it begins from as further inputs, whose gradients come back."""
+
+    def forward(self, xs, hs_enc, h, c, mask=None):
+        self.start(hs_enc, h, floats(self, c), mask)
+        return super().forward(xs)
+
+    def backward(self, dys):
+        return super().backward(dys), self.dhs_enc, self.dh, self.dc
+
+
+def feeding(r, D=2, H=4):
+    return Feeding(r(D + H, 4 * H), r(H, 4 * H), r(4 * H))
+
+
+SCORES = {
+    "dot": lambda r: DotScore(),
+    "scaled dot": lambda r: ScaledDotScore(),
+    "general": lambda r: GeneralScore(r(4, 4)),
+    "additive": lambda r: AdditiveScore(r(4, 3), r(4, 3), r(3)),
+}
+
+
 def ids(*values):
     return numpy.array(values)
 
@@ -77,6 +145,10 @@ LAYERS: dict[str, Any] = {
     "Sigmoid": lambda r: (Sigmoid(), r(2, 3)),
     "Tanh": lambda r: (Tanh(), r(2, 3)),
     "ReLU": lambda r: (ReLU(), r(2, 3)),
+    "GELU": lambda r: (GELU(), r(2, 3)),
+    "LayerNorm": lambda r: (LayerNorm(r(5), r(5)), r(2, 5)),
+    "LayerNorm, more dimensions": lambda r: (LayerNorm(r(3), r(3)), r(2, 4, 3)),
+    "LayerNorm, one row": lambda r: (LayerNorm(r(3), r(3)), r(3)),
     "Softmax": lambda r: (Softmax(), r(2, 3)),
     "Softmax, one row": lambda r: (Softmax(), r(3)),
     "Softmax, more dimensions": lambda r: (Softmax(), r(2, 3, 2, 4)),
@@ -86,6 +158,10 @@ LAYERS: dict[str, Any] = {
         ids([[0, 2], [1, 1]], [[2, 2], [0, 1]]),
     ),
     "SoftmaxWithLoss, one-hot": lambda r: (SoftmaxWithLoss(), r(3, 3), numpy.eye(3, dtype="i")),
+    "SoftmaxWithLoss, smoothed": lambda r: (
+        *(SoftmaxWithLoss(label_smoothing=0.3), r(4, 3)),
+        ids(0, 2, 1, 1),
+    ),
     "SigmoidWithLoss": lambda r: (SigmoidWithLoss(), r(4), ids(0, 1, 1, 0)),
     "Dropout": lambda r: (Dropout(0.3, rng=1), r(4, 5)),
     "Embedding": lambda r: (Embedding(r(5, 3)), ids(1, 4, 1, 0)),
@@ -149,12 +225,88 @@ LAYERS: dict[str, Any] = {
         mask(".xx", "xx."),
     ),
     "TimeAttention, one step": lambda r: (TimeAttention(), r(1, 1, 4), r(1, 1, 4)),
+    **{
+        f"{type(score(lambda *shape: np.zeros(shape))).__name__}": lambda r, score=score: (
+            *(score(r), r(2, 3, 4)),
+            r(2, 5, 4),
+        )
+        for score in SCORES.values()
+    },
+    "GeneralScore, other widths": lambda r: (GeneralScore(r(3, 4)), r(2, 3, 4), r(2, 5, 3)),
+    "AdditiveScore, other widths": lambda r: (
+        *(AdditiveScore(r(3, 2), r(4, 2), r(2)), r(2, 3, 4)),
+        r(2, 5, 3),
+    ),
+    **{
+        f"{cls.__name__}, {name}, padding": lambda r, cls=cls, score=score, shape=shape: (
+            *(cls(score=score(r)), r(2, 3, 4), r(*shape)),
+            mask(".xx", "xx."),
+        )
+        for name, score in SCORES.items()
+        for cls, shape in [(Attention, (2, 4)), (TimeAttention, (2, 5, 4))]
+    },
+    "SelfAttention": lambda r: (self_attention(r), r(2, 3, 4)),
+    "SelfAttention, one step": lambda r: (self_attention(r), r(1, 1, 4)),
+    "SelfAttention, padding": lambda r: (self_attention(r), r(2, 3, 4), mask(".xx", "xx.")),
+    "SelfAttention, causal": lambda r: (self_attention(r, causal=True), r(2, 3, 4)),
+    "SelfAttention, causal, padding": lambda r: (
+        *(self_attention(r, causal=True), r(2, 3, 4)),
+        mask(".xx", "xx."),
+    ),
+    "SelfAttention, stateful": lambda r: (
+        self_attention(r, causal=True, stateful=True),
+        r(2, 3, 4),
+    ),
+    "CrossAttention": lambda r: (looking(r), r(2, 3, 4), r(2, 5, 4)),
+    "CrossAttention, padding": lambda r: (
+        *(looking(r), r(2, 3, 4), r(2, 4, 4)),
+        mask("..xx", "xx.x"),
+    ),
+    "TimeAttention, values": lambda r: (Weighing(), r(2, 3, 4), r(2, 5, 4), r(2, 3, 2)),
+    "TimeConvolution": lambda r: (TimeConvolution(r(3, 4, 2), r(2)), r(2, 5, 4)),
+    "TimeConvolution, longer than the input": lambda r: (
+        TimeConvolution(r(5, 2, 3), r(3)),
+        r(2, 1, 2),
+    ),
+    "TimeConvolution, padding": lambda r: (
+        *(TimeConvolution(r(3, 4, 2), r(2)), r(2, 5, 4)),
+        mask(".xxx.", "xx..x"),
+    ),
+    "TimeConvolution, causal": lambda r: (
+        TimeConvolution(r(2, 4, 3), r(3), causal=True),
+        r(2, 5, 4),
+    ),
+    "TimeConvolution, stateful": lambda r: (
+        TimeConvolution(r(3, 4, 2), r(2), causal=True, stateful=True),
+        r(2, 3, 4),
+    ),
+    "GatedLinearUnit": lambda r: (GatedLinearUnit(), r(2, 3, 6)),
+    "FeedingLSTM": lambda r: (feeding(r), r(2, 3, 2), r(2, 5, 4), r(2, 4), r(2, 4)),
+    "FeedingLSTM, padding": lambda r: (
+        *(feeding(r), r(2, 3, 2), r(2, 3, 4), r(2, 4), r(2, 4)),
+        mask(".xx", "xx."),
+    ),
+    "Positions": lambda r: (Positions(), r(2, 3, 5)),
+    "Positions, scaled": lambda r: (Positions(scale=2.0), r(2, 3, 4)),
+    "Positions, padding": lambda r: (Positions(), r(2, 3, 4), mask(".xx", "xx.")),
+    "Positions, stateful": lambda r: (Positions(stateful=True), r(2, 3, 4)),
+    "LearnedPositions": lambda r: (LearnedPositions(r(4, 3)), r(2, 4, 3)),
+    "LearnedPositions, one row": lambda r: (LearnedPositions(r(4, 3)), r(1, 2, 3)),
+    "LearnedPositions, padding": lambda r: (
+        *(LearnedPositions(r(3, 4), scale=2.0), r(2, 3, 4)),
+        mask(".xx", "xx."),
+    ),
     "TimeEmbedding": lambda r: (TimeEmbedding(r(5, 3)), ids([1, 4, 1], [0, 0, 2])),
     "TimeEmbedding, sparse": lambda r: (TimeEmbedding(r(5, 3), sparse=True), ids([1, 4], [1, 0])),
     "TimeAffine": lambda r: (TimeAffine(r(3, 5), r(5)), r(2, 4, 3)),
     "TimeSoftmaxWithLoss": lambda r: (TimeSoftmaxWithLoss(), r(2, 2, 4), ids([0, 3], [2, 1])),
     "TimeSoftmaxWithLoss, some ignored": lambda r: (
         TimeSoftmaxWithLoss(),
+        r(2, 3, 4),
+        ids([0, -1, 3], [-1, -1, 2]),
+    ),
+    "TimeSoftmaxWithLoss, smoothed, some ignored": lambda r: (
+        TimeSoftmaxWithLoss(label_smoothing=0.2),
         r(2, 3, 4),
         ids([0, -1, 3], [-1, -1, 2]),
     ),

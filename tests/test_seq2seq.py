@@ -510,6 +510,7 @@ def kept_options(path):
 @all_options
 def test_weight_files_keep_the_options_of_the_model(folder, model_class, how):
     plain = {"cell": "lstm", "bidirectional": False, "pass_cell": False, "pad_id": None}
+    plain |= {"score": "dot"} if model_class is AttentionSeq2seq else {}
     sizes = {"vocab_size": 7, "wordvec_size": 3, "hidden_size": 4}
     first, second = (model_class(7, 3, 4, rng=seed, **how) for seed in range(2))
     first.save_params("w.npz")

@@ -7,7 +7,7 @@ Both do the same work on the same batches. Each imports what it needs inside, be
 in processes of their own, and neither should load the other's library.
 """
 
-from tests.benchmarks.rows import ch01, ch04, ch05, ch06, ch07
+from tests.benchmarks.rows import ch01, ch04, ch05, ch06, ch07, ch08
 
 ROWS = {
     "TwoLayerNet": ch01.Spiral(),
@@ -22,6 +22,13 @@ ROWS = {
     "AttentionSeq2seq": ch07.Translation("attention", V=59, H=256, T=29, L=11),
     "Seq2seq-answers": ch07.Answering(),
     "AttentionSeq2seq-answers": ch07.Answering("attention", V=59, H=256, T=29, L=11),
+    "Transformer": ch08.Transformer(),
+    "Transformer-additions": ch08.Transformer(V=13, D=128, H=256, T=7, L=5, layers=2),
+    "ConvSeq2seq": ch08.Conv(),
+    "TransformerLM": ch08.LanguageModel(),
+    "SelfAttention": ch08.Alone("SelfAttention"),
+    "LayerNorm": ch08.Alone("LayerNorm"),
+    "TimeConvolution": ch08.Alone("TimeConvolution"),
     **{
         f"Time{cell}-{T}": ch05.Recurrent(cell, T)
         for cell in ("RNN", "LSTM", "GRU")
