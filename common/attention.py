@@ -112,7 +112,7 @@ class GeneralScore(DotScore):
             raise self._refuse(f"W is (H_dec, H_enc), not {W.shape}")
 
     def forward(self, hs_enc: Array, hs_dec: Array) -> Array:
-        (W,) = self.params
+        (W,) = self._weights()
         hs_enc, hs_dec = self._states(hs_enc, hs_dec)
         if (hs_dec.shape[2], hs_enc.shape[2]) != W.shape:
             raise self._misfit(hs_enc, hs_dec)
@@ -149,7 +149,7 @@ class AdditiveScore(DotScore):
             )
 
     def forward(self, hs_enc: Array, hs_dec: Array) -> Array:
-        W1, W2, v = self.params
+        W1, W2, v = self._weights()
         hs_enc, hs_dec = self._states(hs_enc, hs_dec)
         if (hs_dec.shape[2], hs_enc.shape[2]) != (len(W1), len(W2)):
             raise self._misfit(hs_enc, hs_dec)

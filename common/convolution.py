@@ -51,7 +51,7 @@ class TimeConvolution(Layer):
         self.past = past
 
     def forward(self, x: Array, mask: Array = None) -> Array:
-        W, b = self.params
+        W, b = self._weights()
         k, D, M = W.shape
         x = floats(self, x, W.dtype)
         if x.ndim != 3 or x.shape[2] != D:

@@ -177,9 +177,9 @@ class GELU(Elementwise):
 
     def forward(self, x: Array) -> Array:
         self.x = x = floats(self, x)
-        self.tanh = np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x)))
+        self.tanh = tanh = np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x)))
         self.y_shape = x.shape
-        return 0.5 * x * (1 + self.tanh)
+        return 0.5 * x * (1 + tanh)
 
     def backward(self, dy: Array) -> Array:
         self._check_gradient(dy)
@@ -208,16 +208,16 @@ class LayerNorm(Elementwise):
         self.eps = float(eps)
 
     def forward(self, x: Array) -> Array:
-        gamma, beta = self.params
+        gamma, beta = self._weights()
         x = floats(self, x, gamma.dtype)
         D = len(gamma)
         self.output_size(x.shape[-1] if x.ndim else 0)
         rows = x.reshape(-1, D)
         mean = rows.dot(np.full(D, 1 / D, rows.dtype))  # a mean, but faster
         z = rows - mean[:, None]
-        self.rate = 1 / np.sqrt(np.einsum("nd,nd->n", z, z) / D + self.eps)
-        z *= self.rate[:, None]
-        self.z, self.y_shape = z, x.shape
+        rate = 1 / np.sqrt(np.einsum("nd,nd->n", z, z) / D + self.eps)
+        z *= rate[:, None]
+        self.z, self.rate, self.y_shape = z, rate, x.shape
         y = z * gamma
         y += beta
         return y.reshape(x.shape)
@@ -298,10 +298,10 @@ class SoftmaxWithLoss(Layer):
         self.shape, x = x.shape, x.reshape(-1, x.shape[-1])
         e = x - x.max(axis=1, keepdims=True)
         label_scores = e.take(at_label)
-        self.smoothing = self.label_smoothing if self.train_flg else 0.0
-        if self.smoothing:
+        self.smoothing = smoothing = self.label_smoothing if self.train_flg else 0.0
+        if smoothing:
             mean = e.dot(np.full(e.shape[1], 1 / e.shape[1], e.dtype))
-            label_scores += self.smoothing * (mean - label_scores)
+            label_scores += smoothing * (mean - label_scores)
         np.exp(e, out=e)
         self.e, self.total = e, (total := e.dot(np.ones(e.shape[1], e.dtype)))  # faster than sum
         self.y_shape = ()

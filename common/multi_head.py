@@ -49,7 +49,7 @@ class _MultiHead(Layer):
         return D
 
     def _input(self, x: Array) -> Array:
-        W = self.params[0]
+        W = self._weights()[0]
         x = floats(self, x, W.dtype)
         if x.ndim != 3 or x.shape[2] != len(W):
             raise self._refuse(f"input must be (N, T, {len(W)}), not {x.shape}")

@@ -122,7 +122,7 @@ class LearnedPositions(Positions):
         return self.params[0].dtype
 
     def _table(self, length: int, D: int, dtype: Any) -> Array:
-        (P,) = self.params
+        (P,) = self._weights()
         self.output_size(D)
         if length > len(P):
             raise self._refuse(f"a sequence of {length} steps is longer than the {len(P)} learned")
