@@ -33,6 +33,9 @@ CHAPTERS = {  # the classes whose files `load_model` knows before they are impor
     "PeekySeq2seq": "ch07.peeky_seq2seq",
     "AttentionSeq2seq": "ch08.attention_seq2seq",
     "BiAttentionSeq2seq": "ch08.bi_attention_seq2seq",
+    "BitLSTM": "ch08.memory_model",
+    "NTM": "ch08.ntm",
+    "DNC": "ch08.dnc",
 }
 
 

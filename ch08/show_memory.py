@@ -1,0 +1,112 @@
+"""Draw where a trained machine with a memory writes and reads, step by step.
+
+python -m ch08.show_memory                            the shipped NTM copies 20 vectors
+python -m ch08.show_memory --model dnc --length 10
+python -m ch08.show_memory --weights NTM_sort.npz --task sort
+
+Source: book 8.5.3, figure 8-41; Graves et al. 2014, https://arxiv.org/abs/1410.5401, figures 3 to 6.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ch08.memory_model import MemoryModel
+from common.base_model import load_model
+from common.cli import at_least_one, run
+from common.functions import sigmoid
+from common.np import Array, np, to_cpu
+from common.plots import show
+from common.trainer import Row
+from dataset.copying import TASKS, wrong_bits
+
+WEIGHTS = Path(__file__).parent / "weights"
+MODELS = {"ntm": "NTM_copy.npz", "dnc": "DNC_copy.npz"}
+
+
+def main(
+    *,
+    model: str = "ntm",
+    weights: str | None = None,
+    task: str = "copy",
+    length: int | None = None,
+    memory_size: int | None = None,
+    seed: int = 0,
+) -> None:
+    """Draw one test sequence: input, output, write weights and read weights over time.
+
+    model        the shipped one: ntm or dnc, which copy
+    weights      a file of a machine of yours, instead
+    task         what it was trained for: copy, repeat, recall or sort
+    length       of the sequence, in steps: vectors, or items of recall; the task's longest if not
+                 given
+    memory_size  number of rows in the memory, if another than in the file
+    seed         decides the sequence
+    """
+    for name, choice, choices in ("model", model, MODELS), ("task", task, TASKS):
+        if choice not in choices:
+            raise ValueError(f"show_memory: {name} is one of {', '.join(choices)}, not {choice!r}")
+    at_least_one(length=length, memory_size=memory_size)
+    net = load_model(weights or WEIGHTS / MODELS[model])
+    if not isinstance(net, MemoryModel):
+        raise ValueError(f"show_memory: a {type(net).__name__} has no memory to show")
+    net = net.with_memory(memory_size) if memory_size else net
+    what = TASKS[task]
+    x, t = what.test(seed, 1, length or what.high[0], *what.high[1:])
+    wrong = plot_heads(net, x, t, Path(f"{type(net).__name__}_{task}_heads.png"))
+    print(f"{wrong} bits wrong")
+
+
+def plot_heads(model: MemoryModel, x: Array, t: Array, file: Path) -> int:
+    """Draw what happens in one sequence, x (1, T, D), t (1, T, M) -> how many bits are wrong.
+
+    Four rows over time: inputs, outputs (probabilities, where a bit is asked for), the weights of
+    the write heads, those of the read heads. Time runs to the right, the memory downwards.
+    """
+    import matplotlib.pyplot as plt
+
+    scores = model.predict(np.asarray(x))
+    y = to_cpu(sigmoid(scores))[0]
+    y[t[0] < 0] = 0
+    panels = {"input": x[0], "output": y}
+    for name in "write", "read":
+        weights = to_cpu(getattr(model.layer, f"{name}_weights"))[0]
+        for head in range(weights.shape[1]):
+            number = f" {head + 1}" if weights.shape[1] > 1 else ""
+            panels[f"{name} weights{number}"] = weights[:, head]
+    heights = [max(6, a.shape[1]) for a in panels.values()]
+    figure, axes = plt.subplots(
+        len(panels), figsize=(9, sum(heights) / 8 + 1), height_ratios=heights, sharex=True
+    )
+    for ax, (name, a) in zip(axes, panels.items(), strict=True):
+        ax.imshow(a.T, aspect="auto", interpolation="nearest", cmap="gray", vmin=0)
+        ax.set_ylabel(name)
+        ax.set_yticks([])
+    axes[-1].set_xlabel("time")
+    figure.tight_layout()
+    show(file)
+    return int(wrong_bits(to_cpu(scores), t)[0])
+
+
+def plot_curves(curves: Mapping[str, list[list[Row]]], sequences: int, file: Path) -> None:
+    """Learning curves: cross-entropy in bits a sequence against thousands of sequences.
+
+    curves     label: the rows of the epochs of each run
+    sequences  in an epoch
+    """
+    import matplotlib.pyplot as plt
+
+    for k, (label, runs) in enumerate(curves.items()):
+        for n, rows in enumerate(runs):
+            seen: list[Any] = [(e + 1) * sequences / 1000 for e in range(len(rows))]
+            name = label if n == 0 else None
+            plt.plot(seen, [row["bits"] for row in rows], color=f"C{k}", lw=1, label=name)
+    plt.xlabel("sequences (thousands)")
+    plt.ylabel("cross-entropy (bits a sequence)")
+    plt.ylim(bottom=0)
+    plt.legend()
+    show(file)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,175 @@
+"""Train a machine with a memory, or an LSTM, to copy, to repeat, to recall or to sort.
+
+python -m ch08.train_memory                                 the NTM learns to copy (README: memory.md)
+python -m ch08.train_memory --model lstm                    an LSTM without a memory does not
+python -m ch08.train_memory --model dnc --max-length 10 --sequences 50000
+python -m ch08.train_memory --task sort --read-heads 2
+
+Source: book 8.5.3; Graves et al. 2014, https://arxiv.org/abs/1410.5401.
+"""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from ch08.dnc import DNC
+from ch08.memory_model import BitLSTM, BitModel, MemoryModel
+from ch08.ntm import NTM
+from ch08.show_memory import plot_curves, plot_heads
+from common.cli import at_least_one, run
+from common.network import evaluating
+from common.np import Array, np, to_cpu
+from common.optimizer import Adam
+from common.run import train, write_history
+from common.trainer import Row, StreamTrainer
+from dataset.copying import TASKS, Task, wrong_bits
+
+MODELS = {"ntm": NTM, "dnc": DNC, "lstm": BitLSTM}
+SIZES = {  # where nothing else is asked for
+    "ntm": {"hidden_size": 100, "memory_size": 32, "memory_width": 20},
+    "dnc": {"hidden_size": 64, "memory_size": 16, "memory_width": 16},
+    "lstm": {"hidden_size": 256},
+}
+FARTHER = (1, 2.5, 6)  # the tests: how many times as long as the longest that is trained
+TESTED = 50  # sequences
+EPOCH = 1000  # sequences from test to test
+
+
+def main(
+    *,
+    model: str = "ntm",
+    task: str = "copy",
+    sequences: int = 20000,
+    batch_size: int = 4,
+    max_length: int | None = None,
+    hidden_size: int | None = None,
+    memory_size: int | None = None,
+    memory_width: int | None = None,
+    read_heads: int = 1,
+    write_heads: int = 1,
+    controller: str = "lstm",
+    focused: bool = True,
+    test_memory: int = 160,
+    lr: float = 0.001,
+    max_grad: float = 10.0,
+    seed: int = 0,
+    weights: str | None = None,
+    resume: bool = False,
+    plot: bool = True,
+) -> dict[str, float]:
+    """Train a model on one task, test it on longer sequences -> wrong bits a sequence, by length.
+
+    model         ntm (neural Turing machine), dnc (differentiable neural computer) or lstm
+    task          copy, repeat (copy several times), recall (the item after one) or sort (by
+                  priority)
+    sequences     samples to train on, all of them different; tested after every 1000
+    batch_size    samples in a training step, all of one length
+    max_length    the longest sequence that is trained, in steps: vectors, or items of recall;
+                  the task's own if not given
+    hidden_size   numbers in the state of the controller; 100 (ntm), 64 (dnc) or 256 (lstm)
+    memory_size   number of rows in the memory; 32 (ntm) or 16 (dnc)
+    memory_width  numbers in a row of the memory; 20 (ntm) or 16 (dnc)
+    read_heads    number of heads that read
+    write_heads   number of heads that write, of the ntm
+    controller    lstm or feedforward
+    focused       the heads of the ntm begin on the first row, not on all rows alike
+    test_memory   number of rows in the memory for sequences longer than the trained ones
+    lr            learning rate of Adam
+    max_grad      largest norm of all gradients together
+    seed          decides the first weights and all sequences
+    weights       file to save the best weights in, <class>_<task>.npz if not given; checkpoint,
+                  history (.json), curve (.png) and a picture of the heads go beside it
+    resume        go on with a run that was stopped, from its checkpoint
+    plot          draw the curve, and where the heads read and write
+    """
+    for name, choice, choices in ("model", model, MODELS), ("task", task, TASKS):
+        if choice not in choices:
+            raise ValueError(f"train_memory: {name} is one of {', '.join(choices)}, not {choice!r}")
+    at_least_one(max_length=max_length, batch_size=batch_size, sequences=sequences)
+    what, iterations = TASKS[task], max(1, EPOCH // batch_size)
+    if max_length is not None:
+        what = replace(what, high=(max_length, *what.high[1:]))
+    given = {"hidden_size": hidden_size, "memory_size": memory_size, "memory_width": memory_width}
+    sizes = {k: given[k] or default for k, default in SIZES[model].items()}
+    if model != "lstm":
+        sizes |= {"read_heads": read_heads, "controller": controller}
+    if model == "ntm":
+        sizes |= {"write_heads": write_heads, "focused": focused}
+    net: Any = MODELS[model](what.input_size, what.output_size, **sizes, rng=seed)
+    file = Path(weights or f"{type(net).__name__}_{task}.npz")
+    trainer: Any = StreamTrainer(net, Adam(lr))
+    rows: list[Row] = train(
+        trainer,
+        lambda step: what.batch(seed, step, batch_size),
+        iterations,
+        weights=file,
+        save=lambda: net.save_params(file),
+        evaluate=lambda trainer: tested(net, *what.test(seed, TESTED, *what.high), show=trainer),
+        lowest="bits",
+        max_epoch=math.ceil(sequences / (iterations * batch_size)),
+        max_grad=max_grad,
+        eval_interval=iterations,
+        resume=resume,
+    )
+    net.load_params(file)
+    results = {}
+    for x, t, length in longer(what, seed + 1):
+        asked = numpy.count_nonzero(t[0] >= 0)
+        grown = in_memory(net, test_memory) if length > what.high[0] else net
+        found = tested(grown, x, t)
+        results[f"wrong_{length}"] = found["wrong"]
+        print(f"length {length}: {found['wrong']:.2f} of {asked} bits wrong")
+    write_history(trainer, file, **results)
+    if plot:
+        label = f"{type(net).__name__}, {task}"
+        plot_curves({label: [rows]}, batch_size * iterations, file.with_suffix(".png"))
+        if isinstance(net, MemoryModel):
+            x, t = what.test(seed, 1, *what.high)
+            plot_heads(net, x, t, file.with_name(f"{file.stem}_heads.png"))
+    return results
+
+
+def tested(model: BitModel, x: Array, t: Array, *, show: Any = None) -> dict[str, float]:
+    """Test a model on x (N, T, D), t (N, T, M), ten sequences at a time.
+
+    -> wrong  wrong bits in a sequence
+       bits   cross-entropy of a sequence, in bits
+    show  a trainer, after whose epoch this is printed
+    """
+    wrong, loss = [], 0.0
+    asked = numpy.count_nonzero(t[0] >= 0)
+    with evaluating(model):
+        for k in range(0, len(x), 10):
+            part = slice(k, k + 10)
+            scores = model.predict(np.asarray(x[part]))
+            nats = float(model.loss_layer.forward(scores, t[part]))
+            loss += nats * asked / math.log(2) * len(t[part])
+            wrong += wrong_bits(to_cpu(scores), t[part]).tolist()
+    found = {"wrong": sum(wrong) / len(wrong), "bits": loss / len(wrong)}
+    if show is not None:
+        print(
+            f"| epoch {show.current_epoch + 1} | wrong bits {found['wrong']:.2f} of {asked} "
+            f"| cross-entropy {found['bits']:.2f} bits a sequence"
+        )
+    return found
+
+
+def longer(task: Task, seed: int) -> list[tuple[Array, Array, int]]:
+    """x (N, T, D), t (N, T, M) and their length: the longest trained, and lengths beyond it."""
+    lengths = [round(factor * task.high[0]) for factor in FARTHER]
+    return [(*task.test(seed, TESTED, n, *task.high[1:]), n) for n in lengths]
+
+
+def in_memory(model: BitModel, rows: int) -> BitModel:
+    """The model with a memory of at least so many rows, if it has a memory."""
+    if not isinstance(model, MemoryModel) or rows <= model.settings["memory_size"]:
+        return model
+    grown: BitModel = model.with_memory(rows)
+    return grown
+
+
+if __name__ == "__main__":
+    run(main)
