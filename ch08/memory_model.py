@@ -66,6 +66,7 @@ class TimeMemory(Layer):
         # where the columns for softplus, sigmoid and softmax end
         self.ends = [ends[k] for k in numpy.cumsum(self.kinds).tolist()]
         self.softmax_size = [*fields.values()][sum(self.kinds) - 1][-1]
+        rng = generator(rng)
         Wx, Wh, b = recurrent_weights(rng, D, H, CONTROLLERS[controller])
         rows = H + KW if self.recurrent else KW
         Wh = randn(rng, rows, len(b)) / math.sqrt(rows)
