@@ -89,7 +89,7 @@ def main(
         if choice not in choices:
             raise ValueError(f"train_memory: {name} is one of {', '.join(choices)}, not {choice!r}")
     at_least_one(max_length=max_length, batch_size=batch_size, sequences=sequences)
-    what, iterations = TASKS[task], max(1, EPOCH // batch_size)
+    what, iterations = TASKS[task], max(1, min(EPOCH, sequences) // batch_size)
     if max_length is not None:
         what = replace(what, high=(max_length, *what.high[1:]))
     given = {"hidden_size": hidden_size, "memory_size": memory_size, "memory_width": memory_width}

@@ -7,7 +7,7 @@ Both do the same work on the same batches. Each imports what it needs inside, be
 in processes of their own, and neither should load the other's library.
 """
 
-from tests.benchmarks.rows import ch01, ch04, ch05, ch06, ch07
+from tests.benchmarks.rows import ch01, ch04, ch05, ch06, ch07, ch08
 
 ROWS = {
     "TwoLayerNet": ch01.Spiral(),
@@ -22,6 +22,8 @@ ROWS = {
     "AttentionSeq2seq": ch07.Translation("attention", V=59, H=256, T=29, L=11),
     "Seq2seq-answers": ch07.Answering(),
     "AttentionSeq2seq-answers": ch07.Answering("attention", V=59, H=256, T=29, L=11),
+    "NTM": ch08.Copying(),
+    "DNC": ch08.Copying("DNC", H=64, R=16, W=16, N=16),
     **{
         f"Time{cell}-{T}": ch05.Recurrent(cell, T)
         for cell in ("RNN", "LSTM", "GRU")

@@ -1,0 +1,138 @@
+"""The training script of the machines with memory, and the pictures of what they do."""
+
+import json
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy
+import pytest
+
+from ch08 import show_memory, train_memory
+from ch08.memory_model import BitLSTM
+from ch08.ntm import NTM
+from common.base_model import load_model
+from common.storage.checkpoint import digest
+from common.storage.weights import read
+from dataset.copying import TASKS, wrong_bits
+
+TINY = {"sequences": 8, "hidden_size": 4, "max_length": 2, "plot": False}
+ROWS = {"memory_size": 4, "memory_width": 3, "test_memory": 6}
+
+
+def weights(file="w.npz"):
+    return digest(read(Path(file))[1])
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("model", train_memory.MODELS)
+def test_every_model_takes_every_task(model, task, folder, capsys):
+    rows = {} if model == "lstm" else ROWS
+    found = train_memory.main(model=model, task=task, weights="w.npz", **TINY, **rows)
+    assert list(found) == ["wrong_2", "wrong_5", "wrong_12"]
+    assert "length 12: " in capsys.readouterr().out
+    history = json.loads(Path("w.json").read_text())
+    assert {k: history[k] for k in found} == found
+    assert history["epochs"][0]["bits"] > 0
+    net = load_model("w.npz")
+    assert net.settings["input_size"] == TASKS[task].input_size
+    assert net.settings.get("memory_size", 4) == 4
+
+
+def test_settings_reach_the_machine(folder):
+    how = {"read_heads": 2, "write_heads": 3, "controller": "feedforward", "focused": False}
+    train_memory.main(weights="w.npz", **TINY, **ROWS, **how)
+    assert load_model("w.npz").settings == {
+        **{"input_size": 9, "output_size": 8, "hidden_size": 4},
+        **{"memory_size": 4, "memory_width": 3, "shifts": 3},
+        **how,
+    }
+
+
+def test_a_run_that_is_stopped_and_resumed_ends_with_the_same_weights(folder, monkeypatch):
+    how = {"weights": "w.npz", **TINY, **ROWS, "sequences": 24}
+    monkeypatch.setattr(train_memory, "EPOCH", 8)
+    found = train_memory.main(**how)
+    whole = weights()
+    assert len(json.loads(Path("w.json").read_text())["epochs"]) == 3
+    Path("w.checkpoint").unlink()
+    tested, count = train_memory.tested, []
+
+    def interrupted(*args, **options):
+        count.append(1)
+        if len(count) == 2:
+            raise KeyboardInterrupt
+        return tested(*args, **options)
+
+    monkeypatch.setattr(train_memory, "tested", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train_memory.main(**how)
+    monkeypatch.setattr(train_memory, "tested", tested)
+    assert train_memory.main(**how, resume=True) == found
+    assert weights() == whole
+
+
+def test_the_curve_and_the_heads_are_drawn(folder):
+    train_memory.main(weights="w.npz", **TINY | {"plot": True}, **ROWS)
+    assert {p.name for p in folder.glob("*.png")} == {"w.png", "w_heads.png"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"model": "gru"}, "model is one of ntm, dnc, lstm, not 'gru'"),
+        ({"task": "add"}, "task is one of copy, repeat, recall, sort, not 'add'"),
+        ({"max_length": 0}, "max_length must be at least 1"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"sequences": 0}, "sequences must be at least 1"),
+        ({"memory_size": 2}, "a memory of 2 rows is smaller than the 3 shifts"),
+    ],
+)
+def test_settings_that_make_no_run_are_refused(wrong, message, folder):
+    with pytest.raises(ValueError, match=message):
+        train_memory.main(**TINY | wrong)
+    assert [*folder.iterdir()] == []
+
+
+def test_wrong_bits_and_bits_are_those_of_all_sequences_together():
+    x, t = TASKS["copy"].test(0, 23, 3)
+    model = BitLSTM(9, 8, 4, rng=0)
+    scores = model.predict(x)
+    found = train_memory.tested(model, x, t)
+    assert found["wrong"] == pytest.approx(wrong_bits(scores, t).mean())
+    bits = float(model.loss_layer.forward(scores, t)) * 24 / numpy.log(2)
+    assert found["bits"] == pytest.approx(bits, rel=1e-5)
+
+
+def test_the_picture_shows_what_comes_in_what_goes_out_and_where_the_heads_are(monkeypatch):
+    x, t = TASKS["copy"].test(0, 1, 3)
+    model = NTM(9, 8, 4, memory_size=5, memory_width=2, read_heads=2, rng=0)
+    shown = {}
+
+    def looked_at(file):
+        for ax in plt.gcf().axes:
+            shown[ax.get_ylabel()] = ax.images[0].get_array()
+        plt.close()
+
+    monkeypatch.setattr(show_memory, "show", looked_at)
+    wrong = show_memory.plot_heads(model, x, t, Path("heads.png"))
+    scores = model.predict(x)
+    assert wrong == wrong_bits(scores, t)[0]
+    assert list(shown) == [
+        *("input", "output", "write weights", "read weights 1", "read weights 2")
+    ]
+    numpy.testing.assert_array_equal(shown["input"], x[0].T)
+    numpy.testing.assert_array_equal(shown["output"][:, :4], 0)
+    numpy.testing.assert_allclose(shown["output"][:, 4:], 1 / (1 + numpy.exp(-scores[0, 4:].T)))
+    numpy.testing.assert_array_equal(shown["read weights 2"], model.layer.read_weights[0, :, 1].T)
+
+
+def test_a_file_of_ones_own_is_shown_and_one_without_a_memory_refused(folder, capsys):
+    NTM(9, 8, 4, memory_size=5, memory_width=2, rng=0).save_params("mine.npz")
+    show_memory.main(weights="mine.npz", length=3, memory_size=8)
+    assert (folder / "NTM_copy_heads.png").exists()
+    assert "bits wrong" in capsys.readouterr().out
+    BitLSTM(9, 8, 4, rng=0).save_params("lstm.npz")
+    with pytest.raises(ValueError, match="show_memory: a BitLSTM has no memory to show"):
+        show_memory.main(weights="lstm.npz")
+    with pytest.raises(ValueError, match="show_memory: task is one of copy"):
+        show_memory.main(task="add")
