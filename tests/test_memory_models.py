@@ -16,6 +16,7 @@ from common.optimizer import Adam
 from common.storage.checkpoint import digest
 from common.trainer import StreamTrainer, Trainer
 from dataset.copying import TASKS
+from tests.benchmarks.rows import ch08
 from tests.reference import in_float64, slow_allocation, slow_focus, slow_lstm_step
 
 SMALL = {"hidden_size": 4, "memory_size": 5, "memory_width": 3, "rng": 0}
@@ -364,3 +365,45 @@ def test_trainer_takes_a_machine_like_any_other_model(made):
     trainer = Trainer(made(9, 8, 8, memory_size=4, memory_width=4, rng=0), Adam(0.03))
     losses = trainer.fit(x, t, 60, 8, 10.0, None, rng=0, verbose=False, valid=(x, t))
     assert losses[-1]["valid_loss"] < 0.5 * losses[0]["valid_loss"]
+
+
+# --- PyTorch --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def torch_in_float64(torch):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield torch
+    torch.set_default_dtype(before)
+
+
+@pytest.mark.parametrize("name", ["NTM", "DNC"])
+def test_loss_and_gradients_are_those_of_pytorch(name, torch_in_float64):
+    torch = torch_in_float64
+    size = ch08.Copying(name, H=6, R=5, W=3, N=2, length=3)
+    twin = {"NTM": ch08.ntm_twin, "DNC": ch08.dnc_twin}[name](size)
+    made = {"NTM": NTM, "DNC": DNC}[name]
+    model = in_float64(made(9, 8, 6, memory_size=5, memory_width=3, rng=0), 0.5)
+    x, t = size.batches()[0]
+
+    def gates(a):
+        """The gates f, g, i, o in the order of PyTorch, i, f, g, o, along the first axis."""
+        f, g, i, o = numpy.split(a.T, 4)
+        return torch.tensor(numpy.concatenate([i, f, g, o]))
+
+    def theirs(Wx, Wh, b, Wp, bp, W, bias):
+        rows = [gates(numpy.concatenate([Wx, Wh[6:]])), gates(Wh[:6]), gates(b), 0 * gates(b)]
+        return rows + [torch.tensor(a.T.copy()) for a in (Wp, bp, W, bias)]
+
+    with torch.no_grad():
+        for p, q in zip(twin.parameters(), theirs(*model.params), strict=True):
+            p.copy_(q)
+    loss = twin(torch.tensor(x.astype("float64")), torch.tensor(t))
+    loss.backward()
+    assert float(model.forward(x.astype("float64"), t)) == pytest.approx(loss.item(), rel=1e-12)
+    model.backward()
+    expected = theirs(*model.grads)
+    expected[3] = expected[2]  # PyTorch adds a second bias, which has the same gradient
+    for p, q in zip(twin.parameters(), expected, strict=True):
+        assert_allclose(p.grad.numpy(), q.numpy(), rtol=1e-7, atol=1e-12)

@@ -69,7 +69,7 @@ def twin(size, columns):
                 read, memory = self.access(self.heads(state[0]).split(columns, 1), *memory)
                 ys.append(torch.cat([state[0], read], 1))
             scores, asked = self.affine(torch.stack(ys, 1)), ts >= 0
-            bits = ts[asked].float()
+            bits = ts[asked].to(scores.dtype)
             return nn.functional.binary_cross_entropy_with_logits(scores[asked], bits)
 
         @staticmethod
