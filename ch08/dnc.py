@@ -89,8 +89,8 @@ class TimeDNC(TimeMemory):
         read = np.matmul(modes, ways)[:, :, 0]
         reads, fetched = Read.step(memory, read)
         gates = p["write_gate"][:, :, None], unscaled, modes, ways
-        state = [memory, usage, precedence, links, written, read]
         caches = used, allocated, looked, mixed, wrote, linked, followed, found, fetched
+        state = (memory, usage, precedence, links, written, read)
         return reads, state, (gates, caches, usage)
 
     def access_backward(self, dreads: Array, dstate: Any, cache: Any) -> Any:

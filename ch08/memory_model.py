@@ -321,7 +321,7 @@ class MemoryModel(BitModel):
 
         Raises ValueError for a memory that the model cannot have.
         """
-        other = type(self)(**self.settings | {"memory_size": rows}, rng=0)
+        other = type(self)(**{**self.settings, "memory_size": rows}, rng=0)
         for p, q in zip(other.params, self.params, strict=True):
             p[...] = q
         return other

@@ -32,8 +32,8 @@ class TimeNTM(TimeMemory):
         w = Interpolation(w, the head's w of the step before, gate)
         w = CircularShift(w, shift)
         w = Sharpening(w, sharpness)
-    All heads look at the memory of the step before. Then the write heads write, with erase (sigmoid)
-    and add, and the read heads read what is there now.
+    All heads look at the memory of the step before. Then the write heads write, with erase
+    (sigmoid) and add, and the read heads read what is there now.
     read_weights, write_weights  of the last forward, (N, T, heads, R)
     state   output, c, memory (N, R, W) and weights (N, K, R), of which the read heads come first
     Arguments and errors: see `NTM`.

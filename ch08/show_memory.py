@@ -4,7 +4,7 @@ python -m ch08.show_memory                            the shipped NTM copies 20 
 python -m ch08.show_memory --model dnc --length 10
 python -m ch08.show_memory --weights NTM_sort.npz --task sort
 
-Source: book 8.5.3, figure 8-41; Graves et al. 2014, https://arxiv.org/abs/1410.5401, figures 3 to 6.
+Source: book 8.5.3, figure 8-41; Graves et al. 2014, https://arxiv.org/abs/1410.5401.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """Train a machine with a memory, or an LSTM, to copy, to repeat, to recall or to sort.
 
-python -m ch08.train_memory                                 the NTM learns to copy (README: memory.md)
-python -m ch08.train_memory --model lstm                    an LSTM without a memory does not
+python -m ch08.train_memory                       an NTM learns to copy (result: README.md)
+python -m ch08.train_memory --model lstm          an LSTM without a memory does not
 python -m ch08.train_memory --model dnc --max-length 10 --sequences 50000
 python -m ch08.train_memory --task sort --read-heads 2
 
@@ -93,7 +93,7 @@ def main(
     if max_length is not None:
         what = replace(what, high=(max_length, *what.high[1:]))
     given = {"hidden_size": hidden_size, "memory_size": memory_size, "memory_width": memory_width}
-    sizes = {k: given[k] or default for k, default in SIZES[model].items()}
+    sizes: dict[str, Any] = {k: given[k] or default for k, default in SIZES[model].items()}
     if model != "lstm":
         sizes |= {"read_heads": read_heads, "controller": controller}
     if model == "ntm":
@@ -101,13 +101,24 @@ def main(
     net: Any = MODELS[model](what.input_size, what.output_size, **sizes, rng=seed)
     file = Path(weights or f"{type(net).__name__}_{task}.npz")
     trainer: Any = StreamTrainer(net, Adam(lr))
+
+    def evaluate(trainer: StreamTrainer) -> dict[str, float]:
+        x, t = what.test(seed, TESTED, *what.high)
+        found = measured(net, x, t)
+        print(
+            f"| {(trainer.current_epoch + 1) * batch_size * iterations} sequences "
+            f"| wrong bits {found['wrong']:.2f} of {asked(t)} "
+            f"| cross-entropy {found['bits']:.2f} bits a sequence"
+        )
+        return found
+
     rows: list[Row] = train(
         trainer,
         lambda step: what.batch(seed, step, batch_size),
         iterations,
         weights=file,
         save=lambda: net.save_params(file),
-        evaluate=lambda trainer: tested(net, *what.test(seed, TESTED, *what.high), show=trainer),
+        evaluate=evaluate,
         lowest="bits",
         max_epoch=math.ceil(sequences / (iterations * batch_size)),
         max_grad=max_grad,
@@ -117,11 +128,10 @@ def main(
     net.load_params(file)
     results = {}
     for x, t, length in longer(what, seed + 1):
-        asked = numpy.count_nonzero(t[0] >= 0)
         grown = in_memory(net, test_memory) if length > what.high[0] else net
-        found = tested(grown, x, t)
+        found = measured(grown, x, t)
         results[f"wrong_{length}"] = found["wrong"]
-        print(f"length {length}: {found['wrong']:.2f} of {asked} bits wrong")
+        print(f"length {length}: {found['wrong']:.2f} of {asked(t)} bits wrong")
     write_history(trainer, file, **results)
     if plot:
         label = f"{type(net).__name__}, {task}"
@@ -132,29 +142,26 @@ def main(
     return results
 
 
-def tested(model: BitModel, x: Array, t: Array, *, show: Any = None) -> dict[str, float]:
+def measured(model: BitModel, x: Array, t: Array) -> dict[str, float]:
     """Test a model on x (N, T, D), t (N, T, M), ten sequences at a time.
 
     -> wrong  wrong bits in a sequence
        bits   cross-entropy of a sequence, in bits
-    show  a trainer, after whose epoch this is printed
     """
     wrong, loss = [], 0.0
-    asked = numpy.count_nonzero(t[0] >= 0)
     with evaluating(model):
         for k in range(0, len(x), 10):
             part = slice(k, k + 10)
             scores = model.predict(np.asarray(x[part]))
             nats = float(model.loss_layer.forward(scores, t[part]))
-            loss += nats * asked / math.log(2) * len(t[part])
+            loss += nats * asked(t) / math.log(2) * len(t[part])
             wrong += wrong_bits(to_cpu(scores), t[part]).tolist()
-    found = {"wrong": sum(wrong) / len(wrong), "bits": loss / len(wrong)}
-    if show is not None:
-        print(
-            f"| epoch {show.current_epoch + 1} | wrong bits {found['wrong']:.2f} of {asked} "
-            f"| cross-entropy {found['bits']:.2f} bits a sequence"
-        )
-    return found
+    return {"wrong": sum(wrong) / len(wrong), "bits": loss / len(wrong)}
+
+
+def asked(t: Array) -> int:
+    """How many bits of a sequence are asked for, of labels t (N, T, M)."""
+    return int(numpy.count_nonzero(t[0] >= 0))
 
 
 def longer(task: Task, seed: int) -> list[tuple[Array, Array, int]]:

@@ -1,4 +1,4 @@
-"""External memory: the parts of the neural Turing machine and of the differentiable neural computer.
+"""External memory: the parts of neural Turing machines (NTM) and differentiable computers (DNC).
 
 N samples, R rows of the memory, W numbers in a row, K heads, S shifts. The memory is (N, R, W);
 the weights w (N, K, R) of a head are not negative and sum to one, or to less in the DNC.
@@ -60,7 +60,8 @@ class Part(Layer):
         return ys[0] if len(ys) == 1 else tuple(ys)
 
     def backward(self, *dys: Array) -> Any:
-        for dy, self.y_shape in zip(dys, self.y_shapes, strict=True):
+        for dy, shape in zip(dys, self.y_shapes, strict=True):
+            self.y_shape = shape
             self._check_gradient(dy)
         return self.step_backward(*dys, self.cache)
 

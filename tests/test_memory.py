@@ -217,7 +217,7 @@ def test_keys_of_another_width_are_refused():
 def test_a_memory_smaller_than_the_shifts_is_refused():
     with pytest.raises(ValueError, match="CircularShift: a memory of 2 rows is smaller than the 3"):
         CircularShift().forward(np.zeros((1, 1, 2)), np.zeros((1, 1, 3)))
-    with pytest.raises(ValueError, match="the number of shifts is odd, .* not 2"):
+    with pytest.raises(ValueError, match=r"the number of shifts is odd, .* not 2"):
         CircularShift().forward(np.zeros((1, 1, 5)), np.zeros((1, 1, 2)))
 
 
@@ -235,9 +235,12 @@ def test_weights_below_zero_have_no_power():
 
 @pytest.mark.parametrize("part", [TemporalLinks, LinkedReads])
 def test_links_are_square(part):
-    others = [np.zeros((1, 3)), np.zeros((1, 3))] if part is TemporalLinks else [np.zeros((1, 2, 3))]
+    links, *others = {
+        TemporalLinks: [np.zeros((1, 3, 4)), np.zeros((1, 3)), np.zeros((1, 3))],
+        LinkedReads: [np.zeros((1, 4, 3)), np.zeros((1, 2, 3))],
+    }[part]
     with pytest.raises(ValueError, match=rf"{part.__name__}: links are \(N, R, R\), not"):
-        part().forward(np.zeros((1, 3, 4) if part is TemporalLinks else (1, 4, 3)), *others)
+        part().forward(links, *others)
 
 
 @pytest.mark.parametrize(

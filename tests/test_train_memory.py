@@ -55,18 +55,18 @@ def test_a_run_that_is_stopped_and_resumed_ends_with_the_same_weights(folder, mo
     whole = weights()
     assert len(json.loads(Path("w.json").read_text())["epochs"]) == 3
     Path("w.checkpoint").unlink()
-    tested, count = train_memory.tested, []
+    measured, count = train_memory.measured, []
 
     def interrupted(*args, **options):
         count.append(1)
         if len(count) == 2:
             raise KeyboardInterrupt
-        return tested(*args, **options)
+        return measured(*args, **options)
 
-    monkeypatch.setattr(train_memory, "tested", interrupted)
+    monkeypatch.setattr(train_memory, "measured", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train_memory.main(**how)
-    monkeypatch.setattr(train_memory, "tested", tested)
+    monkeypatch.setattr(train_memory, "measured", measured)
     assert train_memory.main(**how, resume=True) == found
     assert weights() == whole
 
@@ -97,7 +97,7 @@ def test_wrong_bits_and_bits_are_those_of_all_sequences_together():
     x, t = TASKS["copy"].test(0, 23, 3)
     model = BitLSTM(9, 8, 4, rng=0)
     scores = model.predict(x)
-    found = train_memory.tested(model, x, t)
+    found = train_memory.measured(model, x, t)
     assert found["wrong"] == pytest.approx(wrong_bits(scores, t).mean())
     bits = float(model.loss_layer.forward(scores, t)) * 24 / numpy.log(2)
     assert found["bits"] == pytest.approx(bits, rel=1e-5)

@@ -89,7 +89,7 @@ def ntm_twin(size) -> Any:
 
     W = size.W
 
-    class Net(twin(size, [2, 2, 2, W, 6, 2 * W, W])):
+    class Net(twin(size, [2, 2, 2, W, 6, 2 * W, W])):  # type: ignore[misc]
         def empty(self, N):
             weights = torch.zeros(N, 2, size.R)
             weights[:, :, 0] = 1
@@ -117,7 +117,7 @@ def dnc_twin(size) -> Any:
 
     W, R = size.W, size.R
 
-    class Net(twin(size, [2, 1, 1, 1, W, 3, 2 * W, W])):
+    class Net(twin(size, [2, 1, 1, 1, W, 3, 2 * W, W])):  # type: ignore[misc]
         def empty(self, N):
             rows = [torch.zeros(N, R) for _ in range(3)]
             return torch.zeros(N, R, W), *rows, torch.zeros(N, R, R), torch.zeros(N, 1, R)
