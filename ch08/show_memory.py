@@ -40,7 +40,7 @@ def main(
     task         what it was trained for: copy, repeat, recall or sort
     length       of the sequence, in steps: vectors, or items of recall; the task's longest if not
                  given
-    memory_size  number of rows in the memory, if another than in the file
+    memory_size  rows in the memory, if another than in the file
     seed         decides the sequence
     """
     for name, choice, choices in ("model", model, MODELS), ("task", task, TASKS):
@@ -69,8 +69,9 @@ def plot_heads(model: MemoryModel, x: Array, t: Array, file: Path) -> int:
     y = to_cpu(sigmoid(scores))[0]
     y[t[0] < 0] = 0
     panels = {"input": x[0], "output": y}
-    for name in "write", "read":
-        weights = to_cpu(getattr(model.layer, f"{name}_weights"))[0]
+    layer = model.layer
+    for name, weights in ("write", layer.write_weights), ("read", layer.read_weights):
+        weights = to_cpu(weights)[0]
         for head in range(weights.shape[1]):
             number = f" {head + 1}" if weights.shape[1] > 1 else ""
             panels[f"{name} weights{number}"] = weights[:, head]

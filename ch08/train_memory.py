@@ -34,7 +34,9 @@ SIZES = {  # where nothing else is asked for
     "lstm": {"hidden_size": 256},
 }
 FARTHER = (1, 2.5, 6)  # the tests: how many times as long as the longest that is trained
-TESTED = 50  # sequences
+TESTED = 50  # sequences of each length, at the end
+VALID = 200  # sequences of the longest length, by which the best weights are chosen
+LAST = 0.02  # of the learning rate, at the end of the run
 EPOCH = 1000  # sequences from test to test
 
 
@@ -54,7 +56,7 @@ def main(
     focused: bool = True,
     test_memory: int = 160,
     lr: float = 0.001,
-    max_grad: float = 10.0,
+    max_grad: float = 1.0,
     seed: int = 0,
     weights: str | None = None,
     resume: bool = False,
@@ -65,19 +67,19 @@ def main(
     model         ntm (neural Turing machine), dnc (differentiable neural computer) or lstm
     task          copy, repeat (copy several times), recall (the item after one) or sort (by
                   priority)
-    sequences     samples to train on, all of them different; tested after every 1000
-    batch_size    samples in a training step, all of one length
+    sequences     how many to train on, each of them once; tested after every 1000
+    batch_size    sequences in a training step, all of one length
     max_length    the longest sequence that is trained, in steps: vectors, or items of recall;
                   the task's own if not given
     hidden_size   numbers in the state of the controller; 100 (ntm), 64 (dnc) or 256 (lstm)
-    memory_size   number of rows in the memory; 32 (ntm) or 16 (dnc)
+    memory_size   rows of the memory; 32 (ntm) or 16 (dnc)
     memory_width  numbers in a row of the memory; 20 (ntm) or 16 (dnc)
     read_heads    number of heads that read
     write_heads   number of heads that write, of the ntm
     controller    lstm or feedforward
     focused       the heads of the ntm begin on the first row, not on all rows alike
-    test_memory   number of rows in the memory for sequences longer than the trained ones
-    lr            learning rate of Adam
+    test_memory   rows of the memory for sequences longer than the trained ones
+    lr            learning rate of Adam at first; it falls, in a line, to 2 % of it at the end
     max_grad      largest norm of all gradients together
     seed          decides the first weights and all sequences
     weights       file to save the best weights in, <class>_<task>.npz if not given; checkpoint,
@@ -88,11 +90,11 @@ def main(
     for name, choice, choices in ("model", model, MODELS), ("task", task, TASKS):
         if choice not in choices:
             raise ValueError(f"train_memory: {name} is one of {', '.join(choices)}, not {choice!r}")
-    at_least_one(max_length=max_length, batch_size=batch_size, sequences=sequences)
+    given = {"hidden_size": hidden_size, "memory_size": memory_size, "memory_width": memory_width}
+    at_least_one(max_length=max_length, batch_size=batch_size, sequences=sequences, **given)
     what, iterations = TASKS[task], max(1, min(EPOCH, sequences) // batch_size)
     if max_length is not None:
         what = replace(what, high=(max_length, *what.high[1:]))
-    given = {"hidden_size": hidden_size, "memory_size": memory_size, "memory_width": memory_width}
     sizes: dict[str, Any] = {k: given[k] or default for k, default in SIZES[model].items()}
     if model != "lstm":
         sizes |= {"read_heads": read_heads, "controller": controller}
@@ -100,10 +102,12 @@ def main(
         sizes |= {"write_heads": write_heads, "focused": focused}
     net: Any = MODELS[model](what.input_size, what.output_size, **sizes, rng=seed)
     file = Path(weights or f"{type(net).__name__}_{task}.npz")
-    trainer: Any = StreamTrainer(net, Adam(lr))
+    epochs = math.ceil(sequences / (iterations * batch_size))
+    fall = (1 - LAST) / (epochs * iterations)
+    trainer: Any = StreamTrainer(net, Adam(lambda step: lr * (1 - fall * step)))
 
     def evaluate(trainer: StreamTrainer) -> dict[str, float]:
-        x, t = what.test(seed, TESTED, *what.high)
+        x, t = what.test(seed, VALID, *what.high)
         found = measured(net, x, t)
         print(
             f"| {(trainer.current_epoch + 1) * batch_size * iterations} sequences "
@@ -120,7 +124,7 @@ def main(
         save=lambda: net.save_params(file),
         evaluate=evaluate,
         lowest="bits",
-        max_epoch=math.ceil(sequences / (iterations * batch_size)),
+        max_epoch=epochs,
         max_grad=max_grad,
         eval_interval=iterations,
         resume=resume,

@@ -31,6 +31,7 @@ SMALLER = {
     "ch07.train_seq2seq": f"--data sums.txt {TINY_RNN}",
     "ch07.compare": f"--data sums.txt {TINY_RNN}",
     "ch08.train": f"--data days.txt {TINY_RNN}",
+    "ch08.train_memory": "--sequences 8 --hidden-size 6",
     "ch08.compare": f"--data days.txt {TINY_RNN}",
 }
 NOVEL = """you know the meaning of life is $ N <unk>
