@@ -66,7 +66,7 @@ class TimeDNC(TimeMemory):
         )
 
     def empty(self, N: int) -> dict[str, Array]:
-        """Zeros of all shapes, from (N, R) to (N, R, W): nothing is written, and nothing is read."""
+        """Zeros, from (N, R) to (N, R, W): nothing is written, and nothing is read."""
         R, W, K = self.memory_size, self.memory_width, self.read_heads
         shapes = [(N, R, W), (N, R), (N, R), (N, R, R), (N, R), (N, K, R)]
         return {name: np.zeros(shape) for name, shape in zip(self.kept, shapes, strict=True)}

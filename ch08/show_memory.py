@@ -37,7 +37,7 @@ def main(
 
     model        the shipped one: ntm or dnc, which copy
     weights      a file of a machine of yours, instead
-    task         what it was trained for: copy, repeat, recall or sort
+    task         what it was trained for: copy, copies, repeat, recall or sort
     length       of the sequence, in steps: vectors, or items of recall; the task's longest if not
                  given
     memory_size  rows in the memory, if another than in the file

@@ -25,7 +25,7 @@ from common.np import Array, np, to_cpu
 from common.optimizer import Adam
 from common.run import train, write_history
 from common.trainer import Row, StreamTrainer
-from dataset.copying import TASKS, Task, wrong_bits
+from dataset.copying import TASKS, wrong_bits
 
 MODELS = {"ntm": NTM, "dnc": DNC, "lstm": BitLSTM}
 SIZES = {  # where nothing else is asked for
@@ -33,7 +33,7 @@ SIZES = {  # where nothing else is asked for
     "dnc": {"hidden_size": 64, "memory_size": 16, "memory_width": 16},
     "lstm": {"hidden_size": 256},
 }
-FARTHER = (1, 2.5, 6)  # the tests: how many times as long as the longest that is trained
+FARTHER = (1, 2.5, 6)  # the tests: so many times as long as the longest sequences of training
 TESTED = 50  # sequences of each length, at the end
 VALID = 200  # sequences of the longest length, by which the best weights are chosen
 LAST = 0.02  # of the learning rate, at the end of the run
@@ -62,11 +62,11 @@ def main(
     resume: bool = False,
     plot: bool = True,
 ) -> dict[str, float]:
-    """Train a model on one task, test it on longer sequences -> wrong bits a sequence, by length.
+    """Train a model on one task, test it on longer sequences -> wrong bits a sequence, by size.
 
     model         ntm (neural Turing machine), dnc (differentiable neural computer) or lstm
-    task          copy, repeat (copy several times), recall (the item after one) or sort (by
-                  priority)
+    task          copy, copies (several in a row), repeat (one copied several times), recall (the
+                  item after one) or sort (by priority)
     sequences     how many to train on, each of them once; tested after every 1000
     batch_size    sequences in a training step, all of one length
     max_length    the longest sequence that is trained, in steps: vectors, or items of recall;
@@ -95,12 +95,12 @@ def main(
     what, iterations = TASKS[task], max(1, min(EPOCH, sequences) // batch_size)
     if max_length is not None:
         what = replace(what, high=(max_length, *what.high[1:]))
-    sizes: dict[str, Any] = {k: given[k] or default for k, default in SIZES[model].items()}
+    how: dict[str, Any] = {k: given[k] or default for k, default in SIZES[model].items()}
     if model != "lstm":
-        sizes |= {"read_heads": read_heads, "controller": controller}
+        how |= {"read_heads": read_heads, "controller": controller}
     if model == "ntm":
-        sizes |= {"write_heads": write_heads, "focused": focused}
-    net: Any = MODELS[model](what.input_size, what.output_size, **sizes, rng=seed)
+        how |= {"write_heads": write_heads, "focused": focused}
+    net: Any = MODELS[model](what.input_size, what.output_size, **how, rng=seed)
     file = Path(weights or f"{type(net).__name__}_{task}.npz")
     epochs = math.ceil(sequences / (iterations * batch_size))
     fall = (1 - LAST) / (epochs * iterations)
@@ -131,11 +131,14 @@ def main(
     )
     net.load_params(file)
     results = {}
-    for x, t, length in longer(what, seed + 1):
-        grown = in_memory(net, test_memory) if length > what.high[0] else net
-        found = measured(grown, x, t)
-        results[f"wrong_{length}"] = found["wrong"]
-        print(f"length {length}: {found['wrong']:.2f} of {asked(t)} bits wrong")
+    for factor in FARTHER:
+        sizes = [*what.high]
+        sizes[what.grows] = size = round(factor * sizes[what.grows])
+        x, t = what.test(seed + 1, TESTED, *sizes)
+        longer = sizes[0] > what.high[0]
+        found = measured(in_memory(net, test_memory) if longer else net, x, t)
+        results[f"wrong_{size}"] = found["wrong"]
+        print(f"size {sizes}: {found['wrong']:.2f} of {asked(t)} bits wrong")
     write_history(trainer, file, **results)
     if plot:
         label = f"{type(net).__name__}, {task}"
@@ -166,12 +169,6 @@ def measured(model: BitModel, x: Array, t: Array) -> dict[str, float]:
 def asked(t: Array) -> int:
     """How many bits of a sequence are asked for, of labels t (N, T, M)."""
     return int(numpy.count_nonzero(t[0] >= 0))
-
-
-def longer(task: Task, seed: int) -> list[tuple[Array, Array, int]]:
-    """x (N, T, D), t (N, T, M) and their length: the longest trained, and lengths beyond it."""
-    lengths = [round(factor * task.high[0]) for factor in FARTHER]
-    return [(*task.test(seed, TESTED, n, *task.high[1:]), n) for n in lengths]
 
 
 def in_memory(model: BitModel, rows: int) -> BitModel:

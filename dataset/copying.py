@@ -1,4 +1,4 @@
-"""Tasks for machines with memory: copy, repeat copy, associative recall, priority sort.
+"""Tasks for machines with memory: copy, copies in a row, repeat copy, associative recall, sort.
 
 N sequences of T steps, D inputs, M outputs. A batch is x (N, T, D) in float32, what comes in, and
 t (N, T, M) in int8, the bits that should come out: 0 or 1, and -1 at steps where nothing is asked.
@@ -31,6 +31,17 @@ def copy(rng: np.random.Generator, N: int, bits: int, length: int) -> Batch:
     x, t = blank(N, 2 * length + 1, bits + 1, bits)
     x[:, :length, :bits], x[:, length, bits] = vectors, 1
     t[:, length + 1 :] = vectors
+    return x, t
+
+
+def copies(rng: np.random.Generator, N: int, bits: int, length: int, times: int) -> Batch:
+    """`copy` so many times in a row, with other vectors each time.  T = times (2 length + 1)
+
+    What has been answered may be forgotten, so a memory of `length` rows is enough.
+    -> x (N, T, bits + 1), t (N, T, bits)
+    """
+    parts = [copy(rng, N, bits, length) for _ in range(times)]
+    x, t = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
     return x, t
 
 
@@ -105,6 +116,7 @@ class Task:
     bits     of a vector
     low, high  the least and the greatest of each size that `make` takes after the bits
     extra    inputs and outputs beside the bits
+    grows    which of the sizes is longer in tests than in training
     """
 
     make: Callable[..., Batch]
@@ -112,6 +124,7 @@ class Task:
     low: tuple[int, ...]
     high: tuple[int, ...]
     extra: tuple[int, int]
+    grows: int = 0
 
     @property
     def input_size(self) -> int:
@@ -136,6 +149,7 @@ class Task:
 
 TASKS = {
     "copy": Task(copy, 8, (1,), (20,), (1, 0)),
+    "copies": Task(copies, 8, (1, 1), (5, 4), (1, 0), grows=1),
     "repeat": Task(repeat_copy, 8, (1, 1), (10, 5), (2, 1)),
     "recall": Task(associative_recall, 6, (2,), (6,), (2, 0)),
     "sort": Task(priority_sort, 8, (2,), (20,), (2, 0)),

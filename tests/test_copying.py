@@ -23,6 +23,16 @@ def test_copy_asks_for_the_vectors_after_the_delimiter():
     assert_array_equal(x[:, 6:], 0)
 
 
+def test_copies_are_copies_of_other_vectors_one_after_another():
+    x, t = TASKS["copies"].test(0, 2, 3, 4)
+    assert (x.shape, t.shape) == ((2, 28, 9), (2, 28, 8))
+    parts = numpy.split(x, 4, axis=1)
+    for part, asked in zip(parts, numpy.split(t, 4, axis=1), strict=True):
+        assert_array_equal(asked[:, 4:], part[:, :3, :8])
+        assert_array_equal(part[:, 3, 8], 1)
+    assert len({part.tobytes() for part in parts}) == 4
+
+
 @given(length=sizes, repeats=sizes)
 def test_repeat_copy_asks_for_the_vectors_so_often_and_an_end_mark(length, repeats):
     x, t = TASKS["repeat"].test(0, 2, length, repeats)

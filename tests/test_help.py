@@ -37,7 +37,7 @@ CHOICES = {  # of flags that take one of some names, in every script
     "tokens": ["words", "lower", "characters"],
     "split": ["random", "answer"],
     "cell": ["lstm", "gru", "rnn"],
-    "task": ["copy", "repeat", "recall", "sort"],
+    "task": ["copy", "copies", "repeat", "recall", "sort"],
     "controller": ["lstm", "feedforward"],
 }
 
