@@ -122,17 +122,17 @@ class TimeDNC(TimeMemory):
     @property
     def read_weights(self) -> Array:
         """Those of the read heads in the last forward, (N, T, K, R)."""
-        return np.stack([caches[-1][1] for _, (_, caches, _) in self.cache[3]], axis=1)
+        return np.stack([caches[-1][1] for _, caches, _ in self.cache[-1]], axis=1)
 
     @property
     def write_weights(self) -> Array:
         """Those of the write head in the last forward, (N, T, 1, R)."""
-        return np.stack([caches[4][1] for _, (_, caches, _) in self.cache[3]], axis=1)
+        return np.stack([caches[4][1] for _, caches, _ in self.cache[-1]], axis=1)
 
     @property
     def usage(self) -> Array:
         """How much each row was in use in the last forward, (N, T, R)."""
-        return np.stack([heads[2] for _, heads in self.cache[3]], axis=1)
+        return np.stack([usage for _, _, usage in self.cache[-1]], axis=1)
 
 
 class DNC(MemoryModel):

@@ -117,22 +117,24 @@ class TimeMemory(Layer):
         a = (x.dot(Wx) + b).reshape(T, N, len(b))
         p = np.empty((T, N, len(bp)), Wx.dtype)
         hr = np.empty((T + 1, N, width), Wx.dtype)
-        hr[0] = output
+        cs, tanh_c = np.empty((T + 1, N, H), Wx.dtype), np.empty((T, N, H), Wx.dtype)
+        hr[0], cs[0] = output, c
         steps = []
         for t in range(T):
             before = hr[t] if self.recurrent else hr[t, :, H:]
             a[t] += before.dot(Wh)
             if self.recurrent:
-                h, c, cell = lstm_step(a[t], c)
+                h, c, tanh_c[t] = lstm_step(a[t], c)
+                cs[t + 1] = c
             else:
-                h, cell = np.tanh(a[t]), None
+                h = np.tanh(a[t], out=a[t])
             np.add(h.dot(Wp), bp, out=p[t])
             self._activate(p[t])
             reads, state, heads = self.access(self._by_field(p[t]), *state)
             hr[t + 1, :, :H] = h
             hr[t + 1, :, H:] = reads.reshape(N, -1)
-            steps.append((cell, heads))
-        self.cache, self.y_shape = (x, hr, p, steps), (N, T, width)
+            steps.append(heads)
+        self.cache, self.y_shape = (x, a, cs, tanh_c, hr, p, steps), (N, T, width)
         arrays = [hr[T].copy(), *([c] if self.recurrent else []), *state]
         self.last = dict(zip(self.last, arrays, strict=True))
         return hr[1:].swapaxes(0, 1).copy()
@@ -141,29 +143,34 @@ class TimeMemory(Layer):
         self._check_gradient(dys)
         Wx, Wh, _, Wp, _ = self.params
         dWx, dWh, db, dWp, dbp = self.grads
-        x, hr, p, steps = self.cache
+        x, gates, cs, tanh_c, hr, p, steps = self.cache
         (T, N, P), H, K = p.shape, self.H, self.read_heads
         first = 0 if self.recurrent else H
         dhr = np.zeros_like(hr)
         dhr[1:] = dys.swapaxes(0, 1)
         WhT, WpT = Wh.T.copy(), Wp.T.copy()
         slopes, dp = self._slopes(p), np.empty_like(p)
-        da = np.empty((T, N, Wh.shape[1]), p.dtype)
+        # What does not depend on later steps: da without its factor dc, or dh
+        if self.recurrent:
+            da, dc_by_dh = lstm_slopes(gates, cs, tanh_c)
+        else:
+            da = 1 - gates * gates
         dc = np.zeros((N, H), p.dtype)
         dstate = [np.zeros_like(self.last[name]) for name in self.kept]
         for t in reversed(range(T)):
-            cell, heads = steps[t]
             dreads = dhr[t + 1, :, H:].reshape(N, K, self.memory_width)
-            dfields, dstate = self.access_backward(dreads, dstate, heads)
+            dfields, dstate = self.access_backward(dreads, dstate, steps[t])
             np.concatenate([d.reshape(N, -1) for d in dfields], axis=1, out=dp[t])
             self._activate_backward(dp[t], p[t], slopes[t])
             dh = dhr[t + 1, :, :H] + dp[t].dot(WpT)
             if self.recurrent:
-                dc = lstm_step_backward(dh, dc, cell, da[t])
+                dc += dh * dc_by_dh[t]  # c reaches the loss through h as well
+                da[t, :, :3] *= dc[:, None]
+                da[t, :, 3] *= dh
+                dc *= gates[t, :, :H]
             else:
-                h = hr[t + 1, :, :H]
-                np.multiply(dh, 1 - h * h, out=da[t])
-            dhr[t, :, first:] += da[t].dot(WhT)
+                da[t] *= dh
+            dhr[t, :, first:] += da[t].reshape(N, -1).dot(WhT)
         rows = da.reshape(T * N, -1)
         dWx[...] = x.T.dot(rows)
         dWh[...] = hr[:-1, :, first:].reshape(T * N, -1).T.dot(rows)
@@ -174,7 +181,7 @@ class TimeMemory(Layer):
 
     def over_time(self, name: str) -> Array:
         """What the heads took from p in the last forward, by field: (N, T, ...)."""
-        p = self.cache[2].swapaxes(0, 1)
+        p = self.cache[5].swapaxes(0, 1)
         return p[:, :, self.fields[name]].reshape(*p.shape[:2], *self.shapes[name])
 
     def _start(self, N: int, width: int) -> tuple[Array, Array, list[Array]]:
@@ -327,31 +334,35 @@ class MemoryModel(BitModel):
         return other
 
 
-def lstm_step(a: Array, c: Array) -> Any:
-    """The equations of `LSTM`: a (N, 4H), in place, and c (N, H) -> h, c, and what backward needs.
+def lstm_step(a: Array, c: Array) -> tuple[Array, Array, Array]:
+    """The equations of `LSTM`: a (N, 4H), c (N, H) -> h, the new c, tanh(c); a becomes the gates.
 
     sigmoid(a) = (1 + tanh(a / 2)) / 2, so one tanh serves all four gates.
     """
     H = c.shape[1]
-    a[:, :H] *= 0.5
-    a[:, 2 * H :] *= 0.5
+    for gates in a[:, :H], a[:, 2 * H :]:
+        gates *= 0.5
     np.tanh(a, out=a)
     for gates in a[:, :H], a[:, 2 * H :]:
         gates *= 0.5
         gates += 0.5
     f, g, i, o = (a[:, k * H : (k + 1) * H] for k in range(4))
-    new = f * c + g * i
-    tanh_c = np.tanh(new)
-    return o * tanh_c, new, (f, g, i, o, c, tanh_c)
+    c = f * c + g * i
+    tanh_c = np.tanh(c)
+    return o * tanh_c, c, tanh_c
 
 
-def lstm_step_backward(dh: Array, dc: Array, cell: Any, da: Array) -> Array:
-    """dh, dc (N, H) -> the dc of the step before (N, H); fills da (N, 4H)."""
-    f, g, i, o, c, tanh_c = cell
-    H = c.shape[1]
-    dc = dc + dh * o * (1 - tanh_c * tanh_c)  # c reaches the loss through h as well
-    np.multiply(dc * c, f * (1 - f), out=da[:, :H])
-    np.multiply(dc * i, 1 - g * g, out=da[:, H : 2 * H])
-    np.multiply(dc * g, i * (1 - i), out=da[:, 2 * H : 3 * H])
-    np.multiply(dh * tanh_c, o * (1 - o), out=da[:, 3 * H :])
-    return dc * f
+def lstm_slopes(gates: Array, cs: Array, tanh_c: Array) -> tuple[Array, Array]:
+    """gates (T, N, 4H), cs (T + 1, N, H), tanh_c (T, N, H) -> da (T, N, 4, H), dc_by_dh (T, N, H).
+
+    da is without its factor dc, or dh for the gate o; dc_by_dh is the factor of dh in dc.
+    """
+    T, N, H = tanh_c.shape
+    gates = gates.reshape(T, N, 4, H)
+    f, g, i, o = (gates[:, :, k] for k in range(4))
+    da = gates * (1 - gates)  # the slope of sigmoid
+    da[:, :, 0] *= cs[:-1]
+    da[:, :, 1] = i * (1 - g * g)
+    da[:, :, 2] *= g
+    da[:, :, 3] *= tanh_c
+    return da, o * (1 - tanh_c * tanh_c)

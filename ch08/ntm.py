@@ -100,7 +100,7 @@ class TimeNTM(TimeMemory):
     @property
     def weights(self) -> Array:
         """The weights of all heads in the last forward, (N, T, K, R); the read heads come first."""
-        return np.stack([heads[3][3] for _, heads in self.cache[3]], axis=1)
+        return np.stack([heads[3][3] for heads in self.cache[-1]], axis=1)
 
     @property
     def read_weights(self) -> Array:
