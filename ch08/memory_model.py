@@ -359,7 +359,7 @@ def lstm_slopes(gates: Array, cs: Array, tanh_c: Array) -> tuple[Array, Array]:
     """
     T, N, H = tanh_c.shape
     gates = gates.reshape(T, N, 4, H)
-    f, g, i, o = (gates[:, :, k] for k in range(4))
+    g, i, o = (gates[:, :, k] for k in (1, 2, 3))
     da = gates * (1 - gates)  # the slope of sigmoid
     da[:, :, 0] *= cs[:-1]
     da[:, :, 1] = i * (1 - g * g)

@@ -3,13 +3,14 @@
 python -m ch08.show_memory                            the shipped NTM copies 20 vectors
 python -m ch08.show_memory --model dnc --length 10
 python -m ch08.show_memory --weights NTM_sort.npz --task sort
+python -m ch08.show_memory --runs "runs/*.json"       the learning curves of these runs
 
 Source: book 8.5.3, figure 8-41; Graves et al. 2014, https://arxiv.org/abs/1410.5401.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ch08.memory_model import MemoryModel
 from common.base_model import load_model
@@ -32,6 +33,7 @@ def main(
     length: int | None = None,
     memory_size: int | None = None,
     seed: int = 0,
+    runs: str | None = None,
 ) -> None:
     """Draw one test sequence: input, output, write weights and read weights over time.
 
@@ -42,7 +44,12 @@ def main(
                  given
     memory_size  rows in the memory, if another than in the file
     seed         decides the sequence
+    runs         draw the learning curves of these runs instead: a pattern for their histories
+                 (.json), of which those that differ only after the last _ have one colour
     """
+    if runs is not None:
+        plot_curves(curves_of(runs), Path("memory_curves.png"))
+        return
     for name, choice, choices in ("model", model, MODELS), ("task", task, TASKS):
         if choice not in choices:
             raise ValueError(f"show_memory: {name} is one of {', '.join(choices)}, not {choice!r}")
@@ -89,19 +96,36 @@ def plot_heads(model: MemoryModel, x: Array, t: Array, file: Path) -> int:
     return int(wrong_bits(to_cpu(scores), t)[0])
 
 
-def plot_curves(curves: Mapping[str, list[list[Row]]], sequences: int, file: Path) -> None:
+def curves_of(runs: str) -> dict[str, list[list[Row]]]:
+    """The rows of the epochs of the runs whose histories (.json) a pattern finds, by label.
+
+    Raises FileNotFoundError if it finds none, ValueError for a file of something else.
+    """
+    curves: dict[str, list[list[Row]]] = {}
+    for file in sorted(Path().glob(runs)):
+        try:
+            rows = json.loads(file.read_text(encoding="utf-8"))["epochs"]
+            curves.setdefault(file.stem.rpartition("_")[0] or file.stem, []).append(
+                [{name: float(row[name]) for name in ("sequences", "bits")} for row in rows]
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"show_memory: {file} is no history of a run ({error!r})") from error
+    if not curves:
+        raise FileNotFoundError(f"show_memory: no file fits {runs}")
+    return curves
+
+
+def plot_curves(curves: Mapping[str, list[list[Row]]], file: Path) -> None:
     """Learning curves: cross-entropy in bits a sequence against thousands of sequences.
 
-    curves     label: the rows of the epochs of each run
-    sequences  in an epoch
+    curves  label: the rows of the epochs of each run
     """
     import matplotlib.pyplot as plt
 
     for k, (label, runs) in enumerate(curves.items()):
         for n, rows in enumerate(runs):
-            seen: list[Any] = [(e + 1) * sequences / 1000 for e in range(len(rows))]
-            name = label if n == 0 else None
-            plt.plot(seen, [row["bits"] for row in rows], color=f"C{k}", lw=1, label=name)
+            seen, bits = [row["sequences"] / 1000 for row in rows], [row["bits"] for row in rows]
+            plt.plot(seen, bits, color=f"C{k}", lw=1, label=label if n == 0 else None)
     plt.xlabel("sequences (thousands)")
     plt.ylabel("cross-entropy (bits a sequence)")
     plt.ylim(bottom=0)

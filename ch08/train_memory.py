@@ -35,9 +35,8 @@ SIZES = {  # where nothing else is asked for
 }
 FARTHER = (1, 2.5, 6)  # the tests: so many times as long as the longest sequences of training
 TESTED = 50  # sequences of each length, at the end
-VALID = 1000  # sequences of the longest length, by which the best weights are chosen: slips are rare
-LAST = 0.1  # of the learning rate, at the end of the run
-BETA2 = 0.98  # of Adam, which forgets an exploding gradient soon
+VALID = 1000  # sequences of the longest length, which choose the best weights; slips are rare
+DECAY = 0.5  # of the learning rate, after a test that is not the best so far
 EPOCH = 1000  # sequences from test to test
 
 
@@ -80,7 +79,8 @@ def main(
     controller    lstm or feedforward
     focused       the heads of the ntm begin on the first row, not on all rows alike
     test_memory   rows of the memory for sequences longer than the trained ones
-    lr            learning rate of Adam at first; it falls, in a line, to 10 % of it at the end
+    lr            learning rate of Adam at first. After a test that is not the best so far, training
+                  goes back to the best weights, with half the rate
     max_grad      largest norm of all gradients together
     seed          decides the first weights and all sequences
     weights       file to save the best weights in, <class>_<task>.npz if not given; checkpoint,
@@ -104,18 +104,21 @@ def main(
     net: Any = MODELS[model](what.input_size, what.output_size, **how, rng=seed)
     file = Path(weights or f"{type(net).__name__}_{task}.npz")
     epochs = math.ceil(sequences / (iterations * batch_size))
-    fall = (1 - LAST) / (epochs * iterations)
-    trainer: Any = StreamTrainer(net, Adam(lambda step: lr * (1 - fall * step), beta2=BETA2))
+    trainer: Any = StreamTrainer(net, Adam(lr))
 
     def evaluate(trainer: StreamTrainer) -> dict[str, float]:
         x, t = what.test(seed, VALID, *what.high)
-        found = measured(net, x, t, at_once=100)
+        seen = (trainer.current_epoch + 1) * batch_size * iterations
+        found = {"sequences": seen} | measured(net, x, t, at_once=100)
         print(
-            f"| {(trainer.current_epoch + 1) * batch_size * iterations} sequences "
-            f"| wrong bits {found['wrong']:.2f} of {asked(t)} "
+            f"| {seen} sequences | wrong bits {found['wrong']:.2f} of {asked(t)} "
             f"| cross-entropy {found['bits']:.2f} bits a sequence"
         )
         return found
+
+    def go_back() -> None:
+        net.load_params(file)
+        trainer.optimizer.lr *= DECAY
 
     rows: list[Row] = train(
         trainer,
@@ -125,6 +128,7 @@ def main(
         save=lambda: net.save_params(file),
         evaluate=evaluate,
         lowest="bits",
+        on_plateau=go_back,
         max_epoch=epochs,
         max_grad=max_grad,
         eval_interval=iterations,
@@ -143,7 +147,7 @@ def main(
     write_history(trainer, file, **results)
     if plot:
         label = f"{type(net).__name__}, {task}"
-        plot_curves({label: [rows]}, batch_size * iterations, file.with_suffix(".png"))
+        plot_curves({label: [rows]}, file.with_suffix(".png"))
         if isinstance(net, MemoryModel):
             x, t = what.test(seed, 1, *what.high)
             plot_heads(net, x, t, file.with_name(f"{file.stem}_heads.png"))

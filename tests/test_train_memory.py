@@ -127,6 +127,31 @@ def test_the_picture_shows_what_comes_in_what_goes_out_and_where_the_heads_are(m
     numpy.testing.assert_array_equal(shown["read weights 2"], model.layer.read_weights[0, :, 1].T)
 
 
+def test_curves_of_several_runs_are_drawn_in_one_figure(folder, monkeypatch):
+    for name in "ntm_0", "ntm_1", "lstm_0":
+        model = name.split("_")[0]
+        train_memory.main(model=model, weights=f"{name}.npz", **TINY, **ROWS)
+    drawn = []
+
+    def looked_at(file):
+        (ax,) = plt.gcf().axes
+        drawn.append([(line.get_label(), *line.get_xydata()[0]) for line in ax.lines])
+        plt.close()
+
+    monkeypatch.setattr(show_memory, "show", looked_at)
+    show_memory.main(runs="*.json")
+    ((lstm, x, y), (ntm, *_), (hidden, *_)) = drawn[0]
+    assert (lstm, ntm) == ("lstm", "ntm")
+    assert hidden.startswith("_")
+    rows = json.loads(Path("lstm_0.json").read_text())["epochs"]
+    assert [x, y] == pytest.approx([8 / 1000, rows[0]["bits"]])
+    Path("other.json").write_text("[1]")
+    with pytest.raises(ValueError, match=r"show_memory: other\.json is no history of a run"):
+        show_memory.main(runs="*.json")
+    with pytest.raises(FileNotFoundError, match="no file fits nothing"):
+        show_memory.main(runs="nothing*.json")
+
+
 def test_a_file_of_ones_own_is_shown_and_one_without_a_memory_refused(folder, capsys):
     NTM(9, 8, 4, memory_size=5, memory_width=2, rng=0).save_params("mine.npz")
     show_memory.main(weights="mine.npz", length=3, memory_size=8)
