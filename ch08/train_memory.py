@@ -37,6 +37,7 @@ FARTHER = (1, 2.5, 6)  # the tests: so many times as long as the longest sequenc
 TESTED = 50  # sequences of each length, at the end
 VALID = 1000  # sequences of the longest length, which choose the best weights; slips are rare
 DECAY = 0.5  # of the learning rate, after a test that is not the best so far
+LEAST = 0.1  # of the first learning rate, below which it does not fall
 EPOCH = 1000  # sequences from test to test
 
 
@@ -80,7 +81,7 @@ def main(
     focused       the heads of the ntm begin on the first row, not on all rows alike
     test_memory   rows of the memory for sequences longer than the trained ones
     lr            learning rate of Adam at first. After a test that is not the best so far, training
-                  goes back to the best weights, with half the rate
+                  goes back to the best weights, with half the rate, but not less than a tenth
     max_grad      largest norm of all gradients together
     seed          decides the first weights and all sequences
     weights       file to save the best weights in, <class>_<task>.npz if not given; checkpoint,
@@ -118,7 +119,7 @@ def main(
 
     def go_back() -> None:
         net.load_params(file)
-        trainer.optimizer.lr *= DECAY
+        trainer.optimizer.lr = max(LEAST * lr, DECAY * trainer.optimizer.lr)
 
     rows: list[Row] = train(
         trainer,
