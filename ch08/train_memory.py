@@ -36,8 +36,8 @@ SIZES = {  # where nothing else is asked for
 FARTHER = (1, 2.5, 6)  # the tests: so many times as long as the longest sequences of training
 TESTED = 50  # sequences of each length, at the end
 VALID = 1000  # sequences of the longest length, which choose the best weights; slips are rare
-DECAY = 0.5  # of the learning rate, after a test that is not the best so far
-LEAST = 0.1  # of the first learning rate, below which it does not fall
+COLLAPSE = 0.1  # of the bits: if the cross-entropy is so far above the lowest, training goes back
+LAST = 0.02  # of the learning rate, at the end of the run
 EPOCH = 1000  # sequences from test to test
 
 
@@ -57,7 +57,7 @@ def main(
     focused: bool = True,
     test_memory: int = 160,
     lr: float = 0.001,
-    max_grad: float = 1.0,
+    max_grad: float = 10.0,
     seed: int = 0,
     weights: str | None = None,
     resume: bool = False,
@@ -80,8 +80,7 @@ def main(
     controller    lstm or feedforward
     focused       the heads of the ntm begin on the first row, not on all rows alike
     test_memory   rows of the memory for sequences longer than the trained ones
-    lr            learning rate of Adam at first. After a test that is not the best so far, training
-                  goes back to the best weights, with half the rate, but not less than a tenth
+    lr            learning rate of Adam at first; it falls, in a line, to 2 % of it at the end
     max_grad      largest norm of all gradients together
     seed          decides the first weights and all sequences
     weights       file to save the best weights in, <class>_<task>.npz if not given; checkpoint,
@@ -105,9 +104,11 @@ def main(
     net: Any = MODELS[model](what.input_size, what.output_size, **how, rng=seed)
     file = Path(weights or f"{type(net).__name__}_{task}.npz")
     epochs = math.ceil(sequences / (iterations * batch_size))
-    trainer: Any = StreamTrainer(net, Adam(lr))
+    fall = (1 - LAST) / (epochs * iterations)
+    trainer: Any = StreamTrainer(net, Adam(lambda step: lr * (1 - fall * step)))
 
     def evaluate(trainer: StreamTrainer) -> dict[str, float]:
+        lowest = min((row["bits"] for row in trainer.epochs[:-1]), default=math.inf)
         x, t = what.test(seed, VALID, *what.high)
         seen = (trainer.current_epoch + 1) * batch_size * iterations
         found = {"sequences": seen} | measured(net, x, t, at_once=100)
@@ -115,11 +116,10 @@ def main(
             f"| {seen} sequences | wrong bits {found['wrong']:.2f} of {asked(t)} "
             f"| cross-entropy {found['bits']:.2f} bits a sequence"
         )
+        if found["bits"] > lowest + COLLAPSE * asked(t):
+            print(f"back to the weights with {lowest:.2f} bits a sequence")
+            net.load_params(file)
         return found
-
-    def go_back() -> None:
-        net.load_params(file)
-        trainer.optimizer.lr = max(LEAST * lr, DECAY * trainer.optimizer.lr)
 
     rows: list[Row] = train(
         trainer,
@@ -129,7 +129,6 @@ def main(
         save=lambda: net.save_params(file),
         evaluate=evaluate,
         lowest="bits",
-        on_plateau=go_back,
         max_epoch=epochs,
         max_grad=max_grad,
         eval_interval=iterations,
@@ -167,7 +166,7 @@ def measured(model: BitModel, x: Array, t: Array, at_once: int = 10) -> dict[str
             part = slice(k, k + at_once)
             scores = model.predict(np.asarray(x[part]))
             nats = float(model.loss_layer.forward(scores, t[part]))
-            loss += nats * asked(t) / math.log(2) * len(t[part])
+            loss += nats / math.log(2) * len(t[part])
             wrong += wrong_bits(to_cpu(scores), t[part]).tolist()
     return {"wrong": sum(wrong) / len(wrong), "bits": loss / len(wrong)}
 
