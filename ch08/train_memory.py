@@ -35,7 +35,7 @@ SIZES = {  # where nothing else is asked for
 }
 FARTHER = (1, 2.5, 6)  # the tests: so many times as long as the longest sequences of training
 TESTED = 50  # sequences of each length, at the end
-VALID = 1000  # sequences of the longest length, which choose the best weights; slips are rare
+VALID = 400  # sequences of the longest length, which choose the best weights; slips are rare
 COLLAPSE = 0.1  # of the bits: if the cross-entropy is so far above the lowest, training goes back
 LAST = 0.02  # of the learning rate, at the end of the run
 EPOCH = 1000  # sequences from test to test
