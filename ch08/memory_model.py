@@ -14,7 +14,7 @@ import numpy
 from common.base_model import Chain
 from common.checks import floats, on_host
 from common.cli import at_least_one
-from common.functions import relu, sigmoid
+from common.functions import relu, sigmoid, softmax
 from common.network import Layer
 from common.np import Array, np
 from common.rng import Seed, generator, randn, recurrent_weights
@@ -150,13 +150,12 @@ class TimeMemory(Layer):
         dhr[1:] = dys.swapaxes(0, 1)
         WhT, WpT = Wh.T.copy(), Wp.T.copy()
         slopes, dp = self._slopes(p), np.empty_like(p)
-        # What does not depend on later steps: da without its factor dc, or dh
         if self.recurrent:
             da, dc_by_dh = lstm_slopes(gates, cs, tanh_c)
         else:
-            da = 1 - gates * gates
+            da = 1 - gates * gates  # without its factor dh
         dc = np.zeros((N, H), p.dtype)
-        dstate = [np.zeros_like(self.last[name]) for name in self.kept]
+        dstate = [np.zeros(a.shape, p.dtype) for a in self.empty(N).values()]
         for t in reversed(range(T)):
             dreads = dhr[t + 1, :, H:].reshape(N, K, self.memory_width)
             dfields, dstate = self.access_backward(dreads, dstate, steps[t])
@@ -212,11 +211,8 @@ class TimeMemory(Layer):
         np.tanh(gates, out=gates)
         gates *= 0.5
         gates += 0.5
-        if third > second:
-            e = p[:, second:third].reshape(len(p), -1, self.softmax_size)
-            e = np.exp(e - e.max(axis=2, keepdims=True))
-            e /= e.sum(axis=2, keepdims=True)
-            p[:, second:third] = e.reshape(len(p), -1)
+        shares = softmax(p[:, second:third].reshape(len(p), -1, self.softmax_size))
+        p[:, second:third] = shares.reshape(len(p), -1)
 
     def _slopes(self, p: Array) -> Array:
         """The slopes of what `_activate` did, (T, N, P); of softmax its output, a factor."""
@@ -232,11 +228,10 @@ class TimeMemory(Layer):
         """dp (N, P), the gradient after `_activate`, becomes that before it, in place."""
         _, second, third = self.ends
         dp *= slopes
-        if third > second:
-            shape = len(p), -1, self.softmax_size
-            d = dp[:, second:third].reshape(shape)
-            d = d - p[:, second:third].reshape(shape) * d.sum(axis=2, keepdims=True)
-            dp[:, second:third] = d.reshape(len(p), -1)
+        shape = len(p), -1, self.softmax_size
+        d = dp[:, second:third].reshape(shape)
+        d = d - p[:, second:third].reshape(shape) * d.sum(axis=2, keepdims=True)
+        dp[:, second:third] = d.reshape(len(p), -1)
 
 
 class BitsWithLoss(Layer):
