@@ -87,7 +87,7 @@ def plot_heads(model: MemoryModel, x: Array, t: Array, file: Path) -> int:
         len(panels), figsize=(9, sum(heights) / 8 + 1), height_ratios=heights, sharex=True
     )
     for ax, (name, a) in zip(axes, panels.items(), strict=True):
-        ax.imshow(a.T, aspect="auto", interpolation="nearest", cmap="gray", vmin=0)
+        ax.imshow(a.T, aspect="auto", interpolation="nearest", cmap="gray", vmin=min(0, a.min()))
         ax.set_ylabel(name)
         ax.set_yticks([])
     axes[-1].set_xlabel("time")

@@ -2,8 +2,9 @@
 
 N sequences of T steps, D inputs, M outputs. A batch is x (N, T, D) in float32, what comes in, and
 t (N, T, M) in int8, the bits that should come out: 0 or 1, and -1 at steps where nothing is asked.
-All sequences of a batch have the same sizes. Inputs are the bits of a vector, then what else there
-is to say: delimiters, and a number.
+All sequences of a batch have the same sizes. Inputs are the bits of a vector, -1 or 1, then what
+else there is to say: delimiters, and a number. Where nothing comes in, all inputs are 0. (With bits
+of 0 and 1, as in the paper, a vector of zeros looks like a step without a vector.)
 
     task = TASKS["copy"]
     x, t = task.batch(seed=0, step=1000, N=4)    the same whenever it is asked for
@@ -29,7 +30,7 @@ def copy(rng: np.random.Generator, N: int, bits: int, length: int) -> Batch:
     """
     vectors = random_bits(rng, N, length, bits)
     x, t = blank(N, 2 * length + 1, bits + 1, bits)
-    x[:, :length, :bits], x[:, length, bits] = vectors, 1
+    x[:, :length, :bits], x[:, length, bits] = signs(vectors), 1
     t[:, length + 1 :] = vectors
     return x, t
 
@@ -54,7 +55,7 @@ def repeat_copy(rng: np.random.Generator, N: int, bits: int, length: int, repeat
     """
     vectors = random_bits(rng, N, length, bits)
     x, t = blank(N, length * (1 + repeats) + 2, bits + 2, bits + 1)
-    x[:, :length, :bits], x[:, length, bits:] = vectors, (1, repeats / 10)
+    x[:, :length, :bits], x[:, length, bits:] = signs(vectors), (1, repeats / 10)
     t[:, length + 1 :] = 0
     t[:, length + 1 : -1, :bits] = np.tile(vectors, (1, repeats, 1))
     t[:, -1, bits] = 1
@@ -73,9 +74,9 @@ def associative_recall(rng: np.random.Generator, N: int, bits: int, items: int) 
     asked, sample = rng.integers(items - 1, size=N), np.arange(N)
     x, t = blank(N, items * (ITEM + 1) + 2 * ITEM + 2, bits + 2, bits)
     shown = x[:, : items * (ITEM + 1)].reshape(N, items, ITEM + 1, bits + 2)
-    shown[:, :, 0, bits], shown[:, :, 1:, :bits] = 1, vectors
+    shown[:, :, 0, bits], shown[:, :, 1:, :bits] = 1, signs(vectors)
     x[:, -2 * ITEM - 2, bits + 1] = x[:, -ITEM - 1, bits + 1] = 1
-    x[:, -2 * ITEM - 1 : -ITEM - 1, :bits] = vectors[sample, asked]
+    x[:, -2 * ITEM - 1 : -ITEM - 1, :bits] = signs(vectors[sample, asked])
     t[:, -ITEM:] = vectors[sample, asked + 1]
     return x, t
 
@@ -92,7 +93,8 @@ def priority_sort(rng: np.random.Generator, N: int, bits: int, length: int) -> B
     vectors, kept = random_bits(rng, N, length, bits), 4 * length // 5
     priority = rng.uniform(-1, 1, (N, length)).astype("f")
     x, t = blank(N, length + 1 + kept, bits + 2, bits)
-    x[:, :length, :bits], x[:, :length, bits + 1], x[:, length, bits] = vectors, priority, 1
+    x[:, :length, :bits], x[:, :length, bits + 1] = signs(vectors), priority
+    x[:, length, bits] = 1
     order = np.argsort(-priority, axis=1)[:, :kept, None]
     t[:, length + 1 :] = np.take_along_axis(vectors, order, axis=1)
     return x, t
@@ -101,6 +103,11 @@ def priority_sort(rng: np.random.Generator, N: int, bits: int, length: int) -> B
 def random_bits(rng: np.random.Generator, *shape: int) -> Any:
     """Bits of any shape, 0 or 1 with the same probability, as int8."""
     return rng.integers(2, size=shape, dtype=np.int8)
+
+
+def signs(vectors: Any) -> Any:
+    """Bits of any shape, 0 or 1, as -1 or 1."""
+    return 2 * vectors - 1
 
 
 def blank(N: int, T: int, D: int, M: int) -> Batch:

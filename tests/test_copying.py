@@ -17,7 +17,7 @@ sizes = st.integers(2, 6)
 def test_copy_asks_for_the_vectors_after_the_delimiter():
     x, t = TASKS["copy"].test(0, 3, 5)
     assert (x.shape, t.shape) == ((3, 11, 9), (3, 11, 8))
-    assert_array_equal(t[:, 6:], x[:, :5, :8])
+    assert_array_equal(2 * t[:, 6:] - 1, x[:, :5, :8])
     assert_array_equal(t[:, :6], -1)
     assert_array_equal(x[:, :, 8], numpy.eye(11)[[5, 5, 5]])
     assert_array_equal(x[:, 6:], 0)
@@ -28,7 +28,7 @@ def test_copies_are_copies_of_other_vectors_one_after_another():
     assert (x.shape, t.shape) == ((2, 28, 9), (2, 28, 8))
     parts = numpy.split(x, 4, axis=1)
     for part, asked in zip(parts, numpy.split(t, 4, axis=1), strict=True):
-        assert_array_equal(asked[:, 4:], part[:, :3, :8])
+        assert_array_equal(2 * asked[:, 4:] - 1, part[:, :3, :8])
         assert_array_equal(part[:, 3, 8], 1)
     assert len({part.tobytes() for part in parts}) == 4
 
@@ -41,7 +41,8 @@ def test_repeat_copy_asks_for_the_vectors_so_often_and_an_end_mark(length, repea
     asked = t[:, length + 1 : -1]
     assert_array_equal(asked[:, :, 8], 0)
     for k in range(repeats):
-        assert_array_equal(asked[:, k * length : (k + 1) * length, :8], x[:, :length, :8])
+        bits = asked[:, k * length : (k + 1) * length, :8]
+        assert_array_equal(2 * bits - 1, x[:, :length, :8])
     assert_array_equal(t[:, -1], [[0] * 8 + [1]] * 2)
     assert_array_equal(t[:, : length + 1], -1)
 
@@ -55,7 +56,7 @@ def test_recall_asks_for_the_item_after_the_one_that_is_shown_again(items, seed)
         assert_array_equal(shown[:, 0], [[0] * 6 + [1, 0]] * items)
         asked = [k for k in range(items - 1) if (shown[k, 1:] == x[n, -7:-4]).all()]
         answers = [shown[k + 1, 1:, :6] for k in asked]
-        assert any((t[n, -3:] == answer).all() for answer in answers)
+        assert any((2 * t[n, -3:] - 1 == answer).all() for answer in answers)
         assert_array_equal(x[n, [-8, -4], 7], 1)
         assert x[n, :, 7].sum() == 2
     assert_array_equal(t[:, :-3], -1)
@@ -69,7 +70,7 @@ def test_sort_asks_for_the_four_fifths_of_highest_priority_in_order(length, seed
     for n in range(3):
         priority = x[n, :length, 9].tolist()
         order = sorted(range(length), key=lambda i: -priority[i])[:kept]
-        assert_array_equal(t[n, length + 1 :], x[n, order, :8])
+        assert_array_equal(2 * t[n, length + 1 :] - 1, x[n, order, :8])
     assert_array_equal(x[:, :, 8], numpy.eye(length + 1 + kept)[[length] * 3])
     assert abs(x[:, :length, 9]).max() <= 1
 
@@ -107,7 +108,8 @@ def test_batches_leave_the_global_random_state_alone():
 
 def test_bits_are_half_ones():
     x, _ = TASKS["copy"].test(0, 50, 50)
-    assert abs(x[:, :50, :8].mean() - 0.5) < 0.02
+    assert abs(x[:, :50, :8].mean()) < 0.04
+    assert set(x[:, :50, :8].flat) == {-1, 1}
 
 
 def test_wrong_bits_are_counted_where_bits_are_asked_for():
