@@ -36,7 +36,8 @@ SIZES = {  # where nothing else is asked for
 FARTHER = (1, 2.5, 6)  # the tests: so many times as long as the longest sequences of training
 TESTED = 50  # sequences of each length, at the end
 VALID = 400  # sequences of the longest length, which choose the best weights; slips are rare
-COLLAPSE = 0.1  # of the bits: if the cross-entropy is so far above the lowest, training goes back
+SOLVED = 0.1  # of the bits: once the cross-entropy was lower, training goes back when it is higher
+BETA2 = 0.95  # of Adam, which soon forgets a gradient that has exploded
 LAST = 0.02  # of the learning rate, at the end of the run
 EPOCH = 1000  # sequences from test to test
 
@@ -105,7 +106,7 @@ def main(
     file = Path(weights or f"{type(net).__name__}_{task}.npz")
     epochs = math.ceil(sequences / (iterations * batch_size))
     fall = (1 - LAST) / (epochs * iterations)
-    trainer: Any = StreamTrainer(net, Adam(lambda step: lr * (1 - fall * step)))
+    trainer: Any = StreamTrainer(net, Adam(lambda step: lr * (1 - fall * step), beta2=BETA2))
 
     def evaluate(trainer: StreamTrainer) -> dict[str, float]:
         lowest = min((row["bits"] for row in trainer.epochs[:-1]), default=math.inf)
@@ -116,7 +117,7 @@ def main(
             f"| {seen} sequences | wrong bits {found['wrong']:.2f} of {asked(t)} "
             f"| cross-entropy {found['bits']:.2f} bits a sequence"
         )
-        if found["bits"] > lowest + COLLAPSE * asked(t):
+        if lowest < SOLVED * asked(t) < found["bits"]:
             print(f"back to the weights with {lowest:.2f} bits a sequence")
             net.load_params(file)
         return found
