@@ -144,7 +144,7 @@ history = trainer.fit(
 )
 plt.plot([row["step"] * 8 for row in history if "iteration" not in row], trainer.reports)
 plt.xlabel("sequences")
-plt.ylabel("loss (nats a sequence)")
+plt.ylabel("loss (nats per bit)")
 plt.show()
 x, t = tiny.test(0, 100, 4)
 print(f"{wrong_bits(machine.predict(x), t).mean():.2f} of 12 bits wrong")

@@ -235,11 +235,11 @@ class TimeMemory(Layer):
 
 
 class BitsWithLoss(Layer):
-    """Binary cross-entropy of the labelled bits of a sequence, the mean of N sequences.
+    """Mean binary cross-entropy over the labelled bits of a batch of sequences.
 
-    loss = -1/N * sum over the labelled bits of  t log y + (1 - t) log(1 - y),  y = sigmoid(x)
+    loss = -1/L * sum over the L labelled bits of  t log y + (1 - t) log(1 - y),  y = sigmoid(x)
 
-    forward(x (N, T, M), t (N, T, M)) -> loss, a scalar, in nats per sequence
+    forward(x (N, T, M), t (N, T, M)) -> loss, a scalar, in nats per bit
         t  0 or 1, -1 where nothing counts
     backward(dout=1) -> (N, T, M), zero where nothing counts
     Raises ValueError for labels of another shape, others than -1, 0 and 1, and if none counts.
@@ -255,7 +255,7 @@ class BitsWithLoss(Layer):
         counts = t >= 0
         if not counts.any():
             raise self._refuse("none of the bits has a label")
-        weight = (counts / len(counts)).astype(x.dtype)
+        weight = (counts / numpy.count_nonzero(counts)).astype(x.dtype)
         self.x, self.t, self.weight = x, np.asarray(t.astype(x.dtype)), np.asarray(weight)
         self.y_shape = ()
         return ((relu(x) - x * self.t + np.log1p(np.exp(-np.abs(x)))) * self.weight).sum()
@@ -269,7 +269,7 @@ class BitModel(Chain):
 
     xs (N, T, D) -> the recurrent layer -> affine -> scores (N, T, M), above 0 for a bit of 1
 
-    forward(xs, ts (N, T, M)) -> the loss of `BitsWithLoss`, in nats per sequence
+    forward(xs, ts (N, T, M)) -> the loss of `BitsWithLoss`, in nats per bit
     settings  what the constructor was given, by name
     stateful  whether a call of `predict` goes on where the last one stopped
     """

@@ -58,7 +58,7 @@ def main(
     focused: bool = True,
     test_memory: int = 160,
     lr: float = 0.001,
-    max_grad: float = 10.0,
+    max_grad: float = 1.0,
     seed: int = 0,
     weights: str | None = None,
     resume: bool = False,
@@ -167,7 +167,7 @@ def measured(model: BitModel, x: Array, t: Array, at_once: int = 10) -> dict[str
             part = slice(k, k + at_once)
             scores = model.predict(np.asarray(x[part]))
             nats = float(model.loss_layer.forward(scores, t[part]))
-            loss += nats / math.log(2) * len(t[part])
+            loss += nats * asked(t) / math.log(2) * len(t[part])
             wrong += wrong_bits(to_cpu(scores), t[part]).tolist()
     return {"wrong": sum(wrong) / len(wrong), "bits": loss / len(wrong)}
 

@@ -100,7 +100,7 @@ def test_wrong_bits_and_bits_are_those_of_all_sequences_together():
     scores = model.predict(x)
     found = train_memory.measured(model, x, t)
     assert found["wrong"] == pytest.approx(wrong_bits(scores, t).mean())
-    bits = float(model.loss_layer.forward(scores, t)) / numpy.log(2)
+    bits = float(model.loss_layer.forward(scores, t)) * 24 / numpy.log(2)
     assert found["bits"] == pytest.approx(bits, rel=1e-5)
 
 

@@ -70,8 +70,7 @@ def twin(size, columns):
                 ys.append(torch.cat([state[0], read], 1))
             scores, asked = self.affine(torch.stack(ys, 1)), ts >= 0
             bits = ts[asked].to(scores.dtype)
-            loss = nn.functional.binary_cross_entropy_with_logits
-            return loss(scores[asked], bits, reduction="sum") / N
+            return nn.functional.binary_cross_entropy_with_logits(scores[asked], bits)
 
         @staticmethod
         def content(memory, key, strength):
