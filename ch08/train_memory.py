@@ -37,8 +37,7 @@ FARTHER = (1, 2.5, 6)  # the tests: so many times as long as the longest sequenc
 TESTED = 50  # sequences of each length, at the end
 VALID = 400  # sequences of the longest length, which choose the best weights; slips are rare
 SOLVED = 0.1  # of the bits: once the cross-entropy was lower, training goes back when it is higher
-BETA2 = 0.95  # of Adam, which soon forgets a gradient that has exploded
-LAST = 0.02  # of the learning rate, at the end of the run
+LAST = 0.1  # of the learning rate, at the end of the run
 EPOCH = 1000  # sequences from test to test
 
 
@@ -81,7 +80,7 @@ def main(
     controller    lstm or feedforward
     focused       the heads of the ntm begin on the first row, not on all rows alike
     test_memory   rows of the memory for sequences longer than the trained ones
-    lr            learning rate of Adam at first; it falls, in a line, to 2 % of it at the end
+    lr            learning rate of Adam at first; it falls, in a line, to 10 % of it at the end
     max_grad      largest norm of all gradients together
     seed          decides the first weights and all sequences
     weights       file to save the best weights in, <class>_<task>.npz if not given; checkpoint,
@@ -106,7 +105,7 @@ def main(
     file = Path(weights or f"{type(net).__name__}_{task}.npz")
     epochs = math.ceil(sequences / (iterations * batch_size))
     fall = (1 - LAST) / (epochs * iterations)
-    trainer: Any = StreamTrainer(net, Adam(lambda step: lr * (1 - fall * step), beta2=BETA2))
+    trainer: Any = StreamTrainer(net, Adam(lambda step: lr * (1 - fall * step)))
 
     def evaluate(trainer: StreamTrainer) -> dict[str, float]:
         lowest = min((row["bits"] for row in trainer.epochs[:-1]), default=math.inf)
