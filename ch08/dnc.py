@@ -53,6 +53,7 @@ class TimeDNC(TimeMemory):
         memory: tuple[int, int],
         read_heads: int,
         controller: str,
+        max_dw: float | None = None,
         rng: Any,
     ) -> None:
         K, W = read_heads, memory[1]
@@ -62,7 +63,14 @@ class TimeDNC(TimeMemory):
             **{"modes": (K, 3), "key": (K + 1, W), "add": (1, W)},
         }
         super().__init__(
-            D, H, fields, memory=memory, read_heads=read_heads, controller=controller, rng=rng
+            D,
+            H,
+            fields,
+            memory=memory,
+            read_heads=read_heads,
+            controller=controller,
+            max_dw=max_dw,
+            rng=rng,
         )
 
     def empty(self, N: int) -> dict[str, Array]:
@@ -143,6 +151,7 @@ class DNC(MemoryModel):
     memory_size, memory_width    R rows of W numbers
     read_heads                   how many; there is one write head
     controller                   lstm or feedforward
+    max_dw                       where to cut off the gradients between steps, see `TimeMemory`
     rng                          a seed or NumPy Generator for the first weights; None follows
                                  NumPy's global seed
     Methods: see `BitModel` and `MemoryModel`.
@@ -159,6 +168,7 @@ class DNC(MemoryModel):
         memory_width: int = 16,
         read_heads: int = 1,
         controller: str = "lstm",
+        max_dw: float | None = None,
         rng: Seed = None,
     ) -> None:
         sizes = {
@@ -173,6 +183,8 @@ class DNC(MemoryModel):
             memory=(memory_size, memory_width),
             read_heads=read_heads,
             controller=controller,
+            max_dw=max_dw,
             rng=rng,
         )
-        super().__init__(layer, output_size, sizes | {"controller": controller}, rng)
+        settings = sizes | {"controller": controller, "max_dw": max_dw}
+        super().__init__(layer, output_size, settings, rng)

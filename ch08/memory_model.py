@@ -33,6 +33,9 @@ class TimeMemory(Layer):
     r = what the heads read, told by p        `access`, which a subclass has
 
     forward(xs) -> ys;  backward(dys) -> dxs (N, T, D), through all steps of the call
+    max_dw    the largest number in the gradients that go from a step to the one before through what
+              the heads keep, but for the memory; larger ones are cut off, since those of a head
+              that slips by a row are thousands of times as large as others. None: as they are
     stateful  whether a call starts from what the last one left, instead of an empty memory
     fields    name: shape of what the heads take from p, first those for softplus, then sigmoid,
               softmax (over the last axis) and none; `kinds` says how many names each of them has
@@ -40,7 +43,7 @@ class TimeMemory(Layer):
     """
 
     kinds: tuple[int, int, int] = (0, 0, 0)
-    kept: Sequence[str] = ()  # the names of the arrays (N, ...) that `access` changes
+    kept: Sequence[str] = ()  # names of the arrays (N, ...) that `access` changes, the memory first
 
     def __init__(
         self,
@@ -51,12 +54,16 @@ class TimeMemory(Layer):
         memory: tuple[int, int],
         read_heads: int,
         controller: str,
+        max_dw: float | None = None,
         rng: Any,
     ) -> None:
+        if max_dw is not None and not max_dw > 0:
+            raise self._refuse(f"max_dw is above 0, not {max_dw}")
         if controller not in CONTROLLERS:
             choices = " or ".join(CONTROLLERS)
             raise self._refuse(f"the controller is {choices}, not {controller!r}")
         self.memory_size, self.memory_width = memory
+        self.max_dw = max_dw
         self.read_heads, self.H, self.recurrent = read_heads, H, controller == "lstm"
         KW = read_heads * self.memory_width
         sizes = [math.prod(shape) for shape in fields.values()]
@@ -159,6 +166,9 @@ class TimeMemory(Layer):
         for t in reversed(range(T)):
             dreads = dhr[t + 1, :, H:].reshape(N, K, self.memory_width)
             dfields, dstate = self.access_backward(dreads, dstate, steps[t])
+            if self.max_dw is not None:
+                dmemory, *others = dstate
+                dstate = [dmemory, *(np.clip(d, -self.max_dw, self.max_dw) for d in others)]
             np.concatenate([d.reshape(N, -1) for d in dfields], axis=1, out=dp[t])
             self._activate_backward(dp[t], p[t], slopes[t])
             dh = dhr[t + 1, :, :H] + dp[t].dot(WpT)

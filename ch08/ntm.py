@@ -53,6 +53,7 @@ class TimeNTM(TimeMemory):
         shifts: int,
         focused: bool,
         controller: str,
+        max_dw: float | None = None,
         rng: Any,
     ) -> None:
         check_shifts("NTM", memory[0], shifts)
@@ -62,7 +63,14 @@ class TimeNTM(TimeMemory):
             **{"shift": (K, shifts), "key": (K, W), "add": written},
         }
         super().__init__(
-            D, H, fields, memory=memory, read_heads=read_heads, controller=controller, rng=rng
+            D,
+            H,
+            fields,
+            memory=memory,
+            read_heads=read_heads,
+            controller=controller,
+            max_dw=max_dw,
+            rng=rng,
         )
         self.heads, self.focused = K, focused
 
@@ -123,6 +131,7 @@ class NTM(MemoryModel):
     shifts                       how many rows a head may move by: 3 for -1, 0 and 1
     controller                   lstm or feedforward
     focused                      whether all heads begin on the first row, or else on all alike
+    max_dw                       where to cut off the gradients between steps, see `TimeMemory`
     rng                          a seed or NumPy Generator for the first weights; None follows
                                  NumPy's global seed
     Methods: see `BitModel` and `MemoryModel`.
@@ -143,6 +152,7 @@ class NTM(MemoryModel):
         shifts: int = 3,
         controller: str = "lstm",
         focused: bool = True,
+        max_dw: float | None = None,
         rng: Seed = None,
     ) -> None:
         sizes = {
@@ -161,7 +171,8 @@ class NTM(MemoryModel):
             shifts=shifts,
             focused=focused,
             controller=controller,
+            max_dw=max_dw,
             rng=rng,
         )
-        settings = sizes | {"controller": controller, "focused": focused}
+        settings = sizes | {"controller": controller, "focused": focused, "max_dw": max_dw}
         super().__init__(layer, output_size, settings, rng)

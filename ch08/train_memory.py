@@ -58,6 +58,7 @@ def main(
     test_memory: int = 160,
     lr: float = 0.001,
     max_grad: float = 1.0,
+    max_dw: float = 0.05,
     seed: int = 0,
     weights: str | None = None,
     resume: bool = False,
@@ -82,6 +83,7 @@ def main(
     test_memory   rows of the memory for sequences longer than the trained ones
     lr            learning rate of Adam at first; it falls, in a line, to 10 % of it at the end
     max_grad      largest norm of all gradients together
+    max_dw        largest number in the gradients between steps, of a machine's heads
     seed          decides the first weights and all sequences
     weights       file to save the best weights in, <class>_<task>.npz if not given; checkpoint,
                   history (.json), curve (.png) and a picture of the heads go beside it
@@ -98,7 +100,7 @@ def main(
         what = replace(what, high=(max_length, *what.high[1:]))
     how: dict[str, Any] = {k: given[k] or default for k, default in SIZES[model].items()}
     if model != "lstm":
-        how |= {"read_heads": read_heads, "controller": controller}
+        how |= {"read_heads": read_heads, "controller": controller, "max_dw": max_dw}
     if model == "ntm":
         how |= {"write_heads": write_heads, "focused": focused}
     net: Any = MODELS[model](what.input_size, what.output_size, **how, rng=seed)

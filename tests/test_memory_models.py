@@ -157,6 +157,17 @@ def test_fresh_weights_are_drawn_by_the_seed(made):
     assert digest(one.params) == digest(again.params) != digest(other.params)
 
 
+@each_model
+def test_gradients_between_steps_are_cut_off_where_that_is_asked_for(make):
+    (x, t), found = batch(), {}
+    for max_dw in (None, 1e9, 1e-6):
+        model = make(max_dw=max_dw)
+        model.forward(x, t)
+        model.backward()
+        found[max_dw] = digest(model.grads)
+    assert found[None] == found[1e9] != found[1e-6]
+
+
 # --- State ----------------------------------------------------------------------------------------
 
 
@@ -262,6 +273,7 @@ def test_a_memory_smaller_than_the_shifts_is_refused():
     [
         ({"controller": "gru"}, "the controller is lstm or feedforward, not 'gru'"),
         ({"memory_width": 0}, "memory_width must be at least 1, not 0"),
+        ({"max_dw": 0.0}, "max_dw is above 0, not 0.0"),
         ({"read_heads": 0}, "read_heads must be at least 1, not 0"),
     ],
 )

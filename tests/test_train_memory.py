@@ -46,6 +46,7 @@ def test_settings_reach_the_machine(folder):
         **{"input_size": 9, "output_size": 8, "hidden_size": 4},
         **{"memory_size": 4, "memory_width": 3, "shifts": 3},
         **how,
+        "max_dw": 0.05,
     }
 
 
