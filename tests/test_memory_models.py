@@ -157,11 +157,11 @@ def test_fresh_weights_are_drawn_by_the_seed(made):
     assert digest(one.params) == digest(again.params) != digest(other.params)
 
 
-@each_model
-def test_gradients_between_steps_are_cut_off_where_that_is_asked_for(make):
+@each_class
+def test_gradients_between_steps_are_cut_off_where_that_is_asked_for(made):
     (x, t), found = batch(), {}
     for max_dw in (None, 1e9, 1e-6):
-        model = make(max_dw=max_dw)
+        model = made(3, 2, max_dw=max_dw, **SMALL)
         model.forward(x, t)
         model.backward()
         found[max_dw] = digest(model.grads)
