@@ -46,15 +46,7 @@ class TimeDNC(TimeMemory):
     kept = ("memory", "usage", "precedence", "links", "written", "read")
 
     def __init__(
-        self,
-        D: int,
-        H: int,
-        *,
-        memory: tuple[int, int],
-        read_heads: int,
-        controller: str,
-        max_dw: float | None = None,
-        rng: Any,
+        self, D: int, H: int, *, memory: tuple[int, int], read_heads: int, **options: Any
     ) -> None:
         K, W = read_heads, memory[1]
         fields = {
@@ -62,16 +54,7 @@ class TimeDNC(TimeMemory):
             **{"free": (K,), "allocation_gate": (1,), "write_gate": (1,), "erase": (1, W)},
             **{"modes": (K, 3), "key": (K + 1, W), "add": (1, W)},
         }
-        super().__init__(
-            D,
-            H,
-            fields,
-            memory=memory,
-            read_heads=read_heads,
-            controller=controller,
-            max_dw=max_dw,
-            rng=rng,
-        )
+        super().__init__(D, H, fields, memory=memory, read_heads=read_heads, **options)
 
     def empty(self, N: int) -> dict[str, Array]:
         """Zeros, from (N, R) to (N, R, W): nothing is written, and nothing is read."""

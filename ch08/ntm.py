@@ -52,9 +52,7 @@ class TimeNTM(TimeMemory):
         write_heads: int,
         shifts: int,
         focused: bool,
-        controller: str,
-        max_dw: float | None = None,
-        rng: Any,
+        **options: Any,
     ) -> None:
         check_shifts("NTM", memory[0], shifts)
         K, W, written = read_heads + write_heads, memory[1], (write_heads, memory[1])
@@ -62,16 +60,7 @@ class TimeNTM(TimeMemory):
             **{"strength": (K,), "sharpness": (K,), "gate": (K,), "erase": written},
             **{"shift": (K, shifts), "key": (K, W), "add": written},
         }
-        super().__init__(
-            D,
-            H,
-            fields,
-            memory=memory,
-            read_heads=read_heads,
-            controller=controller,
-            max_dw=max_dw,
-            rng=rng,
-        )
+        super().__init__(D, H, fields, memory=memory, read_heads=read_heads, **options)
         self.heads, self.focused = K, focused
 
     def empty(self, N: int) -> dict[str, Array]:

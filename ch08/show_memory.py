@@ -3,7 +3,7 @@
 python -m ch08.show_memory                            the shipped NTM copies 20 vectors
 python -m ch08.show_memory --model dnc --length 10
 python -m ch08.show_memory --weights NTM_sort.npz --task sort
-python -m ch08.show_memory --runs "runs/*.json"       the learning curves of these runs
+python -m ch08.show_memory --runs "*_copy.json"       the learning curves of these runs
 
 Source: book 8.5.3, figure 8-41; Graves et al. 2014, https://arxiv.org/abs/1410.5401.
 """
