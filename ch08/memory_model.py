@@ -15,7 +15,7 @@ from common.base_model import Chain
 from common.checks import floats, on_host
 from common.cli import at_least_one
 from common.functions import relu, sigmoid, softmax
-from common.network import Layer
+from common.network import Layer, set_states, states
 from common.np import Array, np
 from common.rng import Seed, generator, randn, recurrent_weights
 from common.time_layers import TimeAffine, TimeLSTM
@@ -290,6 +290,15 @@ class BitModel(Chain):
         self.layer = layer
         super().__init__([layer, TimeAffine(W, np.zeros(output_size, dtype="f"))], BitsWithLoss())
         self.settings = settings
+
+    def forward(self, x: Array, t: Array) -> Array:
+        """The loss for x (N, T, D), t (N, T, M); what is refused leaves the state where it was."""
+        before = states(self)
+        try:
+            return super().forward(x, t)
+        except Exception:
+            set_states(self, before)
+            raise
 
     @property
     def stateful(self) -> bool:

@@ -210,6 +210,17 @@ def test_a_state_of_another_batch_size_is_refused_until_it_is_dropped(made):
 
 
 @each_class
+def test_labels_that_are_refused_leave_the_state_where_it_was(made):
+    model, (x, t) = made(3, 2, **SMALL), batch()
+    model.stateful = True
+    model.forward(x, t)
+    before = digest(states(model))
+    with pytest.raises(ValueError, match=r"^BitsWithLoss: "):
+        model.forward(x, t + 5)
+    assert digest(states(model)) == before
+
+
+@each_class
 def test_the_state_has_a_name_for_each_array(made):
     model = made(3, 2, **SMALL)
     (layer,) = with_state(model)
