@@ -140,9 +140,9 @@ tiny = replace(copy, bits=3, high=(4,))
 machine = NTM(tiny.input_size, tiny.output_size, 30, memory_size=6, memory_width=6, rng=0)
 trainer = StreamTrainer(machine, Adam(0.005, beta2=0.95))
 history = trainer.fit(
-    lambda step: tiny.batch(0, step, 8), 250, max_epoch=6, eval_interval=250, verbose=False
+    lambda step: tiny.batch(0, step, 8), 1500, max_epoch=1, eval_interval=50, verbose=False
 )
-plt.plot([row["step"] * 8 for row in history if "iteration" not in row], trainer.reports)
+plt.plot([row["step"] * 8 for row in history[:-1]], trainer.reports)
 plt.xlabel("sequences")
 plt.ylabel("loss (nats per bit)")
 plt.show()
