@@ -313,8 +313,8 @@ class Allocation(Part):
     Of rows with equal usage, the one nearer to the top of the memory comes first. There w jumps,
     and dusage is the derivative that leaves the order as it is: the true one wherever the loss does
     not see the order, and of rows with usage 1.
-    Raises ValueError if usage is not (N, R).  Source: DNC, equation (1) of the methods; the 1e-6 as
-    in DeepMind's code, so that the backward can divide.
+    Raises ValueError if usage is not (N, R), or not in 0..1.  Source: DNC, equation (1) of the
+    methods; the 1e-6 as in DeepMind's code, so that the backward can divide.
     """
 
     takes: Mapping[str, str] = {"usage": "NR"}
@@ -339,6 +339,10 @@ class Allocation(Part):
         after[:, :-1] = np.cumsum(terms, axis=1)[:, ::-1]
         du = (1 - USAGE) * (after / u - d * before)
         return np.take_along_axis(du, np.argsort(order, axis=1, kind="stable"), axis=1)
+
+    def _check_values(self, usage: Array) -> None:
+        if usage.size and not (float(usage.min()) >= 0 and float(usage.max()) <= 1):
+            raise self._refuse(f"usage is in 0..1, not {float(usage.min())}..{float(usage.max())}")
 
 
 class TemporalLinks(Part):

@@ -233,6 +233,13 @@ def test_weights_below_zero_have_no_power():
         Sharpening().forward(np.asarray([[[1, -0.5]]]), np.ones((1, 1)))
 
 
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize("wrong", [-0.1, 1.1, numpy.nan])
+def test_usage_below_zero_or_above_one_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"Allocation: usage is in 0\.\.1, not "):
+        Allocation().forward(np.asarray([[0.5, wrong]]))
+
+
 @pytest.mark.parametrize("part", [TemporalLinks, LinkedReads])
 def test_links_are_square(part):
     links, *others = {
