@@ -170,12 +170,11 @@ def test_links_lead_from_a_row_to_the_one_written_next_and_back():
 
 
 def difference_and_backward(usage, dw):
-    layer = Allocation()
     usage = np.asarray(numpy.array([usage], "d"))
     dw = np.asarray(numpy.array([dw], "d"))
-    numeric = numeric_gradient(lambda: float((layer.forward(usage) * dw).sum()), usage)
-    layer.forward(usage)
-    return numeric, to_cpu(layer.backward(dw))
+    numeric = numeric_gradient(lambda: float((Allocation.step(usage)[0] * dw).sum()), usage)
+    _, cache = Allocation.step(usage)
+    return numeric, to_cpu(Allocation.step_backward(dw, cache))
 
 
 @pytest.mark.usefixtures("backend")
