@@ -97,6 +97,8 @@ def main(
     at_least_one(max_length=max_length, batch_size=batch_size, sequences=sequences, **given)
     what, iterations = TASKS[task], max(1, min(EPOCH, sequences) // batch_size)
     if max_length is not None:
+        if max_length < what.low[0]:
+            raise ValueError(f"train_memory: {task} needs a max_length of at least {what.low[0]}")
         what = replace(what, high=(max_length, *what.high[1:]))
     how: dict[str, Any] = {k: given[k] or default for k, default in SIZES[model].items()}
     if model != "lstm":

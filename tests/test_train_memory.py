@@ -84,6 +84,7 @@ def test_the_curve_and_the_heads_are_drawn(folder):
         ({"model": "gru"}, "model is one of ntm, dnc, lstm, not 'gru'"),
         ({"task": "add"}, "task is one of copy, copies, repeat, recall, sort, not 'add'"),
         ({"max_length": 0}, "max_length must be at least 1"),
+        ({"task": "sort", "max_length": 1}, "sort needs a max_length of at least 2"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"sequences": 0}, "sequences must be at least 1"),
         ({"memory_size": 2}, "a memory of 2 rows is smaller than the 3 shifts"),
