@@ -106,6 +106,20 @@ def test_wrong_bits_and_bits_are_those_of_all_sequences_together():
     assert found["bits"] == pytest.approx(bits, rel=1e-5)
 
 
+@pytest.mark.parametrize(("name", "length"), [("NTM_copy", 20), ("DNC_copy", 10)])
+def test_the_shipped_machines_copy_without_a_mistake(name, length):
+    model = load_model(show_memory.WEIGHTS / f"{name}.npz")
+    x, t = TASKS["copy"].test(0, 20, length)
+    assert wrong_bits(model.predict(x), t).sum() == 0
+
+
+def test_the_shipped_ntm_copies_what_is_twice_as_long_in_a_larger_memory():
+    model = load_model(show_memory.WEIGHTS / "NTM_copy.npz")
+    x, t = TASKS["copy"].test(0, 5, 40)
+    assert wrong_bits(model.predict(x), t).min() > 0  # 40 vectors do not fit 32 rows
+    assert wrong_bits(model.with_memory(80).predict(x), t).sum() == 0
+
+
 def test_the_picture_shows_what_comes_in_what_goes_out_and_where_the_heads_are(monkeypatch):
     x, t = TASKS["copy"].test(0, 1, 3)
     model = NTM(9, 8, 4, memory_size=5, memory_width=2, read_heads=2, rng=0)
