@@ -50,6 +50,9 @@ class Part(Layer):
         self.y_shapes: list[Any] = [None] * self.outputs
 
     def forward(self, *inputs: Array) -> Any:
+        if len(inputs) != len(self.takes):
+            names = ", ".join(self.takes)
+            raise TypeError(f"{type(self).__name__}.forward takes {names}, not {len(inputs)} arrays")
         sizes: dict[str, int] = {}
         checked = [
             self._fitting(name, x, sizes) for name, x in zip(self.takes, inputs, strict=True)

@@ -249,6 +249,11 @@ def test_links_are_square(part):
         part().forward(links, *others)
 
 
+def test_inputs_that_are_missing_are_named():
+    with pytest.raises(TypeError, match=r"Read\.forward takes memory, w, not 1 arrays"):
+        Read().forward(np.ones((1, 2, 3)))
+
+
 @pytest.mark.parametrize(
     ("part", "shapes"),
     [
