@@ -51,8 +51,8 @@ class Part(Layer):
 
     def forward(self, *inputs: Array) -> Any:
         if len(inputs) != len(self.takes):
-            names = ", ".join(self.takes)
-            raise TypeError(f"{type(self).__name__}.forward takes {names}, not {len(inputs)} arrays")
+            names, who = ", ".join(self.takes), type(self).__name__
+            raise TypeError(f"{who}.forward takes {names}, not {len(inputs)} arrays")
         sizes: dict[str, int] = {}
         checked = [
             self._fitting(name, x, sizes) for name, x in zip(self.takes, inputs, strict=True)
