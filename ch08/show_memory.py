@@ -12,9 +12,10 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from ch08.dnc import DNC
 from ch08.memory_model import MemoryModel
 from common.base_model import load_model
-from common.cli import at_least_one, run
+from common.cli import at_least_one, run, then
 from common.functions import sigmoid
 from common.np import Array, np, to_cpu
 from common.plots import show
@@ -62,6 +63,7 @@ def main(
     x, t = what.test(seed, 1, length or what.high[0], *what.high[1:])
     wrong = plot_heads(net, x, t, Path(f"{type(net).__name__}_{task}_heads.png"))
     print(f"{wrong} bits wrong")
+    then("ch08.train_memory", model="dnc" if isinstance(net, DNC) else "ntm", task=task)
 
 
 def plot_heads(model: MemoryModel, x: Array, t: Array, file: Path) -> int:

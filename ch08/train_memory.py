@@ -19,7 +19,7 @@ from ch08.dnc import DNC
 from ch08.memory_model import BitLSTM, BitModel, MemoryModel
 from ch08.ntm import NTM
 from ch08.show_memory import plot_curves, plot_heads
-from common.cli import at_least_one, run
+from common.cli import at_least_one, run, then
 from common.network import evaluating
 from common.np import Array, np, to_cpu
 from common.optimizer import Adam
@@ -62,6 +62,7 @@ def main(
     seed: int = 0,
     weights: str | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     plot: bool = True,
 ) -> dict[str, float]:
     """Train a model on one task, test it on longer sequences -> wrong bits a sequence, by size.
@@ -88,6 +89,7 @@ def main(
     weights       file to save the best weights in, <class>_<task>.npz if not given; checkpoint,
                   history (.json), curve (.png) and a picture of the heads go beside it
     resume        go on with a run that was stopped, from its checkpoint
+    overwrite     replace the files of an earlier run
     plot          draw the curve, and where the heads read and write
     """
     for name, choice, choices in ("model", model, MODELS), ("task", task, TASKS):
@@ -137,6 +139,7 @@ def main(
         max_grad=max_grad,
         eval_interval=iterations,
         resume=resume,
+        overwrite=overwrite,
     )
     net.load_params(file)
     results = {}
@@ -155,6 +158,8 @@ def main(
         if isinstance(net, MemoryModel):
             x, t = what.test(seed, 1, *what.high)
             plot_heads(net, x, t, file.with_name(f"{file.stem}_heads.png"))
+    if isinstance(net, MemoryModel):
+        then("ch08.show_memory", weights=str(file), task=task)
     return results
 
 

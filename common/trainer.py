@@ -571,6 +571,9 @@ class StreamTrainer(_Loop):
             raise self._refuse("there is no valid here; after_epoch can test on what it likes")
         return data
 
+    def _try_extremes(self, *data: Array) -> None:
+        """The batches are still to be made."""
+
     @property
     def example(self) -> Batch:
         """The first batch, x and t (N, ...)."""

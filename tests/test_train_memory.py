@@ -56,7 +56,8 @@ def test_a_run_that_is_stopped_and_resumed_ends_with_the_same_weights(folder, mo
     found = train_memory.main(**how)
     whole = weights()
     assert len(json.loads(Path("w.json").read_text())["epochs"]) == 3
-    Path("w.checkpoint").unlink()
+    for file in folder.glob("w.*"):
+        file.unlink()
     measured, count = train_memory.measured, []
 
     def interrupted(*args, **options):
