@@ -10,9 +10,13 @@
 # %%
 import subprocess
 import sys
+from importlib.util import find_spec
 
-if "google.colab" in sys.modules:
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "dlfs2"], check=True)
+REPOSITORY = "https://github.com/<owner>/dlfs2"  # put its address here
+
+sys.path.append("..")  # in a clone, the library is above this folder
+if find_spec("common") is None:  # on Colab, for example
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"git+{REPOSITORY}"], check=True)
 
 # %% [markdown]
 # ## How does a head find a row?
