@@ -37,6 +37,9 @@ CHAPTERS = {  # the classes whose files `load_model` knows before they are impor
     "ConvSeq2seq": "ch08.conv_seq2seq",
     "Transformer": "ch08.transformer",
     "TransformerLM": "ch08.transformer_lm",
+    "BitLSTM": "ch08.memory_model",
+    "NTM": "ch08.ntm",
+    "DNC": "ch08.dnc",
 }
 
 

@@ -31,7 +31,7 @@ from common.plots import show
 from common.rng import Seed, generator
 from common.storage.checkpoint import Checkpoint, unlike
 
-__all__ = ["RnnlmTrainer", "Trainer", "remove_duplicate"]
+__all__ = ["RnnlmTrainer", "StreamTrainer", "Trainer", "remove_duplicate"]
 
 Batch = tuple[Array, Array]
 Row = dict[str, Any]
@@ -533,6 +533,56 @@ class Trainer(_Loop):
         losses = [float(self.model.forward(*self._samples(x, t, k), **how)) for k in batches]
         terms = [getattr(self.model, "loss_terms", len)(t[k]) for k in batches]
         return math.fsum(a * n for a, n in zip(losses, terms, strict=True)) / sum(terms)
+
+
+class StreamTrainer(_Loop):
+    """Trains a model on batches that are made as they are needed, without end.
+
+    model      has forward(x, t) -> loss, backward(), params and grads
+    An epoch is as many batches as it is told. Otherwise as `Trainer`.
+    """
+
+    def fit(
+        self,
+        batches: Callable[[int], Batch],
+        iterations: int,
+        max_epoch: int = 10,
+        max_grad: float | None = None,
+        eval_interval: int | None = 20,
+        **options: Any,
+    ) -> list[Row]:
+        """Train on the batches of max_epoch epochs -> the history.
+
+        batches     step -> x, t on the host, (N, ...) both, of that training step; 0 is the first
+                    of all calls of `fit`. The same batch whenever it is asked for a step, so that a
+                    run that is resumed goes on with the batch it would have had
+        iterations  how many batches are an epoch
+        The other arguments are those of `Trainer.fit`, without rng; there is no `valid`.
+        Raises ValueError for fewer than one iteration and for `valid`, and what `Trainer.fit` does.
+        """
+        self._check(iterations=iterations)
+        self._batches = batches
+        how = {"max_epoch": max_epoch, "max_grad": max_grad, "eval_interval": eval_interval}
+        x, t = batches(0)
+        return self._run({"steps": numpy.arange(iterations), "x": x, "t": t}, {}, how, options)
+
+    def _checked(self, *data: Array, what: str = "") -> Any:
+        if what:
+            raise self._refuse("there is no valid here; after_epoch can test on what it likes")
+        return data
+
+    def _try_extremes(self, *data: Array) -> None:
+        """The batches are still to be made."""
+
+    @property
+    def example(self) -> Batch:
+        """The first batch, x and t (N, ...)."""
+        x, t = self._batches(0)
+        return _on_device(x), t
+
+    def _batch(self, k: int) -> Batch:
+        x, t = self._batches(self.steps)
+        return _on_device(x), t
 
 
 class RnnlmTrainer(_Loop):

@@ -6,6 +6,7 @@
     grammar     made-up English whose best possible perplexity is known, in the form of ptb
     sequence    questions and answers as character ids               (chapters 7 and 8)
     addition    makes the questions of chapter 7: sums of two numbers
+    copying     makes batches of bits to copy, to repeat, to recall and to sort
     dates       makes the questions of chapter 8: dates as people write them
     fetch       finds or downloads a file and checks its digest
 

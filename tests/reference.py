@@ -246,3 +246,42 @@ def enlarge(model):
     """Make the arrays of a model float64 and ten times as large; a tie stays a tie."""
     for p in distinct(model.astype("float64").params):
         p *= 10
+
+
+def slow_allocation(usage):
+    """Weights of one memory from its usage (R,): each row's own product over the rows before it."""
+    u = [1e-6 + (1 - 1e-6) * float(a) for a in usage]
+    order = sorted(range(len(u)), key=lambda i: (u[i], i))
+    weights = numpy.zeros(len(u))
+    for place, i in enumerate(order):
+        weights[i] = (1 - u[i]) * numpy.prod([u[j] for j in order[:place]])
+    return weights
+
+
+def slow_links(writes):
+    """The links (R, R) and the precedence (R,) of one memory after writes (T, R), cell by cell."""
+    R = len(writes[0])
+    links, precedence = numpy.zeros((R, R)), numpy.zeros(R)
+    for w in writes:
+        for i in range(R):
+            for j in range(R):
+                if i != j:
+                    links[i, j] = (1 - w[i] - w[j]) * links[i, j] + w[i] * precedence[j]
+        precedence = (1 - sum(w)) * precedence + w
+    return links, precedence
+
+
+def slow_focus(memory, old, key, strength, gate, shift, sharpness):
+    """The weights (R,) of one head of an NTM: memory (R, W), old (R,), key (W,), shift (S,)."""
+    R, S = len(memory), len(shift)
+
+    def size(a):
+        return numpy.sqrt(sum(x * x for x in a) + 1e-6)
+
+    cosine = [sum(row * key) / (size(row) * size(key)) for row in memory]
+    content = numpy.exp([strength * c for c in cosine])
+    content /= content.sum()
+    mixed = [gate * content[i] + (1 - gate) * old[i] for i in range(R)]
+    moved = [sum(mixed[(i - m + S // 2) % R] * shift[m] for m in range(S)) for i in range(R)]
+    powers = numpy.array([w**sharpness for w in moved])
+    return powers / powers.sum()

@@ -24,8 +24,9 @@ SCRIPTS = [f"{path.parent.name}.{path.stem}" for path in FILES]
 each_script = pytest.mark.parametrize("name", SCRIPTS)
 
 # What a number can be a number of: things that are counted, and quantities without a unit.
-COUNTED = """answers characters digits documents epochs heads iterations layers negatives neighbours
-    neurons numbers parts passes positions questions rounds runs samples steps texts words"""
+COUNTED = """answers characters digits documents epochs heads iterations layers negatives
+    neighbours neurons numbers parts passes positions questions rounds rows runs samples sequences
+    steps texts words"""
 PURE = "factor norm power probability rate x"  # x: a place on an axis
 UNITS = set(f"{COUNTED} {PURE}".split())
 
@@ -36,6 +37,8 @@ CHOICES = {  # of flags that take one of some names, in every script
     "tokens": ["words", "lower", "characters"],
     "split": ["random", "answer"],
     "cell": ["lstm", "gru", "rnn"],
+    "task": ["copy", "copies", "repeat", "recall", "sort"],
+    "controller": ["lstm", "feedforward"],
 }
 
 

@@ -10,7 +10,10 @@ import numpy
 import pytest
 
 from ch01.graph_nodes import Add, Branch, Multiply, Repeat, Sum
+from ch08.dnc import TimeDNC
 from ch08.input_feeding import FeedingLSTM
+from ch08.memory_model import BitsWithLoss
+from ch08.ntm import TimeNTM
 from common.attention import (
     AdditiveScore,
     Attention,
@@ -39,6 +42,18 @@ from common.layers import (
     Softmax,
     SoftmaxWithLoss,
     Tanh,
+)
+from common.memory import (
+    Allocation,
+    CircularShift,
+    ContentAddressing,
+    Interpolation,
+    LinkedReads,
+    Read,
+    Sharpening,
+    TemporalLinks,
+    Usage,
+    Write,
 )
 from common.multi_head import CrossAttention, SelfAttention
 from common.negative_sampling import EmbeddingDot, NegativeSamplingLoss
@@ -127,6 +142,24 @@ SCORES = {
     "general": lambda r: GeneralScore(r(4, 4)),
     "additive": lambda r: AdditiveScore(r(4, 3), r(4, 3), r(3)),
 }
+
+
+def machine(r, cls, **how):
+    """A controller with a memory of three rows of two numbers."""
+    how = {"memory": (3, 2), "read_heads": 1, "controller": "lstm", "rng": 0} | how
+    layer = cls(2, 2, **how).astype(r(1).dtype)
+    for p in layer.params:
+        p[...] = r(*p.shape)
+    return layer
+
+
+def ntm(r, **how):
+    return machine(r, TimeNTM, **{"write_heads": 1, "shifts": 3, "focused": True} | how)
+
+
+def share(r, *shape):
+    """Numbers between 0 and 1."""
+    return 1 / (1 + np.exp(-r(*shape)))
 
 
 def ids(*values):
@@ -313,6 +346,31 @@ LAYERS: dict[str, Any] = {
     "TimeSigmoidWithLoss": lambda r: (TimeSigmoidWithLoss(), r(2, 3), ids([0, 1, 1], [1, 0, 0])),
     "TimeDropout": lambda r: (TimeDropout(0.3, rng=1), r(2, 3, 4)),
     "TimeDropout, variational": lambda r: (TimeDropout(0.3, variational=True, rng=1), r(2, 3, 4)),
+    "ContentAddressing": lambda r: (ContentAddressing(), r(2, 4, 3), r(2, 2, 3), r(2, 2)),
+    "Interpolation": lambda r: (Interpolation(), r(2, 2, 4), r(2, 2, 4), r(2, 2)),
+    "CircularShift": lambda r: (CircularShift(), r(2, 2, 5), r(2, 2, 3)),
+    "CircularShift, as many shifts as rows": lambda r: (CircularShift(), r(2, 1, 5), r(2, 1, 5)),
+    "Sharpening": lambda r: (Sharpening(), share(r, 2, 2, 4), 1 + share(r, 2, 2)),
+    "Read": lambda r: (Read(), r(2, 4, 3), r(2, 2, 4)),
+    "Write": lambda r: (Write(), r(2, 4, 3), r(2, 1, 4), r(2, 1, 3), r(2, 1, 3)),
+    "Write, three heads": lambda r: (Write(), r(2, 4, 2), r(2, 3, 4), r(2, 3, 2), r(2, 3, 2)),
+    "Usage": lambda r: (Usage(), r(2, 4), r(2, 4), r(2, 2), r(2, 2, 4)),
+    "Usage, one head": lambda r: (Usage(), r(2, 4), r(2, 4), r(2, 1), r(2, 1, 4)),
+    "Allocation": lambda r: (Allocation(), share(r, 2, 5)),
+    "Allocation, one row": lambda r: (Allocation(), share(r, 2, 1)),
+    "TemporalLinks": lambda r: (TemporalLinks(), r(2, 4, 4), r(2, 4), r(2, 4)),
+    "LinkedReads": lambda r: (LinkedReads(), r(2, 4, 4), r(2, 3, 4)),
+    "TimeNTM": lambda r: (ntm(r), r(2, 2, 2)),
+    "TimeNTM, feed-forward, several heads": lambda r: (
+        ntm(r, controller="feedforward", read_heads=2, write_heads=2),
+        r(1, 2, 2),
+    ),
+    "TimeDNC": lambda r: (machine(r, TimeDNC), r(2, 2, 2)),
+    "TimeDNC, feed-forward, two heads": lambda r: (
+        machine(r, TimeDNC, controller="feedforward", read_heads=2),
+        r(1, 2, 2),
+    ),
+    "BitsWithLoss": lambda r: (BitsWithLoss(), r(1, 3, 2), ids([[0, 1], [-1, 1], [-1, -1]])),
     "Add": lambda r: (Add(), r(2, 3), r(2, 3)),
     "Multiply": lambda r: (Multiply(), r(2, 3), r(2, 3)),
     "Branch": lambda r: (Branch(3), r(2, 3)),
@@ -412,7 +470,7 @@ def test_a_later_forward_leaves_earlier_outputs_alone(case):
     layer, *inputs = case
     outputs = forward(layer, inputs)
     before = [to_cpu(y).copy() for y in outputs]
-    forward(layer, [x * 0 if x.dtype.kind == "f" else x for x in inputs])
+    forward(layer, [x * 0 + 1 if x.dtype.kind == "f" else x for x in inputs])
     for y, was in zip(outputs, before, strict=True):
         numpy.testing.assert_array_equal(to_cpu(y), was)
 

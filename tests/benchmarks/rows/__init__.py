@@ -7,7 +7,7 @@ Both do the same work on the same batches. Each imports what it needs inside, be
 in processes of their own, and neither should load the other's library.
 """
 
-from tests.benchmarks.rows import ch01, ch04, ch05, ch06, ch07, ch08
+from tests.benchmarks.rows import ch01, ch04, ch05, ch06, ch07, ch08, ch08_memory
 
 ROWS = {
     "TwoLayerNet": ch01.Spiral(),
@@ -29,6 +29,8 @@ ROWS = {
     "SelfAttention": ch08.Alone("SelfAttention"),
     "LayerNorm": ch08.Alone("LayerNorm"),
     "TimeConvolution": ch08.Alone("TimeConvolution"),
+    "NTM": ch08_memory.Copying(),
+    "DNC": ch08_memory.Copying("DNC", H=64, R=16, W=16, N=16),
     **{
         f"Time{cell}-{T}": ch05.Recurrent(cell, T)
         for cell in ("RNN", "LSTM", "GRU")
