@@ -22,8 +22,15 @@ from ch07.peeky_seq2seq import PeekySeq2seq
 from ch07.seq2seq import Seq2seq
 from ch08.attention_seq2seq import AttentionSeq2seq
 from ch08.bi_attention_seq2seq import BiAttentionSeq2seq
+from ch08.conv_seq2seq import ConvSeq2seq
+from ch08.dnc import DNC
+from ch08.input_feeding import FeedingSeq2seq
+from ch08.ntm import NTM
+from ch08.transformer import Transformer
+from ch08.transformer_lm import TransformerLM
 from common.np import to_cpu
 from common.optimizer import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop
+from dataset.copying import copy
 from tests.benchmarks.rows.steps import our_gradients
 from tests.gpu.library import computing
 
@@ -78,6 +85,11 @@ class Case:
     max_grad: float | None = 0.25
 
 
+def copies() -> list[Any]:
+    rng = numpy.random.default_rng(0)
+    return [copy(rng, N, 8, L) for _ in range(STEPS)]
+
+
 def corpus() -> Any:
     return ids(2000)
 
@@ -103,6 +115,12 @@ CASES = {
         lambda: AttentionSeq2seq(V, H, H, pad_id=0, rng=0), Adam, padded
     ),
     "BiAttentionSeq2seq": Case(lambda: BiAttentionSeq2seq(V, H, H, rng=0), Adam, questions),
+    "FeedingSeq2seq": Case(lambda: FeedingSeq2seq(V, H, H, rng=0), Adam, questions),
+    "ConvSeq2seq": Case(lambda: ConvSeq2seq(V, H, H, rng=0), Adam, questions),
+    "Transformer": Case(lambda: Transformer(V, H, H, pad_id=0, rng=0), Adam, padded),
+    "TransformerLM": Case(lambda: TransformerLM(V, H, H, 0.0, context=T, rng=0), Adam, texts),
+    "NTM": Case(lambda: NTM(9, 8, H, memory_size=6, memory_width=4, rng=0), Adam, copies),
+    "DNC": Case(lambda: DNC(9, 8, H, memory_size=6, memory_width=4, rng=0), Adam, copies),
 }
 
 

@@ -124,7 +124,8 @@ class Conv(Transformer):
                 self.affine = nn.Linear(D, V)
 
             def read(self, ids, k):
-                return self.embeds[k](ids) + self.places[k](torch.arange(ids.shape[1]))
+                steps = torch.arange(ids.shape[1], device=ids.device)
+                return self.embeds[k](ids) + self.places[k](steps)
 
             def forward(self, xs, ts):
                 e = z = self.read(xs, 0)
@@ -218,11 +219,12 @@ class Alone:
         from common.convolution import TimeConvolution
         from common.layers import LayerNorm
         from common.multi_head import SelfAttention
+        from common.np import np
 
         D, r = self.D, numpy.random.default_rng(0).standard_normal
 
         def weights(*shapes: Any) -> Any:
-            return [(r(shape) / math.sqrt(D)).astype("f") for shape in shapes]
+            return [np.asarray((r(shape) / math.sqrt(D)).astype("f")) for shape in shapes]
 
         if self.layer == "SelfAttention":
             given = weights((D, 3 * D), (3 * D,), (D, D), (D,))
@@ -231,7 +233,7 @@ class Alone:
             layer = LayerNorm(*weights((D,), (D,)))
         else:
             layer = TimeConvolution(*weights((self.k, D, 2 * D), (2 * D,)))
-        ((x, dy),) = self.batches()
+        x, dy = map(np.asarray, self.batches()[0])
 
         def step() -> None:
             layer.forward(x)
@@ -259,7 +261,8 @@ class Alone:
             def forward(x: Any) -> Any:
                 return convolution(x.transpose(1, 2)).transpose(1, 2)
 
-        x, dy = map(torch.as_tensor, self.batches()[0])
+        there = next(module.parameters()).device
+        x, dy = (torch.as_tensor(a, device=there) for a in self.batches()[0])
         x.requires_grad = True
 
         def step() -> None:

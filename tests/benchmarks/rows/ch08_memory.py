@@ -62,8 +62,8 @@ def twin(size, columns):
 
         def forward(self, xs, ts):
             N = len(xs)
-            state = torch.zeros(N, size.H), torch.zeros(N, size.H)
-            read, memory, ys = torch.zeros(N, size.W), self.empty(N), []
+            state = xs.new_zeros(N, size.H), xs.new_zeros(N, size.H)
+            read, memory, ys = xs.new_zeros(N, size.W), self.empty(xs, N), []
             for x in xs.unbind(1):
                 state = self.cell(torch.cat([x, read], 1), state)
                 read, memory = self.access(self.heads(state[0]).split(columns, 1), *memory)
@@ -90,10 +90,10 @@ def ntm_twin(size) -> Any:
     W = size.W
 
     class Net(twin(size, [2, 2, 2, W, 6, 2 * W, W])):  # type: ignore[misc]
-        def empty(self, N):
-            weights = torch.zeros(N, 2, size.R)
+        def empty(self, x, N):
+            weights = x.new_zeros(N, 2, size.R)
             weights[:, :, 0] = 1
-            return torch.full((N, size.R, W), 1e-6), weights
+            return x.new_full((N, size.R, W), 1e-6), weights
 
         def access(self, p, memory, w):
             strength, sharpness, gate, erase, shift, key, add = p
@@ -118,9 +118,9 @@ def dnc_twin(size) -> Any:
     W, R = size.W, size.R
 
     class Net(twin(size, [2, 1, 1, 1, W, 3, 2 * W, W])):  # type: ignore[misc]
-        def empty(self, N):
-            rows = [torch.zeros(N, R) for _ in range(3)]
-            return torch.zeros(N, R, W), *rows, torch.zeros(N, R, R), torch.zeros(N, 1, R)
+        def empty(self, x, N):
+            rows = [x.new_zeros(N, R) for _ in range(3)]
+            return x.new_zeros(N, R, W), *rows, x.new_zeros(N, R, R), x.new_zeros(N, 1, R)
 
         def access(self, p, memory, usage, precedence, written, links, read):
             strength, free, allocation_gate, write_gate, erase, modes, key, add = p
@@ -135,7 +135,7 @@ def dnc_twin(size) -> Any:
             w = written[:, :, None]
             memory = memory * (1 - w * erase.sigmoid()[:, None]) + w * add[:, None]
             links = (1 - w - written[:, None]) * links + w * precedence[:, None]
-            links = links * (1 - torch.eye(R))
+            links = links * (1 - torch.eye(R, device=w.device))
             precedence = (1 - written.sum(1, keepdim=True)) * precedence + written
             after, before = read @ links.transpose(1, 2), read @ links
             like = self.content(memory, key[:, :1], strength[:, :1])
