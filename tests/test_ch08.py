@@ -492,7 +492,7 @@ def test_weights_of_another_vocabulary_or_model_are_refused(trained):
     swapped = Path("days.txt").read_text().translate(str.maketrans("12", "21"))
     Path("swapped.txt").write_text(swapped)
     with pytest.raises(
-        ValueError, match=r"of data days\.txt: add `--data days\.txt` .* for a vocabulary"
+        ValueError, match=r"of data days\.txt: add `--data days\.txt`.* for a vocabulary"
     ):
         look(data="swapped.txt")
     with pytest.raises(ValueError, match=r"belongs to a model with .*'bidirectional': False"):

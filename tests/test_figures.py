@@ -54,8 +54,9 @@ def test_every_figure_of_a_chapter_goes_into_one_folder(chapter, folder, capsys)
 
 
 def test_figures_go_into_the_folder_figures_unless_told_otherwise(tmp_path):
-    out = run("-m", "ch01.figures", "--max-epoch", "1", cwd=tmp_path).stdout
-    assert len(re.findall(r"figure saved: figures.fig_1_\d\d_", out)) == 5
+    told = run("-m", "ch01.figures", "--max-epoch", "1", cwd=tmp_path).stderr
+    assert f"written to {tmp_path / 'figures'}: fig_1_" in told
+    assert len(re.findall(r"fig_1_\d\d_", told)) == 5
     assert len(list((tmp_path / "figures").iterdir())) == 5
 
 
