@@ -23,12 +23,10 @@ from common.words.evaluation import (
     Correlation,
     analogy_accuracy,
     missing_words,
-    read_questions,
-    read_similarities,
     similarity_correlation,
     total,
 )
-from common.words.evaluation_files import Pair, Question
+from common.words.evaluation_files import Pair, Question, read_questions, read_similarities
 from common.words.vector_files import load_vectors
 
 HERE = Path(__file__).parent
@@ -70,7 +68,7 @@ def main(
     rho = "-" if math.isnan(agreement.rho) else f"{agreement.rho:.3f}"
     print(f"\nsimilarity: Spearman's rho {rho} on {agreement.answered} of {agreement.asked} pairs")
     print_missing(pairs, word_to_id)
-    then("ch04.document_vectors", vectors=vectors)
+    then("ch04.document_vectors", vectors=vectors, limit=limit)
     return by_category, agreement
 
 
