@@ -51,7 +51,7 @@ def main(
     limit         use only the first so many words of the vectors; all if not given
     """
     word_vecs, word_to_id, _ = load_vectors(vectors, limit=limit)
-    asked = read_questions(questions)
+    asked, pairs = read_questions(questions), read_similarities(similarities)
     by_category = analogy_accuracy(asked, word_vecs, word_to_id, cosine=cosine)
     syntax = total(s for name, s in by_category.items() if SYNTAX.match(name))
     meaning = total(s for name, s in by_category.items() if not SYNTAX.match(name))
@@ -63,7 +63,6 @@ def main(
 
     print_missing(chain.from_iterable(asked.values()), word_to_id)
 
-    pairs = read_similarities(similarities)
     agreement = similarity_correlation(pairs, word_vecs, word_to_id)
     rho = "-" if math.isnan(agreement.rho) else f"{agreement.rho:.3f}"
     print(f"\nsimilarity: Spearman's rho {rho} on {agreement.answered} of {agreement.asked} pairs")

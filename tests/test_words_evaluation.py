@@ -502,6 +502,12 @@ def test_scripts_about_documents_read_the_first_vectors_only(script, tmp_path, c
         script.main(**files)
 
 
+def test_evaluate_refuses_a_file_before_it_prints_a_table(tmp_path, capsys):
+    with pytest.raises(ValueError, match=r"s\.tsv: line 1: a score is a finite number"):
+        evaluate.main(similarities=written(tmp_path / "s.tsv", "a,b,1_0"))
+    assert capsys.readouterr().out == ""
+
+
 def test_evaluate_runs_on_the_shipped_files_as_a_module():
     run = subprocess.run(
         [sys.executable, "-W", "error", "-m", "ch04.evaluate"],
