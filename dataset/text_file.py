@@ -4,8 +4,8 @@
     corpus, word_to_id, id_to_word = text_file.load_text("novel.txt")    # not divided
     text_file.load_parts("小説.txt", tokens="characters", min_count=2)
 
-Every line that is not blank is a sentence: its tokens, then `<eos>`. Lines are cut at whitespace, and
-nothing else is changed; `dataset.tokens` has other ways to cut them.
+Every line that is not blank is a sentence: its tokens, then `<eos>`. Lines are cut at whitespace,
+and nothing else is changed; `dataset.tokens` has other ways to cut them.
 """
 
 import re
