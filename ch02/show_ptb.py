@@ -9,11 +9,15 @@ Source: book 2.4.4.
 
 from itertools import pairwise
 
+import numpy
+
 from common.cli import run, then
+from common.words.queries import words_to_ask
 from dataset import texts
 from dataset.text_file import EOS
 from dataset.tokens import Cut, join, name_of
 
+BOOK = ("car", "happy", "lexus")
 LINES = 6  # to print as text
 
 
@@ -21,7 +25,7 @@ def main(
     corpus: str = "ptb",
     data_type: str = "train",
     tokens: str | Cut = "words",
-    query: str = "car happy lexus",
+    query: str | None = None,
 ) -> None:
     """Print the size and the beginning of a text, and some words with their ids.
 
@@ -30,7 +34,8 @@ def main(
                the next 10 % or the last 10 % of its lines
     tokens     how lines of a text file are cut: words (at blanks), lower (lower case, punctuation
                marks apart) or characters
-    query      words to print the ids of, with blanks between
+    query      words to print the ids of, with blanks between; if not given, car, happy and lexus
+               (book 2.4.4), or frequent words where the text lacks these
     """
     text, word_to_id, id_to_word = texts.load_data(corpus, data_type, tokens=tokens)
     print("corpus size:", len(text))
@@ -39,7 +44,8 @@ def main(
     for id_ in range(min(3, len(id_to_word))):
         print(f"id_to_word[{id_}]:", id_to_word[id_])
     print()
-    for word in query.split():
+    counts = numpy.bincount(text, minlength=len(word_to_id))
+    for word in words_to_ask(query, BOOK, word_to_id, counts):
         print(f"word_to_id[{word!r}]:", word_to_id.get(word, "not found"))
     print()
     words = [id_to_word[id_] for id_ in text[:1000].tolist()]

@@ -90,6 +90,7 @@ def main(
     documents: str = str(EMAILS),
     tokens: str | Cut | None = None,
     top: int = 5,
+    limit: int | None = None,
 ) -> list[str]:
     """Print and return the documents whose vectors have the highest cosine with that of a text.
 
@@ -99,9 +100,10 @@ def main(
     tokens     how texts are cut: words (at blanks), lower (lower case, punctuation marks apart) or
                characters; if not given, as Penn Treebank is
     top        documents to print
+    limit      use only the first so many words of the vectors; all if not given
     """
     at_least_one(top=top)
-    word_vecs, word_to_id, _ = load_vectors(vectors)
+    word_vecs, word_to_id, _ = load_vectors(vectors, limit=limit)
     texts, _ = read_documents(documents)
     (query, *docs), (known, *_) = document_vectors(
         [text, *texts], word_vecs, word_to_id, tokens=tokens
@@ -116,7 +118,7 @@ def main(
     best = sorted(range(len(texts)), key=lambda n: -scores[n])[:top]
     for n in best:
         print(f"{scores[n]:.3f}  {texts[n]}")
-    then("ch04.sentiment", vectors=vectors)
+    then("ch04.sentiment", vectors=vectors, limit=limit)
     return [texts[n] for n in best]
 
 

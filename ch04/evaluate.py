@@ -23,12 +23,10 @@ from common.words.evaluation import (
     Correlation,
     analogy_accuracy,
     missing_words,
-    read_questions,
-    read_similarities,
     similarity_correlation,
     total,
 )
-from common.words.evaluation_files import Pair, Question
+from common.words.evaluation_files import Pair, Question, read_questions, read_similarities
 from common.words.vector_files import load_vectors
 
 HERE = Path(__file__).parent
@@ -53,7 +51,7 @@ def main(
     limit         use only the first so many words of the vectors; all if not given
     """
     word_vecs, word_to_id, _ = load_vectors(vectors, limit=limit)
-    asked = read_questions(questions)
+    asked, pairs = read_questions(questions), read_similarities(similarities)
     by_category = analogy_accuracy(asked, word_vecs, word_to_id, cosine=cosine)
     syntax = total(s for name, s in by_category.items() if SYNTAX.match(name))
     meaning = total(s for name, s in by_category.items() if not SYNTAX.match(name))
@@ -65,12 +63,11 @@ def main(
 
     print_missing(chain.from_iterable(asked.values()), word_to_id)
 
-    pairs = read_similarities(similarities)
     agreement = similarity_correlation(pairs, word_vecs, word_to_id)
     rho = "-" if math.isnan(agreement.rho) else f"{agreement.rho:.3f}"
     print(f"\nsimilarity: Spearman's rho {rho} on {agreement.answered} of {agreement.asked} pairs")
     print_missing(pairs, word_to_id)
-    then("ch04.document_vectors", vectors=vectors)
+    then("ch04.document_vectors", vectors=vectors, limit=limit)
     return by_category, agreement
 
 

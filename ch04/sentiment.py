@@ -60,6 +60,7 @@ def main(
     tokens: str | Cut | None = None,
     folds: int = 5,
     seed: int = 0,
+    limit: int | None = None,
 ) -> float:
     """Print the accuracy on held-out e-mails and the confusion table; return the accuracy.
 
@@ -69,8 +70,9 @@ def main(
              characters; if not given, as Penn Treebank is
     folds    parts of the e-mails, each held out in turn; at least 2
     seed     decides which e-mail is in which part
+    limit    use only the first so many words of the vectors; all if not given
     """
-    word_vecs, word_to_id, _ = load_vectors(vectors)
+    word_vecs, word_to_id, _ = load_vectors(vectors, limit=limit)
     texts, labels = read_documents(emails)
     x, known = document_vectors(texts, word_vecs, word_to_id, tokens=tokens)
     names = list(dict.fromkeys(labels))

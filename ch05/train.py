@@ -18,6 +18,7 @@ from common.run import train
 from common.storage.files import expanded
 from common.trainer import RnnlmTrainer
 from dataset import texts
+from dataset.suitability import describe
 from dataset.texts import source
 
 SETTINGS = settings_of(train_custom_loop.main)
@@ -45,9 +46,11 @@ def main(
     how, file = replace(SETTINGS, **settings), expanded(weights)
     at_least_one(wordvec_size=how.wordvec_size, hidden_size=how.hidden_size)
     cut = {"tokens": how.tokens, "min_count": how.min_count}
-    text = texts.load_text(how.corpus, **cut)[0][: how.corpus_size]
+    whole = texts.load_text(how.corpus, **cut)
+    text = whole[0][: how.corpus_size]
     vocab_size = int(text.max(initial=0)) + 1  # ids count up in order of first appearance
     if how.corpus not in texts.MADE:
+        print(describe(whole))
         print(f"corpus size: {len(text)}, vocabulary size: {vocab_size}")
     model = SimpleRnnlm(vocab_size, how.wordvec_size, how.hidden_size, rng=how.seed)
     model.trained_on = source(how.corpus, how.tokens, how.min_count)
@@ -68,7 +71,7 @@ def main(
     )
     if how.plot:
         trainer.plot(file=file.with_suffix(".png"))
-    then("ch06.train_rnnlm", corpus=how.corpus)
+    then("ch06.train_rnnlm", corpus=how.corpus, **cut)
     return model, trainer.ppl_list
 
 

@@ -14,6 +14,7 @@ from common.functions import perplexity
 from common.optimizer import SGD
 from common.plots import show
 from dataset import texts
+from dataset.suitability import describe
 from dataset.tokens import Cut
 
 
@@ -51,7 +52,10 @@ def main(
     Raises ValueError for a text too short for one batch.
     """
     at_least_one(max_epoch=max_epoch, wordvec_size=wordvec_size, hidden_size=hidden_size)
-    text = texts.load_text(corpus, tokens=tokens, min_count=min_count)[0][:corpus_size]
+    whole = texts.load_text(corpus, tokens=tokens, min_count=min_count)
+    if corpus not in texts.MADE:
+        print(describe(whole))
+    text = whole[0][:corpus_size]
     vocab_size = int(text.max(initial=0)) + 1  # ids count up in order of first appearance
     print(f"corpus size: {len(text)}, vocabulary size: {vocab_size}")
     xs, ts = text[:-1], text[1:]  # each word, and the one to predict from it
@@ -87,7 +91,7 @@ def main(
 
     if plot:
         plot_perplexity(ppl_list)
-    then("ch05.train", corpus=corpus)
+    then("ch05.train", corpus=corpus, tokens=tokens, min_count=min_count)
     return model, ppl_list
 
 

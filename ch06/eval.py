@@ -69,7 +69,8 @@ def main(
     net = trained.load(model, file, vocab=vocab, **sizes)
     if sentence is not None:
         words = cutter(how.get("tokens", "words"))(sentence)
-        ids = words_to_ids([EOS, *words, EOS], net.vocab)
+        end = [EOS] if EOS in net.vocab else []  # a text in one line has none to train on
+        ids = words_to_ids([*end, *words, *end], net.vocab)
         result = eval_perplexity(net, ids, 1, len(ids) - 1, progress=False)
         print(f"perplexity of the sentence:  {result:.2f}")
         return result

@@ -44,7 +44,8 @@ def main(
     """Write, print and return texts that begin with a word (book 7.1.2).
 
     start        the first word; of several, all but the last are read before writing begins. If not
-                 given, you (book 7.1.2), or the beginning of a sentence where that is unknown
+                 given, you (book 7.1.2), or the beginning of a sentence where that is unknown, or
+                 the first word of a text that is a single line
     sample_size  words to write, the (last) start word included
     skip         words that must not come, with blanks between; if not given, N, <unk> and $ for
                  ptb (book 7.1.2), <unk> for other texts
@@ -116,7 +117,7 @@ def write(
     """
     tokens = net.trained_on.get("tokens", "words")
     if prompt is None:
-        words = ["you" if "you" in word_to_id else EOS]
+        words = [next(word for word in ("you", EOS, id_to_word[0]) if word in word_to_id)]
     else:
         words = CUTS.get(tokens, str.split)(prompt)
     if not words:

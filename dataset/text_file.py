@@ -4,13 +4,14 @@
     corpus, word_to_id, id_to_word = text_file.load_text("novel.txt")    # not divided
     text_file.load_parts("小説.txt", tokens="characters", min_count=2)
 
-Every line that is not blank is a sentence: its tokens, then `<eos>`. How lines are cut into tokens,
-`dataset.tokens` says; by default, at whitespace, and nothing else is changed.
+Every line that is not blank is a sentence: its tokens, then `<eos>`. Lines are cut at whitespace,
+and nothing else is changed; `dataset.tokens` has other ways to cut them.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import accumulate, chain
+from itertools import accumulate
 from os import PathLike
 from typing import NamedTuple
 
@@ -23,7 +24,12 @@ from dataset.tokens import Cut, cutter
 EOS = "<eos>"
 UNK = "<unk>"
 FEWEST = 10  # lines, or else tokens, so that 80/10/10 leaves none of the parts empty
-COMPRESSED = b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ"  # how such files begin
+STRANGERS = {  # how files begin that are no text to learn from, and what they seem to be
+    rb"\x1f\x8b|PK\x03\x04|BZh\d|\xfd7zXZ": "compressed; unpack it",
+    rb"(\xef\xbb\xbf)?\s*(?i:<!doctype html|<html)": "a web page; save its text",
+    rb"version https://git-lfs": "a pointer of Git LFS; `git lfs pull` fetches the file itself",
+    rb"\xff\xfe|\xfe\xff": "UTF-16 text; save it as UTF-8",
+}
 
 Corpus = tuple[NDArray[np.int64], dict[str, int], dict[int, str]]
 
@@ -85,10 +91,15 @@ def load_parts(
     n = len(lengths)
     ends = [*accumulate(lengths)] if n >= FEWEST else [*range(1, len(corpus) + 1)]
     if len(ends) < FEWEST:
+        hint = (
+            ". Text without blanks is cut with --tokens characters"
+            if 0 < 2 * n == len(ends)
+            else ""
+        )
         raise ValueError(
             f"{path} has {n} lines that are not blank, of {len(corpus)} tokens in all; {FEWEST} "
             "are the fewest that can be divided into 80 % for training and 10 % each for "
-            "validation and test"
+            f"validation and test{hint}"
         )
     first, last = (ends[k * len(ends) // 10 - 1] for k in (8, 9))
     corpus, word_to_id, id_to_word = _encoded(corpus, words, first, min_count, always=True)
@@ -168,19 +179,19 @@ def split_name(data_type: str) -> str:
 def lines(path: str | PathLike[str]) -> Iterator[str]:
     """The lines of a UTF-8 file that are not blank, one at a time, to keep memory small.
 
-    Raises ValueError that names the first byte that is not UTF-8, counted from 0.
+    Raises ValueError that names the first byte that is not UTF-8, counted from 0, and what
+    `check_kind` raises.
     """
-    offset, compressed = 0, False
+    offset = 0
     with expanded(path).open("rb") as file:
+        check_kind(path, file.peek())
         for raw in file:
-            compressed = compressed or (not offset and raw.startswith(COMPRESSED))
             try:
                 line = raw.decode()
             except UnicodeDecodeError as error:
-                advice = "it is compressed, unpack it" if compressed else "save it as UTF-8"
                 raise ValueError(
                     f"{path} is not UTF-8 text: byte {offset + error.start} is "
-                    f"0x{raw[error.start]:02x} ({error.reason}); {advice}"
+                    f"0x{raw[error.start]:02x} ({error.reason}); save it as UTF-8"
                 ) from error
             if offset == 0:
                 line = line.removeprefix("\ufeff")  # the byte order mark of some editors
@@ -189,9 +200,11 @@ def lines(path: str | PathLike[str]) -> Iterator[str]:
                 yield line
 
 
-def tokens(sentences: Iterable[str]) -> Iterator[str]:
-    """The words of each sentence, then `<eos>`, as one stream."""
-    return chain.from_iterable([*sentence.split(), EOS] for sentence in sentences)
+def check_kind(path: str | PathLike[str], start: bytes) -> None:
+    """ValueError, with what it seems to be, for a file that begins as one of `STRANGERS` does."""
+    for pattern, kind in STRANGERS.items():
+        if re.match(pattern, start):
+            raise ValueError(f"{path} is not a text to read: it seems to be {kind}")
 
 
 def number(words: Iterable[str]) -> Corpus:

@@ -1,6 +1,7 @@
 """Chapter 2: the worked numbers of its scripts, its figures, and Penn Treebank's neighbours."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -192,7 +193,11 @@ def test_show_ptb_runs_on_other_texts(capsys):
     text, word_to_id, id_to_word = grammar.load_data("valid")
     assert out.startswith(f"corpus size: {len(text)}\ncorpus[:30]: [")
     assert f"id_to_word[2]: {id_to_word[2]}\n" in out
-    assert f"word_to_id['car']: {word_to_id.get('car', 'not found')}\n" in out
+    shown = re.findall(r"word_to_id\['(.+)'\]: (\d+)\n", out)  # of frequent words of the text
+    assert len(shown) == 3
+    assert all(word_to_id[word] == int(k) for word, k in shown)
+    show_ptb.main("grammar", query="nobody")
+    assert "word_to_id['nobody']: not found\n" in capsys.readouterr().out
 
 
 def test_word_vectors_of_the_grammar_bring_like_words_together(capsys):

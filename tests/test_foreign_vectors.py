@@ -175,8 +175,19 @@ def test_strangers_are_told_by_name(case, packing, tmp_path):
 @pytest.mark.parametrize("case", STRANGERS)
 def test_weight_files_tell_strangers_as_well(case, tmp_path):
     (tmp_path / "Rnnlm.npz").write_bytes(STRANGERS[case][0])
-    with pytest.raises(ValueError, match=rf"not a readable weight file \(.*{STRANGERS[case][1]}"):
+    with pytest.raises(
+        ValueError, match=rf"Rnnlm\.npz: not a readable weight .*{STRANGERS[case][1]}"
+    ):
         is_pickle(tmp_path / "Rnnlm.npz")
+
+
+@pytest.mark.parametrize("read", [load_vectors, read_word2vec, read_counts])
+def test_a_missing_file_and_a_folder_are_named_as_the_user_wrote_them(read, folder):
+    with pytest.raises(FileNotFoundError, match=r"No such file or directory: 'none\.txt'$"):
+        read("none.txt")
+    (folder / "vectors").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"'vectors'$"):
+        read("vectors")
 
 
 def test_a_zip_of_several_files_is_told_with_their_names(tmp_path):

@@ -27,7 +27,7 @@ from common.optimizer import Adam
 from common.storage.checkpoint import digest, kept
 from common.storage.weights import trained_on
 from common.trainer import RnnlmTrainer
-from common.words.evaluation import read_questions, read_similarities
+from common.words.evaluation_files import read_questions, read_similarities
 from common.words.vector_files import load_vectors, read_word2vec, save_vectors, write_word2vec
 from dataset import fetch, ptb, sequence, text_file
 from tests.fuzz import in_a_child, limit, mutated, times

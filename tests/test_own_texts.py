@@ -22,7 +22,7 @@ from ch07 import generate_better_text, generate_text
 from common.base_model import load_model
 from common.words.vector_files import load_vectors, read_counts
 from dataset import text_file
-from tests.scripts import assert_not_blank
+from tests.scripts import ROOT, assert_not_blank, run
 
 # Subjects, verbs and objects of three languages, and how they make a sentence.
 ENGLISH = (
@@ -176,6 +176,11 @@ def test_thirty_lines_are_enough_for_a_language_model(folder, capsys):
 def test_a_text_in_one_line_is_enough_too(folder):
     Path("own.txt").write_text(" ".join(sentences(*ENGLISH)), encoding="utf-8")
     assert train_rnnlm.main(corpus="own.txt", **SMALL, max_epoch=1, plot=False) < 100
+    net = load_model("Rnnlm.npz")
+    assert "<eos>" not in net.vocab  # it ends the test text alone
+    first = next(word for word, k in net.vocab.items() if k == 0)
+    assert generate_text.main(seed=0)[0].startswith(first)
+    assert model_eval.main(sentence="The cat sees Paris.") < 1e4
     train_vectors.main(corpus="own.txt", hidden_size=4, max_epoch=1, plot=False)
 
 
@@ -196,7 +201,23 @@ def test_chapter_5_keeps_no_part_for_a_test(script, folder, capsys):
     script.main(
         corpus="own.txt", batch_size=2, max_epoch=1, wordvec_size=4, hidden_size=4, plot=False
     )
-    assert "corpus size: 40, vocabulary size: 7" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "vocabulary: 7\ntext: 40 tokens, 0.0 % of the words unknown\n" in out
+    assert "corpus size: 40, vocabulary size: 7" in out
+
+
+@pytest.mark.parametrize("script", ["ch05.train", "ch05.train_custom_loop"])
+def test_chapter_5_warns_of_a_text_without_blanks_and_hands_on_how_it_is_cut(script, folder):
+    Path("own.txt").write_text("\n".join(sentences(*JAPANESE)), encoding="utf-8")
+    flags = ["--corpus=own.txt", "--max-epoch=1", "--wordvec-size=4", "--hidden-size=4"]
+    done = run("-m", script, *flags, "--min-count=2", cwd=folder, installed=ROOT)
+    assert "warning: most lines are a single token." in done.stdout
+    cut = ["--tokens=characters", "--overwrite"][: 2 if script == "ch05.train" else 1]
+    done = run("-m", script, *flags, *cut, cwd=folder, installed=ROOT)
+    assert "warning" not in done.stdout
+    following = "ch06.train_rnnlm" if script == "ch05.train" else "ch05.train"
+    told = f"next: python -m {following} --corpus own.txt --tokens characters"
+    assert done.stderr.splitlines()[-1] == told
 
 
 def test_the_first_lines_are_shown_as_they_were_written(folder, capsys):
@@ -207,6 +228,10 @@ def test_the_first_lines_are_shown_as_they_were_written(folder, capsys):
     assert out[-6:] == lines[:6]
     assert "word_to_id['car']: not found" in out
     assert any(re.fullmatch(r"word_to_id\['我'\]: \d+", line) for line in out)
+    show_ptb.main("own.txt", tokens="characters")  # asks for frequent words of the text
+    out = capsys.readouterr().out
+    assert len(re.findall(r"word_to_id\['\w'\]: \d+\n", out)) == 3
+    assert "not found" not in out
 
 
 # --- Weights know their text ---------------------------------------------------------------------

@@ -17,7 +17,7 @@ from common.optimizer import SGD
 from common.storage.files import expanded
 from common.storage.safe_pickle import read_pickle
 from common.trainer import Trainer
-from common.words.evaluation import read_questions, read_similarities
+from common.words.evaluation_files import read_questions, read_similarities
 from common.words.vector_files import (
     load_vectors,
     read_word2vec,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from dataset import text_file
+from dataset import sequence, text_file
 
 TEN_LINES = "\n".join(["a b", "a c", "d", "b", "a", "a", "a", "e", "a z", "y e"])
 
@@ -98,7 +98,7 @@ def test_the_stream_says_what_the_lines_say(tmp_path_factory, lines):
 
 
 def test_the_same_words_as_a_stream_get_the_same_ids():
-    corpus, word_to_id, _ = text_file.number(text_file.tokens(["b a", "a"]))
+    corpus, word_to_id, _ = text_file.number(["b", "a", "<eos>", "a", "<eos>"])
     assert corpus.tolist() == [0, 1, 2, 1, 2]
     assert_array_equal(text_file.encode(["a", "b"], word_to_id), [1, 0])
     with pytest.raises(KeyError, match="c"):
@@ -175,8 +175,40 @@ def test_text_that_is_not_utf8_is_refused_with_the_byte(save):
 @pytest.mark.parametrize("packing", [gzip, bz2, lzma])
 def test_a_compressed_text_is_to_be_unpacked(save, packing):
     path = save(packing.compress(TEN_LINES.encode()))
-    with pytest.raises(ValueError, match=r"is not UTF-8 text: .*; it is compressed, unpack it"):
+    with pytest.raises(ValueError, match=r"text\.txt is not a text .*: it seems to be compressed"):
         text_file.load_data(path)
+
+
+STRANGERS = {
+    "a web page; save its text": b"\xef\xbb\xbf\n<!DOCTYPE HTML>\n" + b"<p>\n" * 20,
+    "a web page": b"<html lang=ja>\n" * 20,
+    "a pointer of Git LFS": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+    "UTF-16 text; save it as UTF-8": ("a b\n" * 20).encode("utf-16"),
+    "compressed; unpack it": b"PK\x03\x04 a zip file",
+}
+
+
+@pytest.mark.parametrize("load", [text_file.load_text, text_file.load_parts, sequence.load])
+@pytest.mark.parametrize("kind", STRANGERS)
+def test_what_is_no_text_to_read_is_told_by_its_bytes(load, kind, save):
+    path = save(STRANGERS[kind])
+    with pytest.raises(ValueError, match=rf"text\.txt is not a text to read: .* be {kind}"):
+        load(path)
+
+
+@pytest.mark.parametrize("line", ["<unk> a b\n", "< html >\n", "PK BZ\n", "version 2\n"])
+def test_texts_that_begin_nearly_so_are_read(line, save):
+    assert len(text_file.load_text(save(line * 10))[0]) == 10 * (len(line.split()) + 1)
+
+
+def test_a_single_line_without_blanks_is_told_what_would_divide_it(save):
+    path = save("私は猫が好きです。" * 5)
+    with pytest.raises(ValueError, match=r"2 tokens in all; .* --tokens characters$"):
+        text_file.load_parts(path)
+    assert len(text_file.load_parts(path, tokens="characters").train) == 36  # 46 * 8 // 10
+    for text in "", "one two three\n":
+        with pytest.raises(ValueError, match=r"validation and test$"):
+            text_file.load_parts(save(text))
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path):

@@ -11,20 +11,20 @@ import numpy
 import pytest
 from numpy.testing import assert_allclose
 
-from ch04 import evaluate, show_vectors
+from ch04 import document_vectors, evaluate, sentiment, show_vectors
+from ch04.document_vectors import read_documents
 from common.np import np
 from common.words import evaluation
 from common.words.evaluation import (
     Accuracy,
     Correlation,
     analogy_accuracy,
-    read_questions,
-    read_similarities,
     similarity_correlation,
     spearman,
     total,
     unit,
 )
+from common.words.evaluation_files import read_questions, read_similarities
 from common.words.similarity import analogy, cos_similarity
 from common.words.vector_files import save_vectors, write_word2vec
 
@@ -93,6 +93,23 @@ def test_a_file_without_anything_to_ask_is_refused_by_name(text, tmp_path):
     for read in (read_questions, read_similarities)[text.startswith((":", "#", "w")) :]:
         with pytest.raises(ValueError, match=r"^read_(questions|similarities): .*q\.txt"):
             read(file)
+
+
+@pytest.mark.parametrize("read", [read_questions, read_similarities, read_documents])
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (b"<!DOCTYPE html>\n", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"),
+        (b"\x1f\x8b\x08", "compressed by gzip"),
+        ("a b".encode("utf-16"), "UTF-16"),
+    ],
+)
+def test_files_of_other_kinds_are_told_by_name(read, start, kind, tmp_path):
+    (tmp_path / "q.txt").write_bytes(start)
+    problem = rf"^{read.__name__}: .*q\.txt: not a readable text file \(it seems to be {kind}"
+    with pytest.raises(ValueError, match=problem):
+        read(tmp_path / "q.txt")
 
 
 @pytest.mark.parametrize("read", [read_questions, read_similarities])
@@ -467,6 +484,28 @@ def test_evaluate_reads_other_formats_and_copes_with_no_known_word(files, capsys
     assert "nan" not in printed
     assert ["family", "-", "0", "0", "1", "0.0", "%"] in map(str.split, printed.splitlines())
     assert "Spearman's rho - on 0 of 4 pairs" in printed
+
+
+@pytest.mark.parametrize("script", [document_vectors, sentiment])
+def test_scripts_about_documents_read_the_first_vectors_only(script, tmp_path, capsys):
+    words = {"good": [1, 0], "bad": [0, 1], "broken": ["no", "number"]}
+    lines = [" ".join([word, *map(str, vec)]) for word, vec in words.items()]
+    written(tmp_path / "v.txt", "\n".join(lines))
+    written(tmp_path / "mails.tsv", "yes\tgood\nno\tbad\n" * 5)
+    files = {"vectors": str(tmp_path / "v.txt")}
+    if script is sentiment:
+        assert script.main(**files, emails=str(tmp_path / "mails.tsv"), limit=2) == 1
+    else:
+        how = files | {"documents": str(tmp_path / "mails.tsv"), "top": 1}
+        assert script.main("bad", **how, limit=2) == ["bad"]
+    with pytest.raises(ValueError, match=r"v\.txt: line 3"):
+        script.main(**files)
+
+
+def test_evaluate_refuses_a_file_before_it_prints_a_table(tmp_path, capsys):
+    with pytest.raises(ValueError, match=r"s\.tsv: line 1: a score is a finite number"):
+        evaluate.main(similarities=written(tmp_path / "s.tsv", "a,b,1_0"))
+    assert capsys.readouterr().out == ""
 
 
 def test_evaluate_runs_on_the_shipped_files_as_a_module():

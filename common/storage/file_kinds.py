@@ -55,7 +55,7 @@ def kind_of(start: bytes) -> str | None:
     return None
 
 
-def is_pickle(start: bytes) -> bool:
+def begins_as_pickle(start: bytes) -> bool:
     """Whether bytes begin as a pickle of a list or a dictionary."""
     return re.match(PICKLE, start) is not None
 
@@ -69,7 +69,7 @@ def refusal(kind: str, start: bytes) -> ValueError:
 
 def opened(path: Path) -> io.BufferedReader:
     """A file opened for reading, whose `peek` shows enough to tell what it is."""
-    return io.BufferedReader(io.FileIO(path), BUFFER)
+    return io.BufferedReader(io.FileIO(str(path)), BUFFER)  # an error shows a str by itself
 
 
 @contextmanager

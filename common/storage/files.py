@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 import numpy
 
 from common.np import Array
-from common.storage.file_kinds import is_pickle, refusal
+from common.storage.file_kinds import begins_as_pickle, refusal
 
 HEADER = "header.json"
 DIGEST = "digest"
@@ -213,7 +213,7 @@ def is_npz(path: Path, kind: str) -> bool:
     """
     with regular(path).open("rb") as file:
         start = file.read(512)
-    if not start.startswith(b"PK") and not is_pickle(start):
+    if not start.startswith(b"PK") and not begins_as_pickle(start):
         raise refusal(kind, start)
     return start.startswith(b"PK")
 

@@ -210,9 +210,9 @@ def trained_on(path: Path) -> dict[str, Any]:
 
     Raises FileNotFoundError, or ValueError if the file is damaged.
     """
+    if is_pickle(path):
+        return {}
     try:
-        if is_pickle(path):
-            return {}
         told = read_npz_header(existing(path), "weight file").get("trained_on", {})
         if not isinstance(told, dict):
             raise ValueError("not a readable weight file (what it was trained on)")
@@ -222,8 +222,14 @@ def trained_on(path: Path) -> dict[str, Any]:
 
 
 def is_pickle(path: Path) -> bool:
-    """Whether a weight file is one of the book's, which tell neither class nor sizes."""
-    return not is_npz(existing(path), "weight file")
+    """Whether a weight file is one of the book's, which tell neither class nor sizes.
+
+    Raises FileNotFoundError, or ValueError, which names the file, if it is no weight file.
+    """
+    try:
+        return not is_npz(existing(path), "weight file")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def existing(path: Path) -> Path:

@@ -15,21 +15,7 @@ import numpy
 
 from common.checks import numbers_on_host
 from common.np import Array
-from common.words.evaluation_files import Pair, Question, read_questions, read_similarities
-
-__all__ = [
-    "Accuracy",
-    "Correlation",
-    "analogy_accuracy",
-    "missing_words",
-    "read_questions",
-    "read_similarities",
-    "similarity_correlation",
-    "spearman",
-    "spelling",
-    "total",
-    "unit",
-]
+from common.words.evaluation_files import Pair, Question
 
 SCORES_AT_ONCE = 1 << 22  # question-word scores held in memory: 16 MB of float32
 

@@ -1,8 +1,9 @@
 """Files that word vectors are evaluated with: analogy questions, and pairs that people judged.
 
 Words keep the case that they have in the file; `evaluation` finds that of a vocabulary.
-All functions raise FileNotFoundError where there is no file, and ValueError, naming the line, for
-bytes that are not UTF-8 and for what the function says.
+All functions raise FileNotFoundError where there is no file, and ValueError for a file of another
+kind, such as a web page, and, naming the line, for bytes that are not UTF-8 and for what the
+function says.
 """
 
 import math
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
+from common.storage.file_kinds import kind_of, opened, refusal
 from common.storage.files import expanded
 
 Question: TypeAlias = tuple[str, str, str, str]
@@ -137,7 +139,10 @@ def read_similarities(path: str | Path, *, lower: bool = False) -> list[Pair]:
 
 def text_lines(function: str, path: str | Path) -> Iterator[tuple[str, str]]:
     """The lines of a text file that are not empty, each with its place for an error message."""
-    with expanded(path).open("rb") as file:
+    with opened(expanded(path)) as file:
+        start = file.peek()
+        if kind_of(start):
+            raise ValueError(f"{function}: {path}: {refusal('text file', start)}")
         for number, line in enumerate(file, start=1):
             where = f"{function}: {path}: line {number}"
             try:

@@ -21,7 +21,7 @@ import numpy
 from numpy.typing import DTypeLike
 
 from common.np import Array, to_cpu
-from common.storage.file_kinds import is_pickle, opened, unpacked
+from common.storage.file_kinds import begins_as_pickle, opened, unpacked
 from common.storage.files import (
     expanded,
     is_npz,
@@ -73,8 +73,8 @@ def save_vectors(
 def load_vectors(path: str | Path, *, limit: int | None = None, errors: str = "strict") -> Vectors:
     """Read word vectors -> word_vecs (V, D) float32, word_to_id, id_to_word.
 
-    What a file is, its content tells: ours (.npz); the book's pickle, a dictionary with the keys
-    word_vecs, word_to_id and id_to_word; or one of word2vec (text or binary), GloVe or fastText
+    The content of a file tells what it is: ours (.npz); the book's pickle, a dictionary with the
+    keys word_vecs, word_to_id and id_to_word; or one of word2vec (text or binary), GloVe or fastText
     (.vec), also compressed by gzip, bzip2 or xz, or alone in a zip. A pickle is read without
     calling what it names.
     limit   read only so many words, the first ones
@@ -86,9 +86,9 @@ def load_vectors(path: str | Path, *, limit: int | None = None, errors: str = "s
     path = expanded(path)
     with _naming("load_vectors", path), opened(path) as file:
         start = file.peek()
-        if start.startswith(b"PK") or is_pickle(start):
+        if start.startswith(b"PK") or begins_as_pickle(start):
             regular(path)  # because these are read more than once
-        if not is_pickle(start) and not (start.startswith(b"PK") and _holds_arrays(path)):
+        if not begins_as_pickle(start) and not (start.startswith(b"PK") and _holds_arrays(path)):
             with unpacked(file) as text:
                 size = path.stat().st_size if text is file and path.is_file() else None
                 how: Any = {"limit": limit, "errors": errors, "where": f"load_vectors: {path}"}
