@@ -35,7 +35,7 @@ SMALLER = {
     "ch08.compare": f"--data days.txt {TINY_TRANSFORMER}",
     "ch08.train_transformer_lm": "--corpus novel.txt --batch-size 2 --time-size 4 "
     f"{TINY_TRANSFORMER} --overwrite",
-    "ch08.train_memory": "--sequences 8 --hidden-size 6",
+    "ch08.train_memory": "--sequences 8 --hidden-size 6 --overwrite",
 }
 NOVEL = """you know the meaning of life is $ N <unk>
 the company said it expects higher sales and you say hello to the car

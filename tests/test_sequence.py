@@ -301,7 +301,7 @@ def read_slowly(text):
 def texts(draw):
     """A file of any widths, of any characters, with either line end, the last one or not."""
     q, a, n = draw(st.integers(1, 5)), draw(st.integers(1, 5)), draw(st.integers(10, 40))
-    chars = st.characters(codec="utf-8", exclude_characters="\r\n\ufeff")
+    chars = st.characters(codec="utf-8", exclude_characters="\r\n\t\ufeff")
     question = st.text(chars.filter(lambda char: char != "_"), min_size=q, max_size=q)
     answer = st.text(chars, min_size=a, max_size=a)
     lines = draw(st.lists(st.tuples(question, answer), min_size=n, max_size=n))

@@ -178,17 +178,6 @@ def test_the_script_trains_on_words_and_writes(folder, capsys):
 def test_the_script_trains_on_characters_and_writes(folder, capsys):
     Path("novel.txt").write_text("abc abd\nacb\n" * 30, encoding="utf-8")
     how = TINY | {"max_epoch": 12, "lr": 0.01, "dropout": 0.0}
-    assert train_transformer_lm.main(corpus="novel.txt", characters=True, **how) < 3
+    assert train_transformer_lm.main(corpus="novel.txt", tokens="characters", **how) < 3
     text = load_model("TransformerLM.npz").vocab
-    assert set(text) == set("abcd \n")
-
-
-def test_characters_are_numbered_by_first_appearance_in_training(folder):
-    Path("novel.txt").write_text("abab\n" * 7 + "abzz\n", encoding="utf-8")
-    text = train_transformer_lm.by_characters("novel.txt")
-    assert text.word_to_id == {"a": 0, "b": 1, "\n": 2}
-    assert len(text.train) == 32
-    assert [len(text.valid), len(text.test)] == [4, 2]
-    Path("short.txt").write_text("ab", encoding="utf-8")
-    with refused("short.txt has 2 characters; 10 are the fewest"):
-        train_transformer_lm.by_characters("short.txt")
+    assert set(text) == {*"abcd ", "<eos>", "<unk>"}
