@@ -22,8 +22,8 @@ tqdm.set_lock(threading.RLock())
 
 def progress_bar(steps: Iterable[int], *, shown: bool, **how: Any) -> Any:
     """`tqdm` of the steps with its keywords, seen on a terminal if it is to be shown."""
-    seen = None if shown and sys.stderr else True  # there is no stderr in daemons, and in pythonw
-    return tqdm(steps, leave=False, disable=seen, **how)
+    closed = getattr(sys.stderr, "closed", not sys.stderr)  # None in daemons, and in pythonw
+    return tqdm(steps, leave=False, disable=None if shown and not closed else True, **how)
 
 
 def eval_perplexity(

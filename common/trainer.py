@@ -427,12 +427,12 @@ class _Loop:
         """Raise ValueError if a model of ours refuses the smallest or largest ids or labels."""
         ids = [a for a in (x, t) if a.dtype.kind in "iu" and a.size]
         rows = [k * len(a) // a.size for a in ids for k in (int(a.argmin()), int(a.argmax()))]
-        is_ours = isinstance(self.model, Layer)
-        if rows and is_ours:
-            whole_batch = numpy.resize(rows, max(len(rows), self._sizes["batch_size"]))
-            with left_as_it_was(self.model):
-                batch = self._samples(x, t, whole_batch)
-                self.model.forward(*batch, **evaluation_options(self.model))
+        N = self._sizes["batch_size"]
+        for batch in numpy.resize(rows, (-(-len(rows) // N), N)):
+            if isinstance(self.model, Layer):
+                with left_as_it_was(self.model):
+                    samples = self._samples(x, t, batch)
+                    self.model.forward(*samples, **evaluation_options(self.model))
 
     def _check(self, **at_least_one: int | None) -> None:
         for name, value in at_least_one.items():
