@@ -158,12 +158,11 @@ class _Loop:
         return order is None
 
     def _is_history(self, rows: Any) -> bool:
-        least: Row = {"epoch": 1, "step": 1, "seconds": 1.0}
+        epoch: Row = {"epoch": 1, "step": 1, "seconds": 1.0}
+        report = epoch | {"iteration": 1, self.quantity: _is_report}
         return isinstance(rows, list) and all(
             isinstance(row, dict)
-            and not unlike({name: row.get(name) for name in least}, least, "")
-            and not unlike(row.get("iteration", 1), 1, "")
-            and _is_report(row.get(self.quantity, None if "iteration" in row else 0.0))
+            and not unlike(row, row | (report if "iteration" in row else epoch), "")
             for row in rows
         )
 
