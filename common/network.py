@@ -126,7 +126,7 @@ class Layer:
 
     def replica(self) -> Any:
         """A copy that shares the weights and nothing else, and begins anew: one for each thread."""
-        copy = deepcopy(self, {id(p): p for p in self.params})
+        copy = twin_of(self)
         copy.reset_state()
         return copy
 
@@ -360,6 +360,16 @@ def change_states(model: Any, change: Callable[[Array], Array]) -> None:
     ]
     for layer, arrays in zip(layers, changed, strict=True):
         layer.set_state(**arrays)
+
+
+def twin_of(model: Any) -> Any:
+    """A copy of a model as it is now, with the same weights, and the same generators of CuPy.
+
+    CuPy's cannot be copied.
+    """
+    drawing = [layer.rng for _, layer in walk(model)]
+    foreign = [rng for rng in drawing if not isinstance(rng, numpy.random.Generator)]
+    return deepcopy(model, {id(a): a for a in [*model.params, *foreign]})
 
 
 def names_in(kept: States) -> dict[str, list[str]]:

@@ -42,7 +42,6 @@ class Optimizer:
     """
 
     state_names: tuple[str, ...] = ()
-    setting_names: tuple[str, ...] = ("lr",)
 
     def __init__(self, lr: LearningRate = 0.01) -> None:
         if not (callable(lr) or is_rate(lr)):
@@ -61,13 +60,17 @@ class Optimizer:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the constructor was given, by name, as it is now; {} before it was called."""
-        return {name: getattr(self, name) for name in self.setting_names if hasattr(self, name)}
+        """What the constructor was given, by name, as it is now."""
+        return {"lr": self.lr}
 
     def __repr__(self) -> str:
+        try:
+            settings = self.settings
+        except AttributeError:  # `__init__` has not run
+            settings = {}
         shown = [  # Adam(lr=0.001, beta1=0.9, beta2=0.999); of a function its name
             f"{name}={getattr(value, '__name__', value)}"
-            for name, value in self.settings.items()
+            for name, value in settings.items()
             if isinstance(value, Number) or callable(value)
         ]
         return f"{type(self).__name__}({', '.join(shown)})"
@@ -208,11 +211,14 @@ class Momentum(Optimizer):
     """v = momentum * v - lr * g;  w += v.  Source: Polyak 1964; book 1.3.6."""
 
     state_names = ("v",)
-    setting_names = ("lr", "momentum")
 
     def __init__(self, lr: LearningRate = 0.01, momentum: float = 0.9) -> None:
         super().__init__(lr)
         self.momentum = checked_ratio(f"{type(self).__name__}: momentum", momentum)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return super().settings | {"momentum": self.momentum}
 
     def step(self, w: Array, g: Array, v: Array) -> None:
         fused(momentum)(w, g, v, self.rate, float(self.momentum))
@@ -275,11 +281,14 @@ class RMSprop(Optimizer):
     """
 
     state_names = ("h",)
-    setting_names = ("lr", "decay_rate")
 
     def __init__(self, lr: LearningRate = 0.01, decay_rate: float = 0.99) -> None:
         super().__init__(lr)
         self.decay_rate = checked_ratio("RMSprop: decay_rate", decay_rate)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return super().settings | {"decay_rate": self.decay_rate}
 
     def step(self, w: Array, g: Array, h: Array) -> None:
         d = float(self.decay_rate)
@@ -311,12 +320,15 @@ class Adam(Optimizer):
     """
 
     state_names = ("m", "v")
-    setting_names = ("lr", "beta1", "beta2")
 
     def __init__(self, lr: LearningRate = 0.001, beta1: float = 0.9, beta2: float = 0.999) -> None:
         super().__init__(lr)
         self.beta1 = checked_ratio("Adam: beta1", beta1)
         self.beta2 = checked_ratio("Adam: beta2", beta2)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return super().settings | {"beta1": self.beta1, "beta2": self.beta2}
 
     def step(self, w: Array, g: Array, m: Array, v: Array) -> None:
         correction = math.sqrt(1 - self.beta2**self.iter) / (1 - self.beta1**self.iter)

@@ -426,12 +426,11 @@ class _Loop:
         """Raise ValueError if a model of ours refuses the smallest or largest ids or labels."""
         ids = [a for a in (x, t) if a.dtype.kind in "iu" and a.size]
         rows = [k * len(a) // a.size for a in ids for k in (int(a.argmin()), int(a.argmax()))]
-        N = self._sizes["batch_size"]
-        for batch in numpy.resize(rows, (-(-len(rows) // N), N)):
-            if isinstance(self.model, Layer):
-                with left_as_it_was(self.model):
-                    samples = self._samples(x, t, batch)
-                    self.model.forward(*samples, **evaluation_options(self.model))
+        is_ours, N = isinstance(self.model, Layer), self._sizes["batch_size"]
+        for batch in numpy.resize(rows, (-(-len(rows) // N), N)) if is_ours else ():
+            with left_as_it_was(self.model):
+                samples = self._samples(x, t, batch)
+                self.model.forward(*samples, **evaluation_options(self.model))
 
     def _check(self, **at_least_one: int | None) -> None:
         for name, value in at_least_one.items():

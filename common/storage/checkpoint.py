@@ -32,7 +32,7 @@ from common.network import (
     is_array,
     set_states,
     states,
-    walk,
+    twin_of,
 )
 from common.np import Array, np, to_cpu
 from common.storage.files import (
@@ -243,10 +243,7 @@ class Checkpoint:
         """Refuse states with which a copy of the model cannot go on to a batch."""
         if all(a is None for arrays in saved.values() for a in arrays.values()):
             return
-        model = self.trainer.model
-        shared = [*model.params, *model.grads, *(layer.rng for _, layer in walk(model))]
-        shared = [a for a in shared if not isinstance(a, numpy.random.Generator)]  # CuPy's only
-        twin = deepcopy(model, {id(a): a for a in shared})
+        twin = twin_of(self.trainer.model)
         try:
             with numpy.errstate(all="ignore"):
                 twin.forward(*self.trainer.example)
