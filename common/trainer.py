@@ -158,11 +158,12 @@ class _Loop:
         return order is None
 
     def _is_history(self, rows: Any) -> bool:
-        epoch: Row = {"epoch": 1, "step": 1, "seconds": 1.0}
-        report = epoch | {"iteration": 1, self.quantity: _is_report}
+        least: Row = {"epoch": 1, "step": 1, "seconds": 1.0}
         return isinstance(rows, list) and all(
             isinstance(row, dict)
-            and not unlike(row, row | (report if "iteration" in row else epoch), "")
+            and not unlike({name: row.get(name) for name in least}, least, "")
+            and not unlike(row.get("iteration", 1), 1, "")
+            and _is_report(row.get(self.quantity, None if "iteration" in row else 0.0))
             for row in rows
         )
 
@@ -285,21 +286,20 @@ class _Loop:
     def _open(self, settings: dict[str, Any], until_the_end: ExitStack) -> None:
         """Begin a run, or go on with the one in the file, which is no other run's until the end."""
         path, resume = self._options.checkpoint, self._options.resume
-        if path is None and resume:
-            raise self._refuse("resume=True needs the name of a checkpoint")
         self._checkpoint = None if path is None else Checkpoint(path, self, settings)
         if self._checkpoint is not None:
             until_the_end.enter_context(self._checkpoint.held())
-        if self._checkpoint is not None and resume:
-            there, here = self._checkpoint.resume(), threads()
-            if there != here and self._options.verbose:
-                print(
-                    f"{path}: the run had {there} threads of BLAS, and has {here} now; results may "
-                    "differ in their last digits"
-                )
-            return
-        if self._checkpoint is not None:
+            if resume:
+                there, here = self._checkpoint.resume(), threads()
+                if there != here and self._options.verbose:
+                    print(
+                        f"{path}: the run had {there} threads of BLAS, and has {here} now; results "
+                        "may differ in their last digits"
+                    )
+                return
             self._checkpoint.begin(overwrite=self._options.overwrite)
+        elif resume:
+            raise self._refuse("resume=True needs the name of a checkpoint")
         self._at = Position(self._at.current_epoch, self._at.step)
 
     def _save(self, *, finished: bool = False) -> None:
