@@ -363,13 +363,8 @@ def change_states(model: Any, change: Callable[[Array], Array]) -> None:
 
 
 def twin_of(model: Any) -> Any:
-    """A copy of a model as it is now, with the same weights, and the same generators of CuPy.
-
-    CuPy's cannot be copied.
-    """
-    drawing = [layer.rng for _, layer in walk(model)]
-    foreign = [rng for rng in drawing if not isinstance(rng, numpy.random.Generator)]
-    return deepcopy(model, {id(a): a for a in [*model.params, *foreign]})
+    """A copy of a model, ours or typed, that shares the weights and nothing else."""
+    return deepcopy(model, {id(p): p for p in model.params})
 
 
 def names_in(kept: States) -> dict[str, list[str]]:
