@@ -19,14 +19,6 @@ from common.np import Array, np, to_cpu
 from common.storage.files import is_npz, read_npz, read_npz_header, write_npz
 from common.storage.safe_pickle import read_pickle
 
-KINDS = {  # of the values in a header; "options" are the settings that version 0.1.0 wrote
-    "class": str,
-    "settings": dict,
-    "options": dict,
-    "vocab": list | None,
-    "trained_on": dict,
-}
-
 
 def save(
     model: Any, path: Path, *, dtype: DTypeLike = "float32", vocab: Mapping[str, int] | None = None
@@ -64,21 +56,19 @@ def read(path: Path) -> tuple[dict[str, Any], Any]:
             raise ValueError(f"holds a {type(arrays).__name__}, not the list of arrays of a model")
         return {}, arrays
     header, content = read_npz(path, "weight file")
-    checked(header)
-    if not header.setdefault("settings", {}):
-        old = header.get("options", {})
+    old = header.get("options", {})
+    settings, words = header.setdefault("settings", {}), header.get("vocab")
+    if not isinstance(old, dict) or not isinstance(settings, dict):
+        raise ValueError("not a readable weight file (its settings)")
+    if not isinstance(header.get("class"), str):
+        raise ValueError("not a readable weight file (its class)")
+    if not isinstance(words, list | None) or not all(isinstance(w, str) for w in words or []):
+        raise ValueError("not a readable weight file (its vocabulary)")
+    if not isinstance(header.get("trained_on", {}), dict):
+        raise ValueError("not a readable weight file (what it was trained on)")
+    if not settings:
         header["settings"] = settings_of_version_0_1_0(header, content) | old
     return header, content
-
-
-def checked(header: dict[str, Any]) -> dict[str, Any]:
-    """The header of a weight file; ValueError for a value of another kind than is written."""
-    for name, kind in KINDS.items():
-        if not isinstance(header.get(name, {} if kind is dict else None), kind):
-            raise ValueError(f"not a readable weight file (its {name})")
-    if not all(isinstance(word, str) for word in header.get("vocab") or []):
-        raise ValueError("not a readable weight file (its vocab)")
-    return header
 
 
 def fill(
@@ -223,11 +213,12 @@ def trained_on(path: Path) -> dict[str, Any]:
     try:
         if is_pickle(path):
             return {}
-        header = checked(read_npz_header(existing(path), "weight file"))
+        told = read_npz_header(existing(path), "weight file").get("trained_on", {})
+        if not isinstance(told, dict):
+            raise ValueError("not a readable weight file (what it was trained on)")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    found: dict[str, Any] = header.get("trained_on", {})
-    return found
+    return told
 
 
 def is_pickle(path: Path) -> bool:
