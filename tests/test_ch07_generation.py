@@ -454,7 +454,7 @@ def test_weights_that_were_trained_on_another_text_are_refused(here):
         model = model_class(len(vocab), 6, 6, rng=0)
         first = [to_cpu(p).copy() for p in model.params]
         with pytest.raises(
-            ValueError, match=r"of corpus grammar: add `--corpus grammar` .* for a vocabulary"
+            ValueError, match=r"of corpus grammar: add `--corpus grammar`.* for a vocabulary"
         ):
             model.load_params(vocab=other)
         for p, a in zip(model.params, first, strict=True):
