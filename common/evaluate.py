@@ -22,8 +22,8 @@ tqdm.set_lock(threading.RLock())
 
 def progress_bar(steps: Iterable[int], *, shown: bool, **how: Any) -> Any:
     """`tqdm` of the steps with its keywords, seen on a terminal if it is to be shown."""
-    seen = None if shown and sys.stderr else True  # there is no stderr in daemons, and in pythonw
-    return tqdm(steps, leave=False, disable=seen, **how)
+    closed = getattr(sys.stderr, "closed", not sys.stderr)  # None in daemons, and in pythonw
+    return tqdm(steps, leave=False, disable=None if shown and not closed else True, **how)
 
 
 def eval_perplexity(
@@ -76,7 +76,7 @@ class Seq2seqAccuracy(NamedTuple):
 
     exact          the share of questions whose answer is right in every character
     by_position    the share of characters that are right, each compared where it stands
-    guesses        the answers (N, L - 1) on the host, without the mark that answers begin with
+    guesses        the answers (N, L - 1) on the host, without their start token
     Padding counts as characters do.
     """
 
@@ -90,8 +90,8 @@ def seq2seq_accuracy(model: Any, questions: Array, answers: Array) -> Seq2seqAcc
 
     model      has `generate_batch`, as the book's `generate` for all questions together
     questions  ids (N, T)
-    answers    ids (N, L); all begin with the same one, a mark
-    Raises ValueError if there are no questions, not one answer for each, or several marks.
+    answers    ids (N, L); all begin with the same start token
+    Raises ValueError if there are no questions, not one answer for each, or several start tokens.
     """
     questions, answers = (on_host("seq2seq_accuracy", ids) for ids in (questions, answers))
     if answers.ndim != 2 or answers.shape[1] < 2 or answers.dtype.kind not in "iu":
@@ -102,10 +102,10 @@ def seq2seq_accuracy(model: Any, questions: Array, answers: Array) -> Seq2seqAcc
             f"seq2seq_accuracy: questions {questions.shape} and answers {answers.shape}; one for "
             "each is needed, and at least one"
         )
-    marks, length = answers[:, 0], answers.shape[1] - 1
-    if (marks != marks[0]).any():
+    starts, length = answers[:, 0], answers.shape[1] - 1
+    if (starts != starts[0]).any():
         raise ValueError("seq2seq_accuracy: answers begin with different ids")
-    guesses = model.generate_batch(questions, int(marks[0]), length)
+    guesses = model.generate_batch(questions, int(starts[0]), length)
     right = guesses == answers[:, 1:]
     return Seq2seqAccuracy(float(right.all(axis=1).mean()), float(right.mean()), guesses)
 
@@ -121,7 +121,7 @@ def eval_seq2seq(
     """1 if a seq2seq model answers a question right in every character, padding included; else 0.
 
     question    ids (1, T)
-    correct     ids (1, L) of its answer; the first is a mark, from which `model.generate` starts
+    correct     ids (1, L) of its answer; the first is the start token for `model.generate`
     verbose     print question, truth and guess
     is_reverse  whether the ids of the question stand in reverse order; it is printed as people
                 read it

@@ -8,7 +8,7 @@ that tree, written once here: `reset_state`, `select`, `train`, `astype`, `state
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from reprlib import recursive_repr
 from textwrap import indent
@@ -24,6 +24,9 @@ from common.np import Array, np
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 NO_WEIGHTS = numpy.matrix, numpy.ma.MaskedArray  # whose products are others
+
+Place = tuple[Any, str | int]
+"""Where an array is: a list and its index there, or an object and the name of the attribute."""
 
 States = dict[str, dict[str, Array]]
 """The arrays (N, ...) of every layer with a state, by the path of the layer and their names."""
@@ -123,7 +126,7 @@ class Layer:
 
     def replica(self) -> Any:
         """A copy that shares the weights and nothing else, and begins anew: one for each thread."""
-        copy = deepcopy(self, {id(p): p for p in self.params})
+        copy = twin_of(self)
         copy.reset_state()
         return copy
 
@@ -180,8 +183,7 @@ class Layer:
     def __setstate__(self, state: dict[str, Any]) -> None:
         shared = state.pop("_sharing", [])  # none where a class has a `__getstate__` of its own
         attributes(self).update(state)
-        if shared:
-            share_again(self, shared)
+        share_again(shared)
 
     def __repr__(self) -> str:
         return describe(self)
@@ -360,6 +362,11 @@ def change_states(model: Any, change: Callable[[Array], Array]) -> None:
         layer.set_state(**arrays)
 
 
+def twin_of(model: Any) -> Any:
+    """A copy of a model, ours or typed, that shares the weights and nothing else."""
+    return deepcopy(model, {id(p): p for p in model.params})
+
+
 def names_in(kept: States) -> dict[str, list[str]]:
     """The names of the arrays, of any shape, by layer."""
     return {path: [*arrays] for path, arrays in kept.items()}
@@ -495,41 +502,46 @@ class Undeclared(Layer):
             self.thing.train_flg = on
 
 
-def places(model: Any) -> list[tuple[Any, Any]]:
-    """Where a model and its parts have arrays: in a list, by index, or as attributes, by name."""
-    waiting, seen, found = [model], set[int](), list[tuple[Any, Any]]()
+def places(model: Any) -> Iterator[Place]:
+    """Where a model and its parts have arrays."""
+    waiting, seen = [model], set[int]()
     while waiting:
         thing = waiting.pop()
         if id(thing) not in seen:
             seen.add(id(thing))
             held = attributes(thing)
-            lists = [value for value in held.values() if isinstance(value, list)]
-            found += [(held, name) for name, a in held.items() if is_array(a)]
-            found += [(values, k) for values in lists for k, a in enumerate(values) if is_array(a)]
+            yield from ((thing, name) for name, a in held.items() if is_array(a))
+            for part in held.values():
+                if isinstance(part, list):
+                    yield from ((part, k) for k, a in enumerate(part) if is_array(a))
             waiting += Undeclared(thing).children.values()
+
+
+def contents(holder: Any) -> Any:
+    """What the key of a place belongs to."""
+    return holder if isinstance(holder, list) else attributes(holder)
+
+
+def sharing(model: Any) -> list[tuple[Place, Place, bool]]:
+    """Places with the memory of an earlier one: (place, the earlier one, if as its transpose)."""
+    first, found = dict[int, tuple[Place, Array]](), list[tuple[Place, Place, bool]]()
+    for holder, key in places(model):
+        a = contents(holder)[key]
+        earlier, b = first.setdefault(id(owner(a)), ((holder, key), a))
+        same = (a.dtype, layout(a)) == (b.dtype, layout(b))
+        if same or (a.dtype, layout(a.T)) == (b.dtype, layout(b)):
+            found.append(((holder, key), earlier, not same))
     return found
 
 
-def sharing(model: Any) -> list[tuple[int, bool]]:
-    """For each of the `places`, the first one with the same memory, and if as its transpose."""
-    arrays, first = [held[key] for held, key in places(model)], dict[int, int]()
-    found = list[tuple[int, bool]]()
-    for k, a in enumerate(arrays):
-        j = first.setdefault(id(owner(a)), k)
-        b = arrays[j]
-        same = a is b or (a.dtype, layout(a)) == (b.dtype, layout(b))
-        turned = not same and (a.dtype, layout(a.T)) == (b.dtype, layout(b))
-        found.append((j if same or turned else k, turned))
-    return found
-
-
-def share_again(model: Any, shared: list[tuple[int, bool]]) -> None:
+def share_again(shared: list[tuple[Place, Place, bool]]) -> None:
     """Let the arrays of a copied model share memory as those of the model do, see `sharing`."""
-    where, turned_views = places(model), dict[int, Array]()
-    for (held, key), (j, turned) in zip(where, shared, strict=True):
-        first = where[j][0][where[j][1]]
-        if owner(held[key]) is not owner(first):
-            held[key] = turned_views.setdefault(j, first.T) if turned else first
+    turned_views = dict[int, Array]()
+    for (holder, key), (other, k), turned in shared:
+        with suppress(LookupError):  # a layer that holds this one is not whole yet: its turn comes
+            held, first = contents(holder), contents(other)[k]
+            view = first.T if owner(held[key]) is not owner(first) else held[key]
+            held[key] = turned_views.setdefault(id(first), view) if turned else first
 
 
 def declared(thing: Any) -> Layer:

@@ -21,6 +21,8 @@ from itertools import repeat
 from numbers import Number
 from typing import Any
 
+import numpy
+
 from common.checks import REAL, checked_ratio, described, is_number
 from common.cores.parallel import BLOCK, blocks, in_parallel, split
 from common.gradients import RowSparse
@@ -100,6 +102,9 @@ class Optimizer:
         self.rate = rate
         self.iter += 1
         for k, (p, g, state) in enumerate(zip(params, grads, states)):  # noqa: B905 - repeat(())
+            if k in self._seen and not isinstance(g, RowSparse):  # rows may have missed updates
+                dense, g = g, RowSparse(g.shape, g.dtype)
+                g.assign(numpy.arange(len(dense)), dense)
             if isinstance(g, RowSparse):
                 self.update_rows(p, g, self._missed(k, p, g) if state else None, *state)
             elif p.size <= BLOCK:
@@ -149,7 +154,7 @@ class Optimizer:
         """Do to rows (K, D), in place, what `missed` (K, 1) updates with a zero gradient do."""
 
     def _missed(self, k: int, p: Array, g: RowSparse) -> Array:
-        seen = self._seen.setdefault(k, np.zeros(len(p), p.dtype))
+        seen = self._seen.setdefault(k, np.full(len(p), self.iter - 1, p.dtype))
         missed = self.iter - 1 - seen.take(g.index)
         seen[g.index] = self.iter
         return missed[:, None]

@@ -286,21 +286,20 @@ class _Loop:
     def _open(self, settings: dict[str, Any], until_the_end: ExitStack) -> None:
         """Begin a run, or go on with the one in the file, which is no other run's until the end."""
         path, resume = self._options.checkpoint, self._options.resume
-        if path is None and resume:
-            raise self._refuse("resume=True needs the name of a checkpoint")
         self._checkpoint = None if path is None else Checkpoint(path, self, settings)
         if self._checkpoint is not None:
             until_the_end.enter_context(self._checkpoint.held())
-        if self._checkpoint is not None and resume:
-            there, here = self._checkpoint.resume(), threads()
-            if there != here and self._options.verbose:
-                print(
-                    f"{path}: the run had {there} threads of BLAS, and has {here} now; results may "
-                    "differ in their last digits"
-                )
-            return
-        if self._checkpoint is not None:
+            if resume:
+                there, here = self._checkpoint.resume(), threads()
+                if there != here and self._options.verbose:
+                    print(
+                        f"{path}: the run had {there} threads of BLAS, and has {here} now; results "
+                        "may differ in their last digits"
+                    )
+                return
             self._checkpoint.begin(overwrite=self._options.overwrite)
+        elif resume:
+            raise self._refuse("resume=True needs the name of a checkpoint")
         self._at = Position(self._at.current_epoch, self._at.step)
 
     def _save(self, *, finished: bool = False) -> None:
@@ -427,12 +426,11 @@ class _Loop:
         """Raise ValueError if a model of ours refuses the smallest or largest ids or labels."""
         ids = [a for a in (x, t) if a.dtype.kind in "iu" and a.size]
         rows = [k * len(a) // a.size for a in ids for k in (int(a.argmin()), int(a.argmax()))]
-        is_ours = isinstance(self.model, Layer)
-        if rows and is_ours:
-            whole_batch = numpy.resize(rows, max(len(rows), self._sizes["batch_size"]))
+        is_ours, N = isinstance(self.model, Layer), self._sizes["batch_size"]
+        for batch in numpy.resize(rows, (-(-len(rows) // N), N)) if is_ours else ():
             with left_as_it_was(self.model):
-                batch = self._samples(x, t, whole_batch)
-                self.model.forward(*batch, **evaluation_options(self.model))
+                samples = self._samples(x, t, batch)
+                self.model.forward(*samples, **evaluation_options(self.model))
 
     def _check(self, **at_least_one: int | None) -> None:
         for name, value in at_least_one.items():

@@ -660,6 +660,16 @@ def test_settings_that_no_optimizer_has_are_refused_with_nothing_changed(name, v
     assert digest(trainer.model.params, kept(trainer.optimizer)) == before
 
 
+def test_an_optimizer_with_arguments_of_its_own_goes_on(tmp_path):
+    class Mine(Adam):
+        def __init__(self):
+            super().__init__(0.01)
+
+    fit(tmp_path / "run", optimizer=Mine(), max_epoch=1)
+    again = fit(tmp_path / "run", optimizer=Mine(), resume=True)
+    assert outcome(again) == outcome(fit(None, optimizer=Mine()))
+
+
 def test_every_flipped_bit_is_noticed_or_changes_nothing(stopped):
     content, expected = stopped.read_bytes(), digest(*read_npz(stopped, "checkpoint"))
     for damaged in flipped(content):

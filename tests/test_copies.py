@@ -12,6 +12,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from ch01.two_layer_net import TwoLayerNet
+from ch04.cbow import CBOW
+from ch04.skip_gram import SkipGram
 from ch06.better_rnnlm import BetterRnnlm
 from ch07.rnnlm_gen import RnnlmGen
 from ch07.seq2seq import Seq2seq
@@ -19,7 +21,7 @@ from ch08.attention_seq2seq import AttentionSeq2seq
 from common.base_model import BaseModel, load_model
 from common.gradients import distinct, remove_duplicate, to_dense
 from common.layers import Affine
-from common.network import Network, children_of, walk
+from common.network import Network, children_of, param_names, walk
 from common.np import np, to_cpu
 from common.optimizer import Adam
 from common.time_layers import TimeAffine, TimeDropout, TimeEmbedding, TimeSoftmaxWithLoss
@@ -140,8 +142,42 @@ def test_ties_inside_a_part_and_between_parts_are_kept(r, how):
     net = Network([inner, Affine(W, r(3)), Affine(r(3, 3), r(3))])
     twin = how(net)
     assert len(distinct(twin.params)) == len(distinct(net.params)) == 6
+    assert lists_are_those_of_the_layers(twin)
+    assert param_names(twin) == param_names(net)
     twin.params[0][0, 1] = 5
     assert twin.layers[0].layers[1].params[0][1, 0] == twin.layers[1].params[0][0, 1] == 5
+
+
+class Child(Affine):
+    """A layer that knows the network it belongs to."""
+
+
+@copies
+def test_a_layer_may_hold_the_network_that_holds_it(r, how):
+    W = r(3, 3)
+    net = Network([Network([Affine(W, r(3)), Child(W.T, r(3))]), Affine(W.T, r(3))])
+    net.layers[0].layers[1].net = net
+    twin = how(net)
+    if twin.layers is not net.layers:
+        assert twin.layers[0].layers[1].net is twin
+    assert len(distinct(twin.params)) == 4
+    assert lists_are_those_of_the_layers(twin)
+
+
+@copies
+@pytest.mark.parametrize("cls", [CBOW, SkipGram])
+def test_the_parts_of_the_book_are_parts_of_the_copy(cls, how):
+    model = cls(V, 5, 2, ids(40), rng=1)
+    first = [model.in_layers, model.ns_loss.embed_dot_layers, getattr(model, "loss_layers", None)]
+    assert len(first[0]) == 4
+    twin = how(model)
+    part = twin.in_layers[0]
+    assert part.params[0] is twin.word_vecs
+    part.forward(ids(6))
+    part.backward(np.ones((6, 5), "f"))
+    assert to_dense(twin.grads[0]).sum() == 30
+    if twin.in_layer is not model.in_layer:
+        assert to_dense(model.grads[0]).sum() == 0
 
 
 class WithoutLog(BetterRnnlm):

@@ -339,6 +339,7 @@ def test_the_layers_of_a_model_come_with_their_paths_parents_first():
     assert paths == [
         *("", "encoder", "encoder.embed", "encoder.lstm"),
         *("decoder", "decoder.embed", "decoder.lstm", "decoder.affine", "decoder.attention"),
+        "decoder.attention.score",
         "softmax",
     ]
 

@@ -340,3 +340,21 @@ def test_the_order_of_parameters_in_memory_does_not_matter(cls, layout):
             optimizer.update([w], [g])
     numpy.testing.assert_allclose(other, plain, rtol=1e-12)
     assert not numpy.array_equal(plain, start)
+
+
+@both
+@pytest.mark.parametrize("cls", EXACT)
+@pytest.mark.parametrize("turns", ["sdsds", "ddsdds"])
+def test_row_sparse_and_dense_gradients_may_come_in_turn(cls, turns, r):
+    """As in a loop that clips by `g * rate` where the gradient is long."""
+    dense = r(5, 3)
+    mixed = dense.copy()
+    a, b = cls(0.1), cls(0.1)
+    for k, turn in enumerate([*turns, "s"]):
+        rows = RowSparse(dense.shape, dense.dtype)
+        ids = numpy.arange(5) if k == len(turns) else numpy.array([k % 5, (k + 2) % 5])
+        rows.assign(ids, r(len(ids), 3))
+        whole = rows.to_dense().copy() if turn == "d" else numpy.asarray(rows)
+        a.update([dense], [np.asarray(whole)])
+        b.update([mixed], [rows if turn == "s" else whole])
+    numpy.testing.assert_allclose(to_cpu(mixed), to_cpu(dense), atol=1e-12)

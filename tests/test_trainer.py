@@ -1,7 +1,9 @@
 """The training loops: batches, steps, reports, and what happens when a loss is not a number."""
 
+import io
 import math
 import re
+import sys
 from copy import deepcopy
 
 import numpy
@@ -480,6 +482,22 @@ def test_trying_ids_first_changes_no_result():
         patch.setattr(RnnlmTrainer, "_try_extremes", lambda *_: None)
         for a, b in zip(trained(), expected, strict=True):
             numpy.testing.assert_array_equal(a, b)
+
+
+def test_a_second_fit_goes_on_with_the_state_of_one_text():
+    ids = numpy.random.default_rng(0).integers(7, size=61)
+    model = BetterRnnlm(7, 4, 4, rng=0)
+    for _ in range(2):  # a batch of four ids to try would not fit the state
+        trainer = RnnlmTrainer(model, SGD(0.1))
+        trainer.fit(ids[:-1], ids[1:], 1, 1, 5, verbose=False, valid=(ids[:9], ids[1:10]))
+    assert {len(a) for kept in states(model).values() for a in kept.values()} == {1}
+
+
+def test_a_closed_stderr_stops_no_run(monkeypatch):
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", closed)
+    assert len(trainer(Trainer).fit(*text(4), 1, 2)) > 1
 
 
 def test_the_history_is_a_table_for_pandas():

@@ -5,11 +5,10 @@ the threads meet only once a step.
 """
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from typing import Any
 
 from common.cores.parallel import in_parallel, split
-from common.network import walk
+from common.network import twin_of, walk
 from common.np import Array
 from common.rng import generator
 
@@ -91,8 +90,7 @@ class DataParallel:
 
     def _replicate(self, count: int) -> None:
         """Make copies until there are at least `count` replicas."""
-        model = self.replicas[0]
         while len(self.replicas) < count:
-            copy = deepcopy(model, {id(p): p for p in model.params})
+            copy = twin_of(self.replicas[0])
             self.replicas.append(copy)
             self.drawing.append([layer for _, layer in walk(copy) if layer.rng is not None])

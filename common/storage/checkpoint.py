@@ -32,12 +32,12 @@ from common.network import (
     is_array,
     set_states,
     states,
-    walk,
+    twin_of,
 )
 from common.np import Array, np, to_cpu
 from common.storage.files import (
     expanded,
-    part_of,
+    hidden,
     read_npz,
     remove_leftovers,
     try_to_write,
@@ -99,7 +99,7 @@ class Checkpoint:
             yield
             return
         try_to_write(self.path)
-        lock = lock_of(self.path)
+        lock, _ = hidden(self.path, "lock")
         file = locked(lock)
         if file is None:
             raise self._refuse("another run, which is not over, uses this file")
@@ -233,9 +233,11 @@ class Checkpoint:
         """Refuse settings with which the optimizer could not have been made."""
         optimizer = self.trainer.optimizer
         here = getattr(optimizer, "settings", None)
+        if not isinstance(here, dict):
+            return
         try:
-            if isinstance(here, dict):
-                type(optimizer)(**{name: saved.get(name, value) for name, value in here.items()})
+            with suppress(TypeError):  # a class of one's own may take other arguments
+                type(optimizer)(**{name: saved.get(name, here[name]) for name in here})
         except ValueError as error:
             raise self._refuse(f"holds settings that cannot be: {error}") from error
 
@@ -243,10 +245,7 @@ class Checkpoint:
         """Refuse states with which a copy of the model cannot go on to a batch."""
         if all(a is None for arrays in saved.values() for a in arrays.values()):
             return
-        model = self.trainer.model
-        shared = [*model.params, *model.grads, *(layer.rng for _, layer in walk(model))]
-        shared = [a for a in shared if not isinstance(a, numpy.random.Generator)]  # CuPy's only
-        twin = deepcopy(model, {id(a): a for a in shared})
+        twin = twin_of(self.trainer.model)
         try:
             with numpy.errstate(all="ignore"):
                 twin.forward(*self.trainer.example)
@@ -463,16 +462,6 @@ def ones_like(g: Any) -> Any:
 
 
 # --- One run at a time ---------------------------------------------------------------------------
-
-
-def lock_of(path: Path) -> Path:
-    """The file that is locked by the run whose checkpoint is `path`, or where it leads as a link.
-
-    Raises OSError as `part_of` does.
-    """
-    part, _ = part_of(path)
-    _, stem, *_ = part.name.split(".")
-    return part.with_name(f".{stem}.lock")
 
 
 def locked(lock: Path) -> IO[bytes] | None:

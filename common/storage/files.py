@@ -104,16 +104,19 @@ def regular(path: Path) -> Path:
     return path
 
 
-def part_of(path: Path) -> tuple[Path, Path]:
-    """The temporary file of this thread for saves to `path`, and the file whose place it takes.
+def hidden(path: Path, ending: str) -> tuple[Path, Path]:
+    """A file that belongs to `path`, with a short name, and `path`, or where it leads as a link.
 
-    That is `path`, or where it leads as a link. The temporary name is short.
     Raises OSError if `path` exists and is no regular file but a folder, a device or a FIFO.
     """
     target = Path(os.path.realpath(regular(path)))
     stem = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
-    name = f".{stem}.{os.getpid()}.{threading.get_native_id()}.part"
-    return target.with_name(name), target
+    return target.with_name(f".{stem}.{ending}"), target
+
+
+def part_of(path: Path) -> tuple[Path, Path]:
+    """The temporary file of this thread for saves to `path`, and the file whose place it takes."""
+    return hidden(path, f"{os.getpid()}.{threading.get_native_id()}.part")
 
 
 def try_to_write(path: Path) -> None:
@@ -133,11 +136,10 @@ def try_to_write(path: Path) -> None:
 def remove_leftovers(path: Path) -> None:
     """Remove temporary files of saves to `path` that were killed; those of live ones stay.
 
-    Raises OSError as `part_of` does.
+    Raises OSError as `hidden` does.
     """
-    own, target = part_of(path)
-    _, stem, *_ = own.name.split(".")
-    for part in target.parent.glob(f".{stem}.*.part"):
+    (own, target), (every, _) = part_of(path), hidden(path, "*.part")
+    for part in target.parent.glob(every.name):
         _, _, process, *_ = part.name.split(".")
         if part == own or not _is_alive(int(process)):  # `own` is of an earlier process, if any
             with suppress(OSError):  # it may be somebody else's
