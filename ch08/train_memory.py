@@ -10,7 +10,6 @@ Source: book 8.5.3; Graves et al. 2014, https://arxiv.org/abs/1410.5401.
 
 import math
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy
@@ -24,6 +23,7 @@ from common.network import evaluating
 from common.np import Array, np, to_cpu
 from common.optimizer import Adam
 from common.run import train, write_history
+from common.storage.files import expanded
 from common.trainer import Row, StreamTrainer
 from dataset.copying import TASKS, wrong_bits
 
@@ -108,7 +108,7 @@ def main(
     if model == "ntm":
         how |= {"write_heads": write_heads, "focused": focused}
     net: Any = MODELS[model](what.input_size, what.output_size, **how, rng=seed)
-    file = Path(weights or f"{type(net).__name__}_{task}.npz")
+    file = expanded(weights or f"{type(net).__name__}_{task}.npz")
     epochs = math.ceil(sequences / (iterations * batch_size))
     fall = (1 - LAST) / (epochs * iterations)
     trainer: Any = StreamTrainer(net, Adam(lambda step: lr * (1 - fall * step)))

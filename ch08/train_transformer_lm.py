@@ -10,7 +10,6 @@ Source: book 8.5.2; Radford et al. 2018, 2019.
 """
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from ch06.language_model_run import Settings, train_and_test
@@ -85,7 +84,7 @@ def by_characters(file: str) -> Parts:
     corpus, _, id_to_char = text_file.number(text)
     first, last = 8 * len(corpus) // 10, 9 * len(corpus) // 10
     if not 0 < first < last < len(corpus):
-        raise ValueError(f"{Path(file)} has {len(corpus)} characters; 10 are the fewest")
+        raise ValueError(f"{file} has {len(corpus)} characters; 10 are the fewest")
     train = corpus[:first]
     known = int(train.max()) + 1  # characters that come later have higher ids
     valid, test = (part[part < known] for part in (corpus[first:last], corpus[last:]))

@@ -74,9 +74,9 @@ def load_vectors(path: str | Path, *, limit: int | None = None, errors: str = "s
     """Read word vectors -> word_vecs (V, D) float32, word_to_id, id_to_word.
 
     The content of a file tells what it is: ours (.npz); the book's pickle, a dictionary with the
-    keys word_vecs, word_to_id and id_to_word; or one of word2vec (text or binary), GloVe or fastText
-    (.vec), also compressed by gzip, bzip2 or xz, or alone in a zip. A pickle is read without
-    calling what it names.
+    keys word_vecs, word_to_id and id_to_word; or one of word2vec (text or binary), GloVe or
+    fastText (.vec), also compressed by gzip, bzip2 or xz, or alone in a zip. A pickle is read
+    without calling what it names.
     limit   read only so many words, the first ones
     errors  "replace" or "ignore" for words of other programs that are not UTF-8, as `bytes.decode`
     If a word of another program comes again, its first vector is kept, with a warning.
