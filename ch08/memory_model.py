@@ -113,10 +113,10 @@ class TimeMemory(Layer):
         raise NotImplementedError
 
     def forward(self, xs: Array) -> Array:
-        Wx, Wh, b, Wp, bp = self.params
+        Wx, Wh, b, Wp, bp = self._weights()
         xs = floats(self, xs, Wx.dtype)
-        if xs.ndim != 3 or xs.shape[2] != len(Wx) or not xs.shape[1]:
-            raise self._refuse(f"input must be (N, T, {len(Wx)}) with T > 0, not {xs.shape}")
+        if xs.ndim != 3 or xs.shape[2] != len(Wx) or not xs.size:
+            raise self._refuse(f"input must be (N, T, {len(Wx)}) with N, T > 0, not {xs.shape}")
         (N, T, D), H, K = xs.shape, self.H, self.read_heads
         width = H + K * self.memory_width
         output, c, state = self._start(N, width)

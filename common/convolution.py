@@ -87,9 +87,9 @@ class TimeConvolution(Layer):
         steps, real = self.cache
         dy = dy.reshape(-1, M)
         dW[...] = steps.T.dot(dy).reshape(W.shape)
-        db[...] = np.ones(len(dy), dy.dtype).dot(dy)
+        db[...] = np.ones(len(dy), W.dtype).dot(dy)
         dsteps = dy.dot(W.reshape(-1, M).T).reshape(N, T, k, D)
-        dpadded = np.zeros((N, T + k - 1, D), dy.dtype)
+        dpadded = np.zeros((N, T + k - 1, D), W.dtype)
         for j in range(k):
             dpadded[:, j : j + T] += dsteps[:, :, j]
         dx = dpadded[:, self.left : self.left + T]
@@ -127,7 +127,7 @@ class GatedLinearUnit(Layer):
         self._check_gradient(dy)
         a, gate = self.cache
         H = dy.shape[-1]
-        dx = np.empty((*dy.shape[:-1], 2 * H), dy.dtype)
+        dx = np.empty((*dy.shape[:-1], 2 * H), gate.dtype)
         da, db = dx[..., :H], dx[..., H:]
         np.multiply(dy, gate, out=da)
         np.multiply(da, a, out=db)

@@ -51,8 +51,8 @@ class _MultiHead(Layer):
     def _input(self, x: Array) -> Array:
         W = self._weights()[0]
         x = floats(self, x, W.dtype)
-        if x.ndim != 3 or x.shape[2] != len(W):
-            raise self._refuse(f"input must be (N, T, {len(W)}), not {x.shape}")
+        if x.ndim != 3 or x.shape[2] != len(W) or not x.shape[1]:
+            raise self._refuse(f"input must be (N, T, {len(W)}) with T > 0, not {x.shape}")
         return x
 
     def _by_head(self, x: Array) -> Array:

@@ -307,7 +307,7 @@ def test_a_memory_must_be_there_and_of_the_same_batch(r):
     layer.set_memory(r(N, T, D))
     with refused("CrossAttention: the memory is of batch size 2, the input of 3"):
         layer.forward(r(3, S, D))
-    with refused("CrossAttention: input must be (N, T, 6), not (2, 4, 5)"):
+    with refused("CrossAttention: input must be (N, T, 6) with T > 0, not (2, 4, 5)"):
         layer.forward(r(N, S, 5))
 
 
