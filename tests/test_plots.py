@@ -152,7 +152,8 @@ def test_a_dollar_in_a_word_is_no_formula(folder, monkeypatch):
     count_method_small.main("$^$ costs $x$ or a$b$")
     ch02_figures.plot_cosines({"W": numpy.eye(3)}, words, {word: k for k, word in enumerate(words)})
     chars = dict(enumerate("_$^"))
-    monkeypatch.setattr(visualize_attention, "attention_maps", lambda *_, **__: numpy.eye(3)[None])
+    maps = [numpy.eye(3)[None]]
+    monkeypatch.setattr(visualize_attention, "head_maps", lambda *_, **__: maps)
     question, answer = numpy.array([1, 2, 1]), numpy.array([0, 1, 2, 1])
     visualize_attention.draw(None, question, answer, chars, reverse=False)
     visualize_attention.plots.show("")
