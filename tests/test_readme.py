@@ -126,4 +126,4 @@ def test_quick_start_has_two_commands():
     text = READMES[0].read_text(encoding="utf-8").split("## Quick start")[1].split("```")[1]
     first, second = text.strip().splitlines()
     assert "-m ch08.train" in first
-    assert second.endswith("-m pytest")
+    assert second.endswith("-m pytest -n auto")
