@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, fields, make_dataclass
+from functools import partial
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
@@ -81,6 +82,8 @@ def parser(main: Callable[..., Any]) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    for number in int, float:
+        made.register("type", number, partial(_number, number))
     for name, (kind, default, text) in flags(main).items():
         if default is REQUIRED:
             made.add_argument(_flag(name), required=True, type=kind, help=text)
@@ -94,6 +97,12 @@ def parser(main: Callable[..., Any]) -> argparse.ArgumentParser:
         added = made.add_argument(_flag(name), default=default, **how)
         added.help = text + shown  # not before: some Pythons would add to it
     return made
+
+
+def _number(kind: Callable[[str], Any], text: str) -> Any:
+    if "_" in text:  # Python reads 1_0 as 10
+        raise ValueError
+    return kind(text)
 
 
 def arguments(main: Callable[..., Any], argv: list[str] | None = None) -> dict[str, Any]:

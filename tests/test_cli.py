@@ -146,7 +146,17 @@ def test_the_flags_of_another_script_can_be_taken_over():
     assert replace(settings, size=4).size == 4
 
 
-@pytest.mark.parametrize("argv", [["--sise", "3"], ["--size", "three"], ["--size"], ["3"]])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--sise", "3"],
+        ["--size", "three"],
+        ["--size", "1_0"],
+        ["--rate", "1_0.5"],
+        ["--size"],
+        ["3"],
+    ],
+)
 def test_what_is_not_understood_ends_with_status_2(argv, capsys):
     with pytest.raises(SystemExit) as ended:
         arguments(main, argv)
