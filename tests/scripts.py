@@ -26,7 +26,7 @@ def run(*argv, cwd, status=0, installed=None):
     env = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "PYTHONPATH", "DLFS2_GPU")}
     env |= {"MPLBACKEND": "Agg"} | ({"PYTHONPATH": str(installed)} if installed else {})
     done = subprocess.run(
-        [sys.executable, *argv], cwd=cwd, env=env, capture_output=True, text=True, timeout=60
+        [sys.executable, *argv], cwd=cwd, env=env, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == status, done.stderr
     return done

@@ -773,7 +773,7 @@ def test_a_child_that_is_killed_while_it_makes_a_progress_bar_stops_nobody():
     child = Forked(lambda child: (tqdm.get_lock().acquire(), child.stop()))
     child.wait()
     child.kill()
-    assert tqdm.get_lock().acquire(timeout=60)
+    assert tqdm.get_lock().acquire(timeout=600)
     tqdm.get_lock().release()
 
 

@@ -63,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
             if behaviour == "slow":
                 time.sleep(0.3)
             elif behaviour == "stall":
-                self.server.release.wait(10)
+                self.server.release.wait(600)
             if behaviour not in ("half", "stall"):
                 self.wfile.write(content[max(start, HALF) :])
 
@@ -301,11 +301,10 @@ def test_wrong_content_is_deleted_at_once(places, published):
     assert left_in(places["cache"]) == []
 
 
-def test_a_mirror_that_falls_silent_is_given_up_after_the_timeout(published, monkeypatch):
+def test_a_mirror_that_falls_silent_is_given_up_after_the_timeout(published, server, monkeypatch):
     monkeypatch.setattr(module, "TIMEOUT", 0.2)
-    start = time.monotonic()
     assert fetch(published("stall", "ranged")).read_bytes() == CONTENT
-    assert time.monotonic() - start < 5
+    assert not server.release.is_set()  # the first one is silent still
 
 
 def test_the_error_offline_says_everything_one_needs(places, published):
@@ -364,7 +363,7 @@ def start_process(file, folder):
 
 def test_two_processes_at_once_download_once(places, published, server, tmp_path):
     processes = [start_process(published("slow"), tmp_path) for _ in range(2)]
-    answers = [process.communicate(timeout=30)[0].strip() for process in processes]
+    answers = [process.communicate(timeout=600)[0].strip() for process in processes]
     file = str(places["cache"] / "data.txt")
     assert sorted(answers, key=len) == [file, f"data.txt was downloaded, once: {file}\n{file}"]
     assert server.requests == [("slow", None)]
@@ -387,7 +386,7 @@ def test_a_call_waits_while_another_one_downloads(places, published, server):
 def test_a_killed_download_is_continued(places, published, server, tmp_path):
     process = start_process(published("stall"), tmp_path)
     partial = places["cache"] / f"{SHA256}.part"
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 600
     while not (partial.exists() and partial.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.kill()

@@ -119,7 +119,7 @@ def assert_side_by_side():
     meeting, seen = threading.Barrier(THREADS), []
 
     def work(part):
-        meeting.wait(timeout=30)  # breaks unless all are at work at once
+        meeting.wait(timeout=600)  # breaks unless all are at work at once
         seen.append((part, threading.get_ident(), blas_threads()))
 
     in_parallel(work, ["a", "b", "c"])

@@ -270,7 +270,7 @@ def test_processes_may_make_a_file_at_once(places, tmp_path):
     for process in processes:
         process.stdin.write("\n")
         process.stdin.flush()
-    answers = [process.communicate(timeout=60)[0].splitlines() for process in processes]
+    answers = [process.communicate(timeout=600)[0].splitlines() for process in processes]
     (x, t), _ = sequence.load_data()
     assert {lines[-1] for lines in answers} == {f"{x.shape} {t.sum()}"}
     made = f"addition.txt was made, once: {places['cache'] / 'addition.txt'}"
