@@ -7,7 +7,6 @@ Source: book 8.5.3; Graves et al. 2016, https://doi.org/10.1038/nature20101.
 from typing import Any
 
 from ch08.memory_model import MemoryModel, TimeMemory
-from common.cli import at_least_one
 from common.memory import (
     Allocation,
     ContentAddressing,
@@ -19,7 +18,7 @@ from common.memory import (
     Write,
 )
 from common.np import Array, np
-from common.rng import Seed, generator
+from common.rng import Seed
 
 
 class TimeDNC(TimeMemory):
@@ -158,16 +157,5 @@ class DNC(MemoryModel):
             **{"input_size": input_size, "output_size": output_size, "hidden_size": hidden_size},
             **{"memory_size": memory_size, "memory_width": memory_width, "read_heads": read_heads},
         }
-        at_least_one(**sizes)
-        rng = generator(rng)
-        layer = TimeDNC(
-            input_size,
-            hidden_size,
-            memory=(memory_size, memory_width),
-            read_heads=read_heads,
-            controller=controller,
-            max_dw=max_dw,
-            rng=rng,
-        )
-        settings = sizes | {"controller": controller, "max_dw": max_dw}
-        super().__init__(layer, output_size, settings, rng)
+        options = {"controller": controller, "max_dw": max_dw}
+        super().__init__(TimeDNC, sizes, options, rng)

@@ -337,6 +337,17 @@ class MemoryModel(BitModel):
 
     fixed: ClassVar[tuple[str, ...]] = ("memory_size",)
 
+    def __init__(
+        self, layer_class: Any, sizes: dict[str, int], options: dict[str, Any], rng: Seed
+    ) -> None:
+        """Arguments of the model by name, those of at least 1 as `sizes`; ValueError below 1."""
+        at_least_one(**sizes)
+        settings, rng = sizes | options, generator(rng)
+        how: dict[str, Any] = dict(settings)
+        D, M, H = (how.pop(name) for name in ("input_size", "output_size", "hidden_size"))
+        memory = how.pop("memory_size"), how.pop("memory_width")
+        super().__init__(layer_class(D, H, memory=memory, rng=rng, **how), M, settings, rng)
+
     def with_memory(self, rows: int) -> Any:
         """A new model with these weights and a memory of so many rows.
 

@@ -7,7 +7,6 @@ Source: book 8.5.3; Graves et al. 2014, https://arxiv.org/abs/1410.5401.
 from typing import Any
 
 from ch08.memory_model import MemoryModel, TimeMemory
-from common.cli import at_least_one
 from common.memory import (
     CircularShift,
     ContentAddressing,
@@ -18,7 +17,7 @@ from common.memory import (
     check_shifts,
 )
 from common.np import Array, np
-from common.rng import Seed, generator
+from common.rng import Seed
 
 FIRST = 1e-6  # what all of the memory holds at the start of a sequence
 
@@ -149,19 +148,5 @@ class NTM(MemoryModel):
             **{"memory_size": memory_size, "memory_width": memory_width},
             **{"read_heads": read_heads, "write_heads": write_heads, "shifts": shifts},
         }
-        at_least_one(**sizes)
-        rng = generator(rng)
-        layer = TimeNTM(
-            input_size,
-            hidden_size,
-            memory=(memory_size, memory_width),
-            read_heads=read_heads,
-            write_heads=write_heads,
-            shifts=shifts,
-            focused=focused,
-            controller=controller,
-            max_dw=max_dw,
-            rng=rng,
-        )
-        settings = sizes | {"controller": controller, "focused": focused, "max_dw": max_dw}
-        super().__init__(layer, output_size, settings, rng)
+        options = {"controller": controller, "focused": focused, "max_dw": max_dw}
+        super().__init__(TimeNTM, sizes, options, rng)
