@@ -17,6 +17,7 @@ import math
 from typing import Any
 
 from common.checks import checked_mask, floats, name_of
+from common.cores.parallel import matmul
 from common.functions import softmax
 from common.layers import Layer, Softmax, fill_product
 from common.np import Array, np
@@ -52,12 +53,12 @@ class DotScore(Layer):
         if hs_enc.shape[2] != hs_dec.shape[2]:
             raise self._misfit(hs_enc, hs_dec)
         self.cache = hs_enc, hs_dec
-        return self._kept_shape(hs_dec @ hs_enc.swapaxes(1, 2))
+        return self._kept_shape(matmul(hs_dec, hs_enc.swapaxes(1, 2)))
 
     def backward(self, ds: Array) -> tuple[Array, Array]:
         self._check_gradient(ds)
         hs_enc, hs_dec = self.cache
-        return ds.swapaxes(1, 2) @ hs_dec, ds @ hs_enc
+        return matmul(ds.swapaxes(1, 2), hs_dec), matmul(ds, hs_enc)
 
     def _states(self, hs_enc: Array, hs_dec: Array) -> tuple[Array, Array]:
         """Refuse what cannot be states of N samples."""
@@ -286,18 +287,18 @@ class TimeAttention(Layer):
         values = floats(self, values if self.of_values else hs_enc, a.dtype)
         if values.ndim != 3 or values.shape[:2] != hs_enc.shape[:2]:
             raise self._refuse(f"values {values.shape} do not go with states {hs_enc.shape}")
-        cs = a @ values
+        cs = matmul(a, values)
         self.cache, self.y_shape, self.dvalues = (values, a), cs.shape, None
         return cs
 
     def backward(self, dcs: Array) -> tuple[Array, Array]:
         self._check_gradient(dcs)
         values, a = self.cache
-        ds = dcs @ values.swapaxes(1, 2)
+        ds = matmul(dcs, values.swapaxes(1, 2))
         ds *= a
         ds -= a * ds.sum(axis=2, keepdims=True)
         dhs_enc, dhs_dec = self.score.backward(ds)
-        dvalues = a.swapaxes(1, 2) @ dcs
+        dvalues = matmul(a.swapaxes(1, 2), dcs)
         if self.of_values:
             self.dvalues = dvalues
         else:

@@ -5,8 +5,9 @@ Source: book 8.5.2; Gehring et al. 2017, https://arxiv.org/abs/1705.03122.
 """
 
 from common.checks import checked_mask, floats
+from common.cores.parallel import affine, dot, in_blocks
 from common.functions import sigmoid
-from common.layers import Layer
+from common.layers import Layer, fill_product, fill_sum
 from common.np import Array, np
 
 __all__ = ["GatedLinearUnit", "TimeConvolution", "np"]
@@ -72,11 +73,15 @@ class TimeConvolution(Layer):
             padded[:, : self.left] = self.past
         if self.stateful:
             self.past = padded[:, T:].copy()
-        steps = np.concatenate([padded[:, j : j + T] for j in range(k)], axis=2)
+        steps = np.empty((N, T, k, D), W.dtype)
+
+        def work(rows: slice) -> None:
+            for j in range(k):
+                steps[rows, :, j] = padded[rows, j : j + T]
+
+        in_blocks(work, N, T * k * D)
         self.cache, self.y_shape = (steps.reshape(-1, k * D), real), (N, T, M)
-        y = self.cache[0].dot(W.reshape(-1, M))
-        y += b
-        return y.reshape(N, T, M)
+        return affine(self.cache[0], W.reshape(-1, M), b).reshape(N, T, M)
 
     def backward(self, dy: Array) -> Array:
         self._check_gradient(dy)
@@ -86,12 +91,16 @@ class TimeConvolution(Layer):
         N, T, _ = dy.shape
         steps, real = self.cache
         dy = dy.reshape(-1, M)
-        dW[...] = steps.T.dot(dy).reshape(W.shape)
-        db[...] = np.ones(len(dy), W.dtype).dot(dy)
-        dsteps = dy.dot(W.reshape(-1, M).T).reshape(N, T, k, D)
+        fill_product(dW.reshape(-1, M), steps.T, dy)
+        fill_sum(db, dy)
+        dsteps = dot(dy, W.reshape(-1, M).T).reshape(N, T, k, D)
         dpadded = np.zeros((N, T + k - 1, D), W.dtype)
-        for j in range(k):
-            dpadded[:, j : j + T] += dsteps[:, :, j]
+
+        def work(rows: slice) -> None:
+            for j in range(k):
+                dpadded[rows, j : j + T] += dsteps[rows, :, j]
+
+        in_blocks(work, N, T * k * D)
         dx = dpadded[:, self.left : self.left + T]
         return dx.copy() if real is None else dx * real
 
@@ -116,23 +125,34 @@ class GatedLinearUnit(Layer):
 
     def forward(self, x: Array) -> Array:
         x = floats(self, x)
-        H = self.output_size(x.shape[-1] if x.ndim else 1)
-        a, gate = x[..., :H], sigmoid(x[..., H:])
-        self.cache = a, gate
-        y = a * gate
-        self.y_shape = y.shape
-        return y
+        width = x.shape[-1] if x.ndim else 1
+        self.output_size(width)
+        H = width // 2
+        rows = x.reshape(-1, 2 * H)
+        gate, y = (np.empty((len(rows), H), x.dtype) for _ in "gy")
+
+        def work(some: slice) -> None:
+            gate[some] = sigmoid(rows[some, H:])
+            np.multiply(rows[some, :H], gate[some], out=y[some])
+
+        in_blocks(work, *rows.shape)
+        self.cache, self.y_shape = (rows[:, :H], gate), (*x.shape[:-1], H)
+        return y.reshape(self.y_shape)
 
     def backward(self, dy: Array) -> Array:
         self._check_gradient(dy)
         a, gate = self.cache
         H = dy.shape[-1]
-        dx = np.empty((*dy.shape[:-1], 2 * H), gate.dtype)
-        da, db = dx[..., :H], dx[..., H:]
-        np.multiply(dy, gate, out=da)
-        np.multiply(da, a, out=db)
-        db *= 1 - gate
-        return dx
+        dx, drows = np.empty((len(gate), 2 * H), gate.dtype), dy.reshape(-1, H)
+
+        def work(some: slice) -> None:
+            da, db = dx[some, :H], dx[some, H:]
+            np.multiply(drows[some], gate[some], out=da)
+            np.multiply(da, a[some], out=db)
+            db *= 1 - gate[some]
+
+        in_blocks(work, *dx.shape)
+        return dx.reshape(*dy.shape[:-1], 2 * H)
 
     def output_size(self, size: int | None) -> int | None:
         """H, half of the width of the input."""

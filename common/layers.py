@@ -29,6 +29,7 @@ from common.checks import (
     floats,
     on_host,
 )
+from common.cores.parallel import affine, dot, in_blocks
 from common.functions import relu, sigmoid, softmax
 from common.gradients import RowSparse, add_rows, sum_by_id
 from common.network import Layer
@@ -72,8 +73,7 @@ class Affine(Layer):
         if shape[-1:] != W.shape[:1]:
             raise self._refuse(f"input {shape} needs {len(W)} columns, W is {W.shape}")
         self.x_shape, self.x = shape, (rows := x.reshape(-1, len(W)))
-        y = rows.dot(W)
-        y += b
+        y = affine(rows, W, b)
         self.y_shape = y_shape = shape[:-1] + b.shape
         return y.reshape(y_shape)
 
@@ -83,8 +83,8 @@ class Affine(Layer):
         dW, db = self.grads
         dy = dy.reshape(-1, W.shape[1])
         fill_product(dW, self.x.T, dy)
-        db[...] = np.ones(len(dy), dy.dtype).dot(dy)  # the sum, in half the time
-        return dy.dot(W.T).reshape(self.x_shape)
+        fill_sum(db, dy)
+        return dot(dy, W.T).reshape(self.x_shape)
 
     def output_size(self, size: int | None) -> int | None:
         """M, if the input may be of this width."""
@@ -105,7 +105,7 @@ class MatMul(Layer):
         x = floats(self, x, W.dtype)
         if x.ndim != 2 or x.shape[1] != len(W):
             raise self._refuse(f"input must be (N, {len(W)}), not {x.shape}")
-        self.x, y = x, x.dot(W)
+        self.x, y = x, dot(x, W)
         self.y_shape = y.shape
         return y
 
@@ -113,7 +113,7 @@ class MatMul(Layer):
         self._check_gradient(dy)
         (W,) = self.params
         fill_product(self.grads[0], self.x.T, dy)
-        return dy.dot(W.T)
+        return dot(dy, W.T)
 
     def output_size(self, size: int | None) -> int | None:
         """M, if the input may be of this width."""
@@ -213,13 +213,19 @@ class LayerNorm(Elementwise):
         D = len(gamma)
         self.output_size(x.shape[-1] if x.ndim else 0)
         rows = x.reshape(-1, D)
-        mean = rows.dot(np.full(D, 1 / D, rows.dtype))  # a mean, but faster
-        z = rows - mean[:, None]
-        rate = 1 / np.sqrt(np.einsum("nd,nd->n", z, z) / D + self.eps)
-        z *= rate[:, None]
+        share = np.full(D, 1 / D, rows.dtype)
+        z, y, rate = np.empty_like(rows), np.empty_like(rows), np.empty(len(rows), rows.dtype)
+
+        def work(some: slice) -> None:
+            centred = np.subtract(rows[some], rows[some].dot(share)[:, None], out=z[some])
+            square = np.multiply(centred, centred, out=y[some])
+            rate[some] = 1 / np.sqrt(square.dot(share) + self.eps)  # a mean, but faster
+            centred *= rate[some, None]
+            np.multiply(centred, gamma, out=y[some])
+            y[some] += beta
+
+        in_blocks(work, *rows.shape)
         self.z, self.rate, self.y_shape = z, rate, x.shape
-        y = z * gamma
-        y += beta
         return y.reshape(x.shape)
 
     def backward(self, dy: Array) -> Array:
@@ -228,13 +234,18 @@ class LayerNorm(Elementwise):
         dgamma, dbeta = self.grads
         z, D = self.z, len(gamma)
         dy = dy.reshape(-1, D)
-        dyz, ones = dy * z, np.ones(len(dy), dy.dtype)
-        dgamma[...], dbeta[...] = ones.dot(dyz), ones.dot(dy)
-        mean_g, mean_gz = dy.dot(gamma / D), dyz.dot(gamma / D)
-        dx = dy * gamma
-        dx -= mean_g[:, None]
-        dx -= np.multiply(z, mean_gz[:, None], out=dyz)
-        dx *= self.rate[:, None]
+        dx, dyz, share = np.empty_like(z), np.empty_like(z), gamma / D
+
+        def work(some: slice) -> None:
+            np.multiply(dy[some], z[some], out=dyz[some])
+            np.multiply(dy[some], gamma, out=dx[some])
+            dx[some] -= dy[some].dot(share)[:, None]
+            dx[some] -= z[some] * dyz[some].dot(share)[:, None]
+            dx[some] *= self.rate[some, None]
+
+        in_blocks(work, *z.shape)
+        fill_sum(dgamma, dyz)
+        fill_sum(dbeta, dy)
         return dx.reshape(self.y_shape)
 
     def output_size(self, size: int | None) -> int | None:
@@ -296,23 +307,35 @@ class SoftmaxWithLoss(Layer):
         x = np.ascontiguousarray(x)  # so that its flat form is a view
         self.at_label, self.weight = at_label, weight = self._labels(x, on_host(self, t))
         self.shape, x = x.shape, x.reshape(-1, x.shape[-1])
-        e = x - x.max(axis=1, keepdims=True)
-        label_scores = e.take(at_label)
         self.smoothing = smoothing = self.label_smoothing if self.train_flg else 0.0
-        if smoothing:
-            mean = e.dot(np.full(e.shape[1], 1 / e.shape[1], e.dtype))
-            label_scores += smoothing * (mean - label_scores)
-        np.exp(e, out=e)
-        self.e, self.total = e, (total := e.dot(np.ones(e.shape[1], e.dtype)))  # faster than sum
-        self.y_shape = ()
+        self.e: Array = None  # before there is a new one, which may be large
+        N, C = x.shape
+        ones, e = np.ones(C, x.dtype), np.empty_like(x)
+        label_scores, total = np.empty(N, x.dtype), np.empty(N, x.dtype)
+
+        def work(rows: slice) -> None:
+            scores = np.subtract(x[rows], x[rows].max(axis=1, keepdims=True), out=e[rows])
+            label_scores[rows] = e.take(at_label[rows])
+            if smoothing:
+                mean = scores.dot(ones) / C
+                label_scores[rows] += smoothing * (mean - label_scores[rows])
+            total[rows] = np.exp(scores, out=scores).dot(ones)  # faster than sum
+
+        in_blocks(work, N, C)
+        self.e, self.total, self.y_shape = e, total, ()
         return (np.log(total) - label_scores).dot(weight)
 
     def backward(self, dout: float = 1) -> Array:
         weight = self._loss_factor(dout) * self.weight
-        dx = self.e * (weight / self.total)[:, None]
-        dx.reshape(-1)[self.at_label] -= (1 - self.smoothing) * weight
-        if self.smoothing:
-            dx -= (self.smoothing / dx.shape[1] * weight)[:, None]
+        dx, factor, smoothing = np.empty_like(self.e), weight / self.total, self.smoothing
+
+        def work(rows: slice) -> None:
+            np.multiply(self.e[rows], factor[rows, None], out=dx[rows])
+            if smoothing:
+                dx[rows] -= (smoothing / dx.shape[1] * weight[rows])[:, None]
+
+        in_blocks(work, *dx.shape)
+        dx.reshape(-1)[self.at_label] -= (1 - smoothing) * weight
         return dx.reshape(self.shape)
 
     @property
@@ -500,9 +523,14 @@ def matched(layer: Layer, size: int | None) -> int:
 def fill_product(out: Array, a: Array, b: Array) -> None:
     """out (D, M) = a (D, N) @ b (N, M), by `dot`, which takes half the time in a small network."""
     try:
-        a.dot(b, out)
+        dot(a, b, out)
     except ValueError:  # `out` is a transposed view, as of a tied weight, or of another type
         np.matmul(a, b, out=out)
+
+
+def fill_sum(out: Array, rows: Array) -> None:
+    """out (D,) = the sum of rows (N, D), as a product, which takes half the time."""
+    dot(np.ones((1, len(rows)), rows.dtype), rows, out[None])
 
 
 def kept(rng: Any, ratio: float, x: Array) -> Array:

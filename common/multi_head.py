@@ -10,7 +10,8 @@ import math
 import numpy
 
 from common.checks import checked_mask, floats
-from common.layers import Layer, fill_product
+from common.cores.parallel import affine, dot, in_blocks
+from common.layers import Layer, fill_product, fill_sum
 from common.np import Array, np
 
 __all__ = ["CrossAttention", "SelfAttention", "np"]
@@ -70,18 +71,22 @@ class _MultiHead(Layer):
         N, S, D = q.shape
         (q,), (k, v) = self._by_head(q), self._by_head(kv)
         q = q * (1 / math.sqrt(q.shape[-1]))
-        a = q @ k.swapaxes(2, 3)
-        if hidden is not None:
-            np.copyto(a, -np.inf, where=hidden)
-        a -= a.max(axis=3, keepdims=True)
-        np.exp(a, out=a)
-        a /= a.sum(axis=3, keepdims=True)
-        c = np.empty((N, S, D), a.dtype)
-        np.matmul(a, v, out=self._by_head(c)[0])
+        a = np.empty((N, q.shape[1], S, k.shape[2]), q.dtype)
+        c = np.empty((N, S, D), q.dtype)
+        (ch,) = self._by_head(c)
+
+        def work(rows: slice) -> None:
+            s = np.matmul(q[rows], k[rows].swapaxes(2, 3), out=a[rows])
+            if hidden is not None:
+                np.copyto(s, -np.inf, where=hidden if hidden.ndim == 2 else hidden[rows])
+            s -= s.max(axis=3, keepdims=True)
+            np.exp(s, out=s)
+            s /= s.sum(axis=3, keepdims=True)
+            np.matmul(s, v[rows], out=ch[rows])
+
+        in_blocks(work, N, a[0].size)
         self.a, self.cache, self.y_shape = a, (q, k, v, c), (N, S, D)
-        y = c.reshape(-1, D).dot(Wo)
-        y += bo
-        return y.reshape(N, S, D)
+        return affine(c.reshape(-1, D), Wo, bo).reshape(N, S, D)
 
     def _attend_backward(self, dy: Array, dq: Array, dkv: Array) -> None:
         """Fill dq (N, S, D), and dkv (N, T, 2D) of the last T keys and values; dWo and dbo."""
@@ -90,18 +95,22 @@ class _MultiHead(Layer):
         (q, k, v, c), a = self.cache, self.a
         dy = dy.reshape(-1, len(Wo))
         fill_product(dWo, c.reshape(dy.shape).T, dy)
-        dbo[...] = np.ones(len(dy), dy.dtype).dot(dy)
-        dc = dy.dot(Wo.T).reshape(c.shape)
+        fill_sum(dbo, dy)
+        dc = dot(dy, Wo.T).reshape(c.shape)
         (dq,), (dk, dv) = self._by_head(dq), self._by_head(dkv)
         (dch,), (ch,) = self._by_head(dc), self._by_head(c)
         T = dk.shape[2]
-        np.matmul(a[..., -T:].swapaxes(2, 3), dch, out=dv)
-        ds = dch @ v.swapaxes(2, 3)
-        ds -= np.einsum("nhsd,nhsd->nhs", dch, ch)[..., None]  # = the sum over t of a * da
-        ds *= a
-        np.matmul(ds[..., -T:].swapaxes(2, 3), q, out=dk)
-        np.matmul(ds, k, out=dq)
-        dq *= 1 / math.sqrt(q.shape[-1])
+
+        def work(rows: slice) -> None:
+            da, weights = dch[rows], a[rows]
+            np.matmul(weights[..., -T:].swapaxes(2, 3), da, out=dv[rows])
+            ds = da @ v[rows].swapaxes(2, 3)
+            ds -= np.einsum("nhsd,nhsd->nhs", da, ch[rows])[..., None]  # = sum over t of a * da
+            ds *= weights
+            np.matmul(ds[..., -T:].swapaxes(2, 3), q[rows], out=dk[rows])
+            np.multiply(ds @ k[rows], 1 / math.sqrt(q.shape[-1]), out=dq[rows])
+
+        in_blocks(work, len(a), a[0].size)
 
 
 class SelfAttention(_MultiHead):
@@ -166,9 +175,7 @@ class SelfAttention(_MultiHead):
             raise self._refuse("a mask is for whole sequences, not for one that goes on")
         hidden = self._hidden(N, S, before, mask)
         x_rows = x.reshape(-1, D)
-        qkv = x_rows.dot(W)
-        qkv += b
-        qkv = qkv.reshape(N, S, 3 * D)
+        qkv = affine(x_rows, W, b).reshape(N, S, 3 * D)
         self.x, kv = x_rows, qkv[:, :, D:]
         if before:
             kv = np.concatenate([self.kv, kv], axis=1)
@@ -185,8 +192,8 @@ class SelfAttention(_MultiHead):
         self._attend_backward(dy, dqkv[:, :, :D], dqkv[:, :, D:])
         dqkv = dqkv.reshape(-1, 3 * D)
         fill_product(dW, self.x.T, dqkv)
-        db[...] = np.ones(len(dqkv), W.dtype).dot(dqkv)
-        return dqkv.dot(W.T).reshape(N, S, D)
+        fill_sum(db, dqkv)
+        return dot(dqkv, W.T).reshape(N, S, D)
 
     def _hidden(self, N: int, S: int, before: int, mask: Array) -> Array:
         """What may not be seen: (S, T) or (N, 1, S, T), True there; None if all may."""
@@ -236,8 +243,7 @@ class CrossAttention(_MultiHead):
             mask = real_steps(self, mask, memory.shape[:2])
         N, T, D = memory.shape
         self.memory = memory.reshape(-1, D)
-        kv = self.memory.dot(W[:, D:])
-        kv += b[D:]
+        kv = affine(self.memory, W[:, D:], b[D:])
         self.kv, self.mask, self.dmemory = kv.reshape(N, T, 2 * D), mask, None
 
     def forward(self, x: Array) -> Array:
@@ -249,8 +255,7 @@ class CrossAttention(_MultiHead):
         if len(self.kv) != N:
             raise self._refuse(f"the memory is of batch size {len(self.kv)}, the input of {N}")
         self.x = x.reshape(-1, D)
-        q = self.x.dot(W[:, :D])
-        q += b[:D]
+        q = affine(self.x, W[:, :D], b[:D])
         hidden = None if self.mask is None else np.asarray(~self.mask[:, None, None])
         return self._attend(q.reshape(N, S, D), self.kv, hidden)
 
@@ -264,10 +269,10 @@ class CrossAttention(_MultiHead):
         dq, dkv = dq.reshape(-1, D), dkv.reshape(-1, 2 * D)
         fill_product(dW[:, :D], self.x.T, dq)
         fill_product(dW[:, D:], self.memory.T, dkv)
-        db[:D] = np.ones(len(dq), W.dtype).dot(dq)
-        db[D:] = np.ones(len(dkv), W.dtype).dot(dkv)
-        self.dmemory = dkv.dot(W[:, D:].T).reshape(N, -1, D)
-        return dq.dot(W[:, :D].T).reshape(N, S, D)
+        fill_sum(db[:D], dq)
+        fill_sum(db[D:], dkv)
+        self.dmemory = dot(dkv, W[:, D:].T).reshape(N, -1, D)
+        return dot(dq, W[:, :D].T).reshape(N, S, D)
 
 
 def real_steps(who: Layer, mask: Array, shape: tuple[int, ...]) -> Array:

@@ -19,6 +19,7 @@ import numpy
 from numpy.typing import DTypeLike
 
 from common.checks import REAL, checked_ids, described, is_number
+from common.cores.parallel import threads
 from common.gradients import RowSparse, distinct, layout, owner
 from common.np import Array, np
 
@@ -60,6 +61,7 @@ class Layer:
     divisible: bool = True
 
     def __init__(self, *params: Array, **named: Array) -> None:
+        threads()  # keeps BLAS on one thread from now on
         self.names = list(named)
         self.params: list[Array] = [*params, *named.values()]
         for p in self.params:

@@ -260,7 +260,7 @@ class _TimeRecurrent(_Recurrent):
         x[:, :, D] = 1  # an input of 1, whose row of W is b: the product adds the bias
         a = self.scratch("a", k, T, N, H)
         W = by_gate(np.concatenate([Wx[C:], b[None]]), k)
-        np.matmul(x.reshape(T * N, D + 1), W, out=a.reshape(k, T * N, H))
+        parallel.matmul(x.reshape(T * N, D + 1), W, a.reshape(k, T * N, H))
         constant = own(constant)
         if constant is not None:
             a += np.matmul(constant, by_gate(Wx[:C], k))[:, None]
@@ -276,7 +276,7 @@ class _TimeRecurrent(_Recurrent):
         D = x.shape[2] - 1
         C = len(Wx) - D
         rows = da.reshape(k, T * N, H)
-        np.matmul(x.reshape(T * N, D + 1)[:, :D].T, rows, out=by_gate(dWx[C:], k))
+        parallel.matmul(x.reshape(T * N, D + 1)[:, :D].T, rows, by_gate(dWx[C:], k))
         np.matmul(np.ones(T * N, da.dtype), rows, out=db.reshape(k, H))  # a sum, but faster
         if constant is not None:
             da_sum = da.sum(axis=1)  # over time: every step got the constant
@@ -335,9 +335,15 @@ def by_gate(W: Array, k: int) -> Array:
 
 def sum_over_gates(da: Array, W: Array) -> Array:
     """da (k, R, H), W (k, D, H) -> the sum over k of da @ W.T, (R, D)."""
-    total = da[0].dot(W[0].T)
-    for d, w in zip(da[1:], W[1:], strict=True):
-        total += d.dot(w.T)
+    total = np.empty((da.shape[1], W.shape[1]), da.dtype)
+
+    def work(part: slice) -> None:
+        products = (d[part].dot(w.T) for d, w in zip(da, W, strict=True))
+        total[part] = next(products)
+        for product in products:
+            total[part] += product
+
+    parallel.in_parallel(work, parallel.slices(len(total), parallel.worth(da.size * W.shape[1])))
     return total
 
 
@@ -347,7 +353,7 @@ def sum_over_steps(h_prev: Array, da: Array, dWh: Array) -> None:
     Or dWh (1, H, kH), with da (1, T, N, kH).
     """
     (T, N, H), k = h_prev.shape, len(da)
-    np.matmul(h_prev.reshape(T * N, H).T, da.reshape(k, T * N, da.shape[3]), out=dWh)
+    parallel.matmul(h_prev.reshape(T * N, H).T, da.reshape(k, T * N, da.shape[3]), dWh)
 
 
 def own(a: Array) -> Array:
@@ -403,24 +409,37 @@ class TimeRNN(_TimeRecurrent):
 
     def _forward_steps(self, a: Array, Wh: Array, hs: Array, padding: Array) -> None:
         """Fill hs (T + 1, N, H), given hs[0] and a (1, T, N, H) without h @ Wh."""
-        for t in range(a.shape[1]):
-            h = hs[t].dot(Wh)
-            h += a[0, t]
-            np.tanh(h, out=hs[t + 1])
-            if padding is not None:
-                np.copyto(hs[t + 1], hs[t], where=padding[t])
+
+        def loop(rows: slice) -> None:
+            h = hs[0, rows]
+            for t, (inputs, h_next) in enumerate(zip(a[0, :, rows], hs[1:, rows], strict=True)):
+                pre = parallel.dot(h, Wh)
+                pre += inputs
+                np.tanh(pre, out=h_next)
+                if padding is not None:
+                    np.copyto(h_next, h, where=padding[t, rows])
+                h = h_next
+
+        parallel.in_parallel(loop, parallel.split(len(hs[0]), len(Wh) // 2))
 
     def _backward_steps(self, da: Array, Wh: Array, dhs: Array, padding: Array) -> Array:
         """Multiply the slopes da (1, T, N, H) by the gradients of h -> dh (N, H) before step 0."""
         (da,), WhT = da, self.scratch("WhT", *Wh.shape)
         WhT[...] = Wh.T
-        dh = np.zeros_like(da[0])
-        for t in reversed(range(len(da))):
-            dh += dhs[:, t]  # h is the output of this step and the input of the next
-            da[t] *= dh
-            dh_prev = da[t].dot(WhT)
-            dh = dh_prev if padding is None else np.where(padding[t], dh, dh_prev)
-        return dh
+        all_dh = np.empty_like(da[0])
+
+        def loop(rows: slice) -> None:
+            dh, my_da, my_dhs = np.zeros_like(all_dh[rows]), da[:, rows], dhs[rows]
+            for t in reversed(range(len(da))):
+                dh += my_dhs[:, t]  # h is the output of this step and the input of the next
+                da_t = my_da[t]
+                da_t *= dh
+                dh_prev = parallel.dot(da_t, WhT)
+                dh = dh_prev if padding is None else np.where(padding[t, rows], dh, dh_prev)
+            all_dh[rows] = dh
+
+        parallel.in_parallel(loop, parallel.split(len(all_dh), len(Wh) // 2))
+        return all_dh
 
 
 class TimeLSTM(_TimeRecurrent):
@@ -533,26 +552,39 @@ class TimeLSTM(_TimeRecurrent):
         if 4 * H <= N * T:  # with fewer rows, the copy takes longer than it saves
             Wh = self._padded_copy("Wh", Wh)
         # sigmoid(a) = (1 + tanh(a / 2)) / 2, so one tanh serves all four gates of a step.
-        scale = np.asarray([0.5, 1, 0.5, 0.5], gates.dtype)[:, None, None]  # g is a tanh as it is
-        shift = 1 - scale
+        scales = np.asarray([0.5, 1, 0.5, 0.5], gates.dtype)[:, None, None]  # g is a tanh as it is
         closed = np.asarray([1, 0, 0, 0], gates.dtype)[:, None, None]  # f = 1 hands on the cell
-        for t in range(T):
-            a, c = gates[:, t], cs[t + 1]
-            if t >= first:  # before, h is zero
-                a += np.matmul(hs[t] if h_mask is None else hs[t] * h_mask, Wh)
-            a *= scale
-            np.tanh(a, out=a)
-            a *= scale
-            a += shift
-            if padding is not None:
-                np.copyto(a, closed, where=padding[t])
-            f, g, i, o = a
-            np.multiply(f, cs[t], out=c)
-            c += g * i
-            np.tanh(c, out=tanh_cs[t])
-            np.multiply(o, tanh_cs[t], out=hs[t + 1])
-            if padding is not None:
-                np.copyto(hs[t + 1], hs[t], where=padding[t])
+
+        gates_t = gates.swapaxes(0, 1)  # by step
+
+        def loop(rows: slice) -> None:
+            buffer = np.empty((4, len(hs[0, rows]), H), gates.dtype)
+            scale, shift = buffer.copy(), buffer.copy()  # as large as the gates: half the time
+            scale[...], shift[...] = scales, 1 - scales
+            h, c = hs[0, rows], cs[0, rows]
+            steps = zip(
+                gates_t[:, :, rows], hs[1:, rows], cs[1:, rows], tanh_cs[:, rows], strict=True
+            )
+            for t, (a, h_next, c_next, tanh_c) in enumerate(steps):
+                inputs = a
+                if t >= first:  # before, h is zero
+                    masked = h if h_mask is None else h * h_mask[rows]
+                    inputs = np.add(a, parallel.matmul(masked, Wh, buffer), out=buffer)
+                np.multiply(inputs, scale, out=buffer)
+                np.tanh(buffer, out=buffer)
+                np.multiply(buffer, scale, out=buffer)
+                f, g, i, o = np.add(buffer, shift, out=a)
+                if padding is not None:
+                    np.copyto(a, closed, where=padding[t, rows])
+                np.multiply(f, c, out=c_next)
+                c_next += np.multiply(g, i, out=tanh_c)
+                np.tanh(c_next, out=tanh_c)
+                np.multiply(o, tanh_c, out=h_next)
+                if padding is not None:
+                    np.copyto(h_next, h, where=padding[t, rows])
+                h, c = h_next, c_next
+
+        parallel.in_parallel(loop, parallel.split(N, 4 * H))
         return gates, Wh, tanh_cs
 
     def _backward_steps(
@@ -571,30 +603,41 @@ class TimeLSTM(_TimeRecurrent):
         dc_by_dh = self.scratch("dc_by_dh", T, N, H)
         WhT = self._padded_copy("WhT", Wh.swapaxes(1, 2))
         dh = np.zeros_like(dc)
-        for block in reversed([*parallel.blocks(slice(0, T), N * H)]):
-            # Independent of later steps, for a block of steps that fits the cache: da without its
-            # factor dc (dh for da_o), and dc_by_dh, the factor of dh in dc.
-            (_, g, i, o), tanh_c = gates[:, block], tanh_cs[block]
-            np.subtract(1, gates[:, block], out=da[:, block])
-            da[:, block] *= gates[:, block]  # the slope of sigmoid, y (1 - y)
-            da_f, da_g, da_i, da_o = da[:, block]
-            np.subtract(1, g * g, out=da_g)  # the slope of tanh
-            da_f *= cs[block]  # c before the step
-            da_g *= i
-            da_i *= g
-            da_o *= tanh_c
-            np.multiply(o, 1 - tanh_c * tanh_c, out=dc_by_dh[block])
+        steps, das = [*parallel.blocks(slice(0, T), N * H)], da.swapaxes(0, 1)
 
-            for t in reversed(range(block.start, block.stop)):
-                dh += dhs[:, t]  # h is the output of this step and the input of the next
-                dc += dh * dc_by_dh[t]  # c reaches the loss through h as well
-                da[:3, t] *= dc
-                da[3, t] *= dh
-                dc *= gates[0, t]
-                dh_prev = np.matmul(da[:, t], WhT).sum(axis=0)
-                if h_mask is not None:
-                    dh_prev *= h_mask
-                dh = dh_prev if padding is None else np.where(padding[t], dh, dh_prev)
+        def loop(rows: slice) -> None:
+            my_dh, my_dc, my_dhs = dh[rows], dc[rows], dhs[rows].swapaxes(0, 1)
+            my_das, my_dc_by_dh, my_f = das[:, :, rows], dc_by_dh[:, rows], gates[0, :, rows]
+            before, dh_prev = np.empty((4, *my_dh.shape), da.dtype), np.empty_like(my_dh)
+            for block in reversed(steps):
+                # Independent of later steps, for a block of them that fits the cache: da without
+                # its factor dc (dh for da_o), and dc_by_dh, the factor of dh in dc.
+                (_, g, i, o), tanh_c = gates[:, block, rows], tanh_cs[block, rows]
+                slopes = np.subtract(1, gates[:, block, rows], out=da[:, block, rows])
+                slopes *= gates[:, block, rows]  # the slope of sigmoid, y (1 - y)
+                da_f, da_g, da_i, da_o = slopes
+                np.subtract(1, g * g, out=da_g)  # the slope of tanh
+                da_f *= cs[block, rows]  # c before the step
+                da_g *= i
+                da_i *= g
+                da_o *= tanh_c
+                np.multiply(o, 1 - tanh_c * tanh_c, out=dc_by_dh[block, rows])
+
+                for t in reversed(range(block.start, block.stop)):
+                    my_dh += my_dhs[t]  # h is the output of this step and the input of the next
+                    my_dc += np.multiply(my_dh, my_dc_by_dh[t], out=dh_prev)  # by h as well
+                    da_t = my_das[t]
+                    da_t[:3] *= my_dc
+                    da_t[3] *= my_dh
+                    my_dc *= my_f[t]
+                    np.add.reduce(parallel.matmul(da_t, WhT, before), axis=0, out=dh_prev)
+                    if h_mask is not None:
+                        dh_prev *= h_mask[rows]
+                    if padding is not None:
+                        np.copyto(dh_prev, my_dh, where=padding[t, rows])
+                    my_dh[...] = dh_prev
+
+        parallel.in_parallel(loop, parallel.split(N, 4 * H))
         return da, dh, dc
 
     def _dropout_mask(self, ratio: float, x: Array) -> Array:
@@ -648,22 +691,28 @@ class TimeGRU(_TimeRecurrent):
         -> what `_backward_steps` needs beside them
         """
         Wh = self._padded_copy("Wh", by_gate(Wh, 3))
-        for t in range(len(rhs)):
-            zr, n = gates[:2, t], gates[2, t]
-            zr += np.matmul(hs[t], Wh[:2])
-            zr *= 0.5  # sigmoid(a) = (1 + tanh(a / 2)) / 2
-            np.tanh(zr, out=zr)
-            zr *= 0.5
-            zr += 0.5
-            z, r = zr
-            if padding is not None:
-                np.copyto(z, 0, where=padding[t])
-            np.multiply(r, hs[t], out=rhs[t])
-            n += np.matmul(rhs[t], Wh[2])
-            np.tanh(n, out=n)
-            np.subtract(n, hs[t], out=hs[t + 1])  # h + z * (n - h)
-            hs[t + 1] *= z
-            hs[t + 1] += hs[t]
+
+        def loop(rows: slice) -> None:
+            buffer = np.empty((3, len(hs[0, rows]), len(Wh[0])), gates.dtype)
+            for t in range(len(rhs)):
+                h, new, (*_, n) = hs[t, rows], hs[t + 1, rows], gates[:, t, rows]
+                zr = np.add(
+                    gates[:2, t, rows], parallel.matmul(h, Wh[:2], buffer[:2]), out=buffer[:2]
+                )
+                zr *= 0.5  # sigmoid(a) = (1 + tanh(a / 2)) / 2
+                np.tanh(zr, out=zr)
+                zr *= 0.5
+                z, r = np.add(zr, 0.5, out=gates[:2, t, rows])
+                if padding is not None:
+                    np.copyto(z, 0, where=padding[t, rows])
+                rh = np.multiply(r, h, out=rhs[t, rows])
+                n += parallel.matmul(rh, Wh[2], buffer[2])
+                np.tanh(n, out=n)
+                np.subtract(n, h, out=new)  # h + z * (n - h)
+                new *= z
+                new += h
+
+        parallel.in_parallel(loop, parallel.split(len(hs[0]), 3 * len(Wh[0])))
         return gates, Wh
 
     def _backward_steps(
@@ -673,26 +722,30 @@ class TimeGRU(_TimeRecurrent):
         gates, Wh = kept
         _, T, N, H = gates.shape
 
-        # Independent of later steps: da without its factor dh (drh for da_r).
-        (z, r, n), h_prev = gates, hs[:T]
         da, stays = self.scratch("da", *gates.shape), self.scratch("1 - z", T, N, H)
-        np.subtract(1, z, out=stays)
-        np.multiply((n - h_prev) * z, stays, out=da[0])
-        np.multiply(h_prev * r, 1 - r, out=da[1])
-        np.multiply(z, 1 - n * n, out=da[2])
-
         WhT = self._padded_copy("WhT", Wh.swapaxes(1, 2))
         dh = np.zeros_like(hs[0])
-        for t in reversed(range(T)):
-            dh += dhs[:, t]  # h is the output of this step and the input of the next
-            da_z, da_r, da_n = da[:, t]
-            da_n *= dh
-            drh = np.matmul(da_n, WhT[2])
-            da_z *= dh
-            da_r *= drh
-            dh *= stays[t]
-            dh += drh * r[t]
-            dh += np.matmul(da[:2, t], WhT[:2]).sum(axis=0)
+
+        def loop(rows: slice) -> None:
+            # Independent of later steps: da without its factor dh (drh for da_r).
+            (z, r, n), h_prev, my_dh = gates[:, :, rows], hs[:T, rows], dh[rows]
+            np.subtract(1, z, out=stays[:, rows])
+            np.multiply((n - h_prev) * z, stays[:, rows], out=da[0, :, rows])
+            np.multiply(h_prev * r, 1 - r, out=da[1, :, rows])
+            np.multiply(z, 1 - n * n, out=da[2, :, rows])
+            buffer, drh = np.empty((2, *my_dh.shape), da.dtype), np.empty_like(my_dh)
+            for t in reversed(range(T)):
+                my_dh += dhs[rows, t]  # h is the output of this step and the input of the next
+                da_z, da_r, da_n = da[:, t, rows]
+                da_n *= my_dh
+                parallel.matmul(da_n, WhT[2], drh)
+                da_z *= my_dh
+                da_r *= drh
+                my_dh *= stays[t, rows]
+                my_dh += np.multiply(drh, r[t], out=drh)
+                my_dh += np.add(*parallel.matmul(da[:2, t, rows], WhT[:2], buffer), out=drh)
+
+        parallel.in_parallel(loop, parallel.split(N, 3 * H))
         return da, dh
 
 

@@ -3,12 +3,13 @@
 import importlib.util
 import os
 import signal
+from contextlib import contextmanager
 
 import hypothesis
 import matplotlib
 import numpy
 import pytest
-import threadpoolctl
+from threadpoolctl import threadpool_info
 
 from common.cores import parallel
 from common.np import np, use
@@ -67,29 +68,25 @@ def torch():
 
 def blas_threads() -> list[int]:
     """How many threads each OpenBLAS of this process may use."""
-    return [blas.num_threads for blas in parallel._openblas().lib_controllers]
-
-
-@pytest.fixture(scope="module")
-def idle_threads_sleep():
-    """As if the package `common` had been there before NumPy, which pytest loads first."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OPENBLAS_THREAD_TIMEOUT", "12")
-        yield
+    return [pool["num_threads"] for pool in threadpool_info() if pool["internal_api"] == "openblas"]
 
 
 @pytest.fixture
-def three_threads(monkeypatch, idle_threads_sleep):
-    """The smallest batch is divided, and BLAS may use three threads."""
-    if not blas_threads():
-        pytest.skip("NumPy was not built with OpenBLAS")
-    monkeypatch.setattr(parallel, "FEWEST_ROWS", 1)
-    monkeypatch.setattr(parallel, "FEWEST_NUMBERS", 1)
-    with threadpoolctl.threadpool_limits(THREADS, user_api="blas"):
-        assert blas_threads() == [THREADS] * len(blas_threads())
+def three_threads(monkeypatch):
+    """The smallest batch and product are divided, between three threads."""
+    for fewest in "FEWEST_ROWS", "FEWEST_NUMBERS", "FEWEST_PRODUCTS":
+        monkeypatch.setattr(parallel, fewest, 1)
+    with sharing(THREADS):
         assert len(parallel.split(THREADS, 1)) == THREADS
         yield
-        assert blas_threads() == [THREADS] * len(blas_threads())
+
+
+@contextmanager
+def sharing(count):
+    """Large work is shared by so many threads."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parallel, "_openblas_threads", lambda: count)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 import pickle
 import re
 from pathlib import Path
@@ -543,31 +542,6 @@ def test_scripts_run_as_module_and_from_their_folder(checkout):
         times = r"time \d+|\d+\.\d s"
         assert re.sub(times, "", inside) == re.sub(times, "", as_module)
         assert inside or name == "visualize_attention"  # which draws
-
-
-LOADS = """
-import os
-import sys
-
-
-class Watch:
-    def find_spec(name, path=None, target=None):
-        if name == "numpy":
-            print(os.environ.get("OPENBLAS_THREAD_TIMEOUT"))
-            sys.exit()
-
-
-sys.meta_path.insert(0, Watch)
-"""
-
-
-@pytest.mark.parametrize("name", ["train", "compare"])
-def test_threads_are_told_to_sleep_before_numpy_is_loaded(name, folder, monkeypatch):
-    monkeypatch.delenv("OPENBLAS_THREAD_TIMEOUT", raising=False)
-    (folder / "sitecustomize.py").write_text(LOADS)  # which Python imports when it starts
-    paths = f"{folder}{os.pathsep}{ROOT}"
-    assert run("-m", f"ch08.{name}", cwd=folder, installed=paths).stdout == "20\n"
-    assert run(f"{name}.py", cwd=ROOT / "ch08", installed=paths).stdout == "20\n"
 
 
 # --- A script typed in the book's way, started in the chapter's folder ---------------------------

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy
 import pytest
-import threadpoolctl
 
 from ch07.peeky_seq2seq import PeekySeq2seq
 from ch07.seq2seq import Decoder, Seq2seq
@@ -20,7 +19,7 @@ from common.optimizer import SGD, Adam
 from common.time_layers import TimeAffine, TimeEmbedding, TimeSoftmaxWithLoss
 from common.trainer import RnnlmTrainer, Trainer
 from tests import cupy_stand_in
-from tests.conftest import THREADS
+from tests.conftest import THREADS, sharing
 from tests.reference import in_float64
 from tests.test_seq2seq import OPTIONS
 
@@ -89,7 +88,7 @@ def test_batches_of_other_sizes_may_follow_each_other(model_class):
 def trained(model, threads, epochs=3, **options):
     """The weights and losses after some epochs, in float64."""
     trainer = Trainer(in_float64(model), Adam(0.01))
-    with threadpoolctl.threadpool_limits(threads, user_api="blas"):
+    with sharing(threads):
         trainer.fit(*translations(60), epochs, 20, max_grad=1.0, rng=1, verbose=False, **options)
     return [*model.params, trainer.loss_list]
 
@@ -318,7 +317,7 @@ def test_what_is_changed_after_an_epoch_counts_for_all_parts(made):
 
     def weights(threads):
         model = Scaled()
-        with threadpoolctl.threadpool_limits(threads, user_api="blas"):
+        with sharing(threads):
             Trainer(model, SGD(0.01)).fit(
                 *(x, t, 2, 20),
                 rng=0,

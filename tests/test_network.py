@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy
 import pytest
-import threadpoolctl
 from numpy.testing import assert_allclose, assert_array_equal
 
 from ch06.better_rnnlm import BetterRnnlm
@@ -34,7 +33,7 @@ from common.optimizer import Adam
 from common.rng import generator, randn, recurrent_weights
 from common.time_layers import TimeAffine, TimeDropout, TimeEmbedding, TimeLSTM, TimeRNN
 from common.trainer import Trainer
-from tests.conftest import THREADS
+from tests.conftest import THREADS, sharing
 
 both_backends = pytest.mark.usefixtures("backend")
 
@@ -326,7 +325,7 @@ def test_a_divided_run_with_dropout_is_the_same_every_time_and_resumes_bit_for_b
     for other in run(4), run(4, checkpoint=file, resume=True):
         for a, b in zip(whole, other, strict=True):
             assert_array_equal(a, b)
-    with threadpoolctl.threadpool_limits(1, user_api="blas"):
+    with sharing(1):
         undivided = run(4)
     assert any((a != b).any() for a, b in zip(whole, undivided, strict=True))
 

@@ -15,18 +15,15 @@ from hypothesis import strategies as st
 
 from ch07.seq2seq import Seq2seq
 from common.cores import parallel
-from common.cores.parallel import BLOCK, blocks, in_parallel, split, threads
+from common.cores.parallel import BLOCK, blocks, in_parallel, split
 from common.np import np, use
 from common.optimizer import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop
 from common.storage.checkpoint import digest
 from common.trainer import Trainer
 from tests import cupy_stand_in
-from tests.conftest import THREADS, blas_threads
+from tests.conftest import THREADS, sharing
 
-pytestmark = [
-    pytest.mark.skipif(os.environ.get("DLFS2_GPU") == "1", reason="a GPU has no parts"),
-    pytest.mark.usefixtures("idle_threads_sleep"),
-]
+pytestmark = pytest.mark.skipif(os.environ.get("DLFS2_GPU") == "1", reason="a GPU has no parts")
 
 
 # --- Who does what -------------------------------------------------------------------------------
@@ -34,11 +31,10 @@ pytestmark = [
 
 @given(st.integers(0, 400), st.integers(1, 2000), st.integers(1, 8))
 def test_slices_are_all_rows_in_order(rows, width, threads):
-    with threadpoolctl.threadpool_limits(threads, user_api="blas"):
+    with sharing(threads):
         parts = split(rows, width)
-        most = max(1, min([threads, *blas_threads()]))
     assert [k for part in parts for k in range(rows)[part]] == list(range(rows))
-    assert 1 <= len(parts) <= most
+    assert 1 <= len(parts) <= threads
     sizes = [part.stop - part.start for part in parts]
     assert max(sizes) - min(sizes) <= 1
     if len(parts) > 1:
@@ -48,28 +44,39 @@ def test_slices_are_all_rows_in_order(rows, width, threads):
 
 def test_small_batches_are_not_divided():
     rows, numbers = parallel.FEWEST_ROWS, parallel.FEWEST_NUMBERS
-    with threadpoolctl.threadpool_limits(THREADS, user_api="blas"):
+    with sharing(THREADS):
         assert split(2 * rows - 1, numbers) == [slice(0, 2 * rows - 1)]
         assert split(2 * rows, numbers // rows - 1) == [slice(0, 2 * rows)]
-        if blas_threads():
-            assert len(split(2 * rows, numbers // rows)) == 2
-            assert len(split(100 * rows, numbers)) == THREADS
-    with threadpoolctl.threadpool_limits(1, user_api="blas"):
+        assert len(split(2 * rows, numbers // rows)) == 2
+        assert len(split(100 * rows, numbers)) == THREADS
+    with sharing(1):
         assert split(100 * rows, numbers) == [slice(0, 100 * rows)]
 
 
-def test_where_threads_of_blas_keep_cores_busy_all_rows_are_one_slice(three_threads, monkeypatch):
-    assert len(split(10_000, 10_000)) == THREADS
-    monkeypatch.delenv("OPENBLAS_THREAD_TIMEOUT")
-    assert split(10_000, 10_000) == [slice(0, 10_000)]
+@pytest.mark.parametrize("first", ["common.layers", "numpy", "sklearn.decomposition"])
+def test_the_first_layer_takes_over_the_threads_of_blas_whatever_was_imported_first(first):
+    code = f"""
+import {first}, numpy
+from threadpoolctl import threadpool_info
+from common.cores.parallel import threads
+from common.layers import Affine
 
+def count():
+    pools = [p for p in threadpool_info() if p["internal_api"] == "openblas"]
+    return [p["num_threads"] for p in pools if "numpy" in p["filepath"]] or [1]
 
-@pytest.mark.parametrize(("first", "told"), [("common", "20"), ("numpy", None)])
-def test_idle_threads_are_told_to_sleep_where_numpy_is_not_loaded_yet(first, told):
-    env = {k: v for k, v in os.environ.items() if k != "OPENBLAS_THREAD_TIMEOUT"}
-    code = f"import {first}, common, os; print(os.environ.get('OPENBLAS_THREAD_TIMEOUT'))"
-    run = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
-    assert run.stdout.strip() == str(told)
+before = count()
+Affine(numpy.ones((2, 2)), numpy.ones(2))
+print(before == [threads()], count() == [1], threads())
+"""
+    for told in "3", "1":
+        env = os.environ | {"OPENBLAS_NUM_THREADS": told}
+        run = subprocess.run(
+            [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+        )
+        *agree, count = run.stdout.split()
+        assert agree == ["True", "True"]
+        assert int(count) <= int(told)  # 1 with another BLAS, and no more than there are cores
 
 
 def test_on_a_gpu_all_rows_are_one_slice(three_threads):
@@ -83,8 +90,13 @@ def test_on_a_gpu_all_rows_are_one_slice(three_threads):
 
 
 def test_without_a_blas_that_can_be_told_all_rows_are_one_slice(monkeypatch):
+    class Nothing:
+        def select(self, **which):
+            return nothing
+
     nothing = threadpoolctl.ThreadpoolController().select(internal_api="none of this name")
-    monkeypatch.setattr(parallel, "_openblas", lambda: nothing)
+    monkeypatch.setattr(threadpoolctl, "ThreadpoolController", Nothing)
+    monkeypatch.setattr(parallel, "_openblas_threads", parallel._openblas_threads.__wrapped__)
     assert split(10_000, 10_000) == [slice(0, 10_000)]
 
 
@@ -111,7 +123,7 @@ def test_on_a_gpu_all_rows_are_one_block():
 # --- Side by side --------------------------------------------------------------------------------
 
 
-def test_parts_run_side_by_side_each_with_blas_on_one_core(three_threads):
+def test_parts_run_side_by_side(three_threads):
     assert_side_by_side()
 
 
@@ -120,20 +132,19 @@ def assert_side_by_side():
 
     def work(part):
         meeting.wait(timeout=600)  # breaks unless all are at work at once
-        seen.append((part, threading.get_ident(), blas_threads()))
+        seen.append((part, threading.get_ident()))
 
     in_parallel(work, ["a", "b", "c"])
-    parts, threads, blas = zip(*seen, strict=True)
+    parts, threads = zip(*seen, strict=True)
     assert sorted(parts) == ["a", "b", "c"]
     assert len(set(threads)) == THREADS
     assert threads[parts.index("a")] == threading.get_ident()
-    assert blas == ([1] * len(blas_threads()),) * THREADS
 
 
-def test_a_single_part_runs_here_with_blas_as_it_is(three_threads):
+def test_a_single_part_runs_here(three_threads):
     seen = []
-    in_parallel(lambda part: seen.append((part, threading.get_ident(), blas_threads())), ["all"])
-    assert seen == [("all", threading.get_ident(), [THREADS] * len(blas_threads()))]
+    in_parallel(lambda part: seen.append((part, threading.get_ident())), ["all"])
+    assert seen == [("all", threading.get_ident())]
 
 
 @pytest.mark.parametrize("bad", ["a", "b", "c", "ab", "bc", "abc"])
@@ -151,7 +162,6 @@ def test_an_error_is_raised_after_all_parts_have_ended(three_threads, bad):
     with pytest.raises(ZeroDivisionError):
         in_parallel(work, "abc")
     assert sorted(ended) == ["a", "b", "c"]
-    assert blas_threads() == [THREADS] * len(blas_threads())
     assert_side_by_side()  # as if nothing had been
 
 
@@ -161,34 +171,13 @@ def test_parts_may_have_parts_of_their_own(three_threads):
     assert sorted(done) == [a + b for a in "abc" for b in "xyz"]
 
 
-def test_what_another_thread_does_is_not_seen_in_the_number_of_threads(three_threads):
-    found = []
-
-    def ask():
-        found.append((threads(), len(split(9, 1)), blas_threads()))
-
-    def work(part):
-        other = threading.Thread(target=ask)
-        other.start()
-        other.join()
-
-    in_parallel(work, "ab")
-    assert found == [(THREADS, THREADS, [1] * len(blas_threads()))] * 2
-
-
-def test_callers_in_several_threads_wait_for_each_other(three_threads):
-    at_work, most, errors = [], [], []
-
-    def work(part):
-        at_work.append(part)
-        most.append(len({caller for caller, _ in at_work}))
-        time.sleep(0.001)
-        at_work.remove(part)
+def test_callers_in_several_threads_do_not_disturb_each_other(three_threads):
+    done, errors = [], []
 
     def call(caller):
         try:
             for _ in range(20):
-                in_parallel(work, [(caller, k) for k in range(3)])
+                in_parallel(lambda k: done.append((caller, k)), range(3))
         except BaseException as error:
             errors.append(error)
 
@@ -198,8 +187,7 @@ def test_callers_in_several_threads_wait_for_each_other(three_threads):
     for caller in callers:
         caller.join()
     assert errors == []
-    assert set(most) == {1}
-    assert blas_threads() == [THREADS] * len(blas_threads())
+    assert sorted(done) == sorted([(caller, k) for caller in range(4) for k in range(3)] * 20)
 
 
 def test_trainers_in_several_threads_give_the_bits_that_each_gives_alone(three_threads):
@@ -218,6 +206,60 @@ def test_what_numpy_says_about_errors_is_settled_by_the_caller(three_threads):
     large = numpy.full((6, 2), 1e308)
     with numpy.errstate(over="ignore"):
         in_parallel(lambda rows: large[rows] * 10, split(6, 2))
+
+
+# --- Products and passes -------------------------------------------------------------------------
+
+SHAPES = {
+    "more rows": ((40, 7), (7, 5)),
+    "more columns": ((5, 7), (7, 40)),
+    "many": ((30, 4, 7), (30, 7, 5)),
+    "many of one matrix": ((30, 4, 7), (7, 5)),
+    "one matrix by three": ((40, 7), (3, 7, 5)),
+    "one matrix by two": ((40, 7), (2, 7, 50)),
+    "many heads": ((30, 2, 4, 7), (30, 2, 7, 5)),
+    "fewer rows than threads": ((2, 7), (7, 2)),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shapes", SHAPES.values(), ids=SHAPES)
+def test_a_product_that_is_divided_is_the_whole_one(three_threads, shapes, dtype):
+    rng = numpy.random.default_rng(0)
+    a, b = (rng.standard_normal(shape).astype(dtype) for shape in shapes)
+    whole = a @ b
+    out = numpy.full_like(whole, numpy.nan)
+    turned = numpy.full_like(whole.swapaxes(-1, -2), numpy.nan).swapaxes(-1, -2)
+    assert parallel.matmul(a, b, out) is out
+    parallel.matmul(a, b, turned)
+    found = [out, turned, parallel.matmul(a, b)]
+    if a.ndim == b.ndim == 2:
+        c = rng.standard_normal(b.shape[1]).astype(dtype)
+        found += [parallel.dot(a, b), parallel.affine(a, b, c) - c]
+    for product in found:
+        assert product.dtype == dtype
+        numpy.testing.assert_allclose(product, whole, atol=1e-5 if dtype == "float32" else 1e-13)
+
+
+def test_a_small_product_is_not_divided(monkeypatch):
+    monkeypatch.setattr(parallel, "in_parallel", None)
+    with sharing(THREADS):
+        a = numpy.ones((20, 100), "f")
+        parallel.matmul(a, a.T)
+        parallel.dot(a, a.T)
+        parallel.affine(a, a.T, a[:, 0])
+
+
+@given(st.integers(1, 400), st.integers(1, 3000))
+def test_blocks_of_a_pass_are_all_rows_once(rows, width):
+    seen = []
+    with sharing(THREADS):
+        parallel.in_blocks(seen.append, rows, width)
+    seen.sort(key=lambda part: part.start)
+    assert [k for part in seen for k in range(rows)[part]] == list(range(rows))
+    assert all(
+        part.stop - part.start == 1 or (part.stop - part.start) * width <= BLOCK for part in seen
+    )
 
 
 # --- Optimizers ----------------------------------------------------------------------------------
@@ -245,7 +287,7 @@ def test_a_large_parameter_moves_as_in_one_piece(three_threads, monkeypatch, cls
         cls.step(optimizer, part, *arrays)
 
     monkeypatch.setattr(optimizer, "step", step)
-    with threadpoolctl.threadpool_limits(threads, user_api="blas"):
+    with sharing(threads):
         for g in gradients:
             optimizer.update([w], [g])
             twin.iter, twin.rate = twin.iter + 1, 0.1
