@@ -338,10 +338,9 @@ def sum_over_gates(da: Array, W: Array) -> Array:
     total = np.empty((da.shape[1], W.shape[1]), da.dtype)
 
     def work(part: slice) -> None:
-        products = (d[part].dot(w.T) for d, w in zip(da, W, strict=True))
-        total[part] = next(products)
-        for product in products:
-            total[part] += product
+        np.matmul(da[0, part], W[0].T, out=total[part])
+        for d, w in zip(da[1:], W[1:], strict=True):
+            total[part] += d[part].dot(w.T)
 
     parallel.in_parallel(work, parallel.slices(len(total), parallel.worth(da.size * W.shape[1])))
     return total
@@ -559,8 +558,9 @@ class TimeLSTM(_TimeRecurrent):
 
         def loop(rows: slice) -> None:
             buffer = np.empty((4, len(hs[0, rows]), H), gates.dtype)
-            scale, shift = buffer.copy(), buffer.copy()  # as large as the gates: half the time
-            scale[...], shift[...] = scales, 1 - scales
+            scale, shift = scales, 1 - scales
+            if T > 4:  # of the size of the gates, they take half the time
+                scale, shift = np.zeros_like(buffer) + scale, np.zeros_like(buffer) + shift
             h, c = hs[0, rows], cs[0, rows]
             steps = zip(
                 gates_t[:, :, rows], hs[1:, rows], cs[1:, rows], tanh_cs[:, rows], strict=True

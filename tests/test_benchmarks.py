@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ch06.rnnlm import Rnnlm
 from tests.benchmarks import __main__ as benchmarks
-from tests.benchmarks.rows import ROWS
+from tests.benchmarks.rows import ROWS, ch06, steps
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,10 +30,48 @@ def test_a_row_is_timed_on_both_sides():
     assert [side["threads"] for side in result["about"].values()] == [1, 1]
 
 
+def test_a_row_is_timed_without_avx512_beside_busy_processes_and_in_a_loop_of_its_own():
+    few = "--rounds", "1", "--steps", "2"
+    done = run("SimpleRnnlm", *few, "--own", "--busy", "--avx2")
+    assert done.returncode == 0, done.stderr
+    *_, summary, report = done.stdout.splitlines()
+    (result,) = json.loads(report)["rows"]
+    assert [*result["ms"]] == [*result["busy"]] == ["own", "ours"]
+    assert result["ratio"] == [result["ms"]["own"] / result["ms"]["ours"]] * 3
+    ratio = f"{result['ratio'][0]:.2f}"
+    assert summary == f"worst ratio {ratio} (SimpleRnnlm), geometric mean {ratio}"
+    for side in result["about"].values():
+        assert side["kernel"] in (None, "Haswell", "Zen") or side["BLAS"].startswith("None")
+        assert "512" not in side["loops"]
+
+
+def test_a_loop_of_its_own_takes_the_steps_of_the_trainer(monkeypatch):
+    def losses():
+        seen, forward = [], Rnnlm.forward
+        row = ch06.LanguageModel(V=50, N=3, T=4)
+        with monkeypatch.context() as patch:
+            patch.setattr(Rnnlm, "forward", lambda *args: seen.append(forward(*args)) or seen[-1])
+            step = row.ours()
+            for _ in range(5):
+                step()
+        return seen
+
+    trainer = losses()
+    monkeypatch.setattr(steps, "own_loop", True)
+    assert losses() == trainer
+
+
 def test_every_row_is_timed_if_none_is_named(monkeypatch, capsys):
-    def measured(row, sides, threads, steps, rounds):
+    def measured(row, sides, threads, steps, rounds, **how):
         assert threads == (1 if row.endswith("-words") else 7)
-        return {"row": row, "ms": {"ours": 1}, "ratio": [], "peak_mb": {"ours": 1}, "about": {}}
+        return {
+            "row": row,
+            "ms": {"ours": 1},
+            "ratio": [],
+            "busy": {},
+            "peak_mb": {"ours": 1},
+            "about": {},
+        }
 
     monkeypatch.setattr(benchmarks, "measure", measured)
     monkeypatch.setattr(sys, "argv", ["benchmarks", "--threads", "7"])

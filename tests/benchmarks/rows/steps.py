@@ -5,6 +5,7 @@ from itertools import cycle
 from typing import Any
 
 Step = Callable[[], object]
+own_loop = False  # whether our steps are those of a loop of one's own, as in a notebook
 
 
 def our_gradients(model: Any, optimizer: Any) -> tuple[Callable[..., Any], Callable[..., None]]:
@@ -17,8 +18,21 @@ def our_gradients(model: Any, optimizer: Any) -> tuple[Callable[..., Any], Calla
 
 
 def our_step(model: Any, optimizer: Any, batches: Iterable[Any], max_grad: Any = None) -> Step:
-    """The step that `Trainer.fit` and `RnnlmTrainer.fit` take."""
-    (gradients, learn), turns = our_gradients(model, optimizer), cycle(batches)
+    """The step that `Trainer.fit` and `RnnlmTrainer.fit` take, or that of `own_loop`."""
+    turns = cycle(batches)
+    if own_loop:
+        from common.gradients import clip_grads, remove_duplicate
+
+        def own_step() -> None:
+            model.forward(*next(turns))
+            model.backward()
+            params, grads = remove_duplicate(model.params, model.grads)
+            if max_grad is not None:
+                clip_grads(grads, max_grad)
+            optimizer.update(params, grads)
+
+        return own_step
+    gradients, learn = our_gradients(model, optimizer)
 
     def step() -> None:
         gradients(*next(turns))
