@@ -21,6 +21,7 @@ from common.layers import Layer, scaled_mask
 from common.np import Array, np, suited
 from common.rng import Seed, device_generator
 
+SMALL = 1 << 14  # numbers, of which some arrays fit the first cache
 ROW_PADDING = 16  # numbers; rows a power of two apart would evict each other from the cache
 
 
@@ -552,16 +553,18 @@ class TimeLSTM(_TimeRecurrent):
             Wh = self._padded_copy("Wh", Wh)
         # sigmoid(a) = (1 + tanh(a / 2)) / 2, so one tanh serves all four gates of a step.
         scales = np.asarray([0.5, 1, 0.5, 0.5], gates.dtype)[:, None, None]  # g is a tanh as it is
+        shifts = 1 - scales
         closed = np.asarray([1, 0, 0, 0], gates.dtype)[:, None, None]  # f = 1 hands on the cell
 
-        gates_t = gates.swapaxes(0, 1)  # by step
+        gates_t, flat = gates.swapaxes(0, 1), self.scratch("step", N * 4 * H)
 
         def loop(rows: slice) -> None:
-            buffer = np.empty((4, len(hs[0, rows]), H), gates.dtype)
-            scale, shift = scales, 1 - scales
-            if T > 4:  # of the size of the gates, they take half the time
+            buffer = flat[4 * H * rows.start : 4 * H * rows.stop].reshape(4, -1, H)
+            scale, shift = scales, shifts
+            if T > 4 and buffer.size < SMALL:  # of the size of the gates, they take half the time
                 scale, shift = np.zeros_like(buffer) + scale, np.zeros_like(buffer) + shift
             h, c = hs[0, rows], cs[0, rows]
+            product = parallel.product(len(h), Wh)
             steps = zip(
                 gates_t[:, :, rows], hs[1:, rows], cs[1:, rows], tanh_cs[:, rows], strict=True
             )
@@ -569,7 +572,7 @@ class TimeLSTM(_TimeRecurrent):
                 inputs = a
                 if t >= first:  # before, h is zero
                     masked = h if h_mask is None else h * h_mask[rows]
-                    inputs = np.add(a, parallel.matmul(masked, Wh, buffer), out=buffer)
+                    inputs = np.add(a, product(masked, Wh, buffer), out=buffer)
                 np.multiply(inputs, scale, out=buffer)
                 np.tanh(buffer, out=buffer)
                 np.multiply(buffer, scale, out=buffer)
@@ -609,6 +612,7 @@ class TimeLSTM(_TimeRecurrent):
             my_dh, my_dc, my_dhs = dh[rows], dc[rows], dhs[rows].swapaxes(0, 1)
             my_das, my_dc_by_dh, my_f = das[:, :, rows], dc_by_dh[:, rows], gates[0, :, rows]
             before, dh_prev = np.empty((4, *my_dh.shape), da.dtype), np.empty_like(my_dh)
+            product = parallel.product(len(my_dh), WhT)
             for block in reversed(steps):
                 # Independent of later steps, for a block of them that fits the cache: da without
                 # its factor dc (dh for da_o), and dc_by_dh, the factor of dh in dc.
@@ -630,7 +634,7 @@ class TimeLSTM(_TimeRecurrent):
                     da_t[:3] *= my_dc
                     da_t[3] *= my_dh
                     my_dc *= my_f[t]
-                    np.add.reduce(parallel.matmul(da_t, WhT, before), axis=0, out=dh_prev)
+                    np.add.reduce(product(da_t, WhT, before), axis=0, out=dh_prev)
                     if h_mask is not None:
                         dh_prev *= h_mask[rows]
                     if padding is not None:

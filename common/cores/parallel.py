@@ -66,6 +66,11 @@ def slices(rows: int, parts: int) -> list[slice]:
     return [slice(*part) for part in pairwise(ends)]
 
 
+def product(rows: int, b: Array) -> Callable[[Array, Array, Array], Array]:
+    """What computes a @ b for a (rows, D), again and again: `matmul`, or NumPy's if that will do."""
+    return matmul if worth(rows * b.size) > 1 else np.matmul
+
+
 def in_blocks(work: Callable[[slice], Any], rows: int, width: int) -> None:
     """Call work(some) for slices that together are all rows, on all cores if they are many.
 
