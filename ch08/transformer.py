@@ -23,6 +23,7 @@ from common.rng import Seed, generator, randn
 from common.time_layers import TimeAffine, TimeDropout, TimeEmbedding
 
 ACTIVATIONS: Mapping[str, Any] = {"relu": ReLU, "gelu": GELU}
+SMALL = 0.1  # scale of a sublayer's last weights: at first its sum is little more than its input
 
 
 class Sublayer(Network):
@@ -93,7 +94,7 @@ class Block(Network):
             parts["cross"] = CrossAttention(*attention_weights(D, rng), num_heads=num_heads)
         self.cross: Any = parts.get("cross")
         parts["feed_forward"] = Network(
-            [affine(D, F, rng), ACTIVATIONS[activation](), affine(F, D, rng)]
+            [affine(D, F, rng), ACTIVATIONS[activation](), affine(F, D, rng, scale=SMALL)]
         )
         how: dict[str, Any] = {"dropout_ratio": dropout_ratio, "norm_first": norm_first, "rng": rng}
         sublayers = {name: Sublayer(part, D, **how) for name, part in parts.items()}
@@ -308,12 +309,12 @@ def layer_norm(D: int) -> LayerNorm:
     return LayerNorm(np.ones(D, dtype="f"), np.zeros(D, dtype="f"))
 
 
-def affine(D: int, M: int, rng: numpy.random.Generator) -> TimeAffine:
-    """A new TimeAffine from D to M numbers, W of standard deviation 1 / sqrt(D)."""
-    return TimeAffine(randn(rng, D, M) / math.sqrt(D), np.zeros(M, dtype="f"))
+def affine(D: int, M: int, rng: numpy.random.Generator, *, scale: float = 1.0) -> TimeAffine:
+    """A new TimeAffine from D to M numbers, W of standard deviation scale / sqrt(D)."""
+    return TimeAffine(randn(rng, D, M) * (scale / math.sqrt(D)), np.zeros(M, dtype="f"))
 
 
 def attention_weights(D: int, rng: numpy.random.Generator) -> list[Array]:
     """First weights of an attention layer: W (D, 3D), b (3D,), Wo (D, D), bo (D,)."""
-    inside, out = affine(D, 3 * D, rng), affine(D, D, rng)
+    inside, out = affine(D, 3 * D, rng), affine(D, D, rng, scale=SMALL)
     return [*inside.params, *out.params]
