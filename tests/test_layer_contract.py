@@ -10,6 +10,7 @@ import numpy
 import pytest
 
 from ch01.graph_nodes import Add, Branch, Multiply, Repeat, Sum
+from ch05.nplm import ContextEmbedding, DirectConnections
 from ch08.dnc import TimeDNC
 from ch08.input_feeding import FeedingLSTM
 from ch08.memory_model import BitsWithLoss
@@ -337,6 +338,16 @@ LAYERS: dict[str, Any] = {
     ),
     "TimeEmbedding": lambda r: (TimeEmbedding(r(5, 3)), ids([1, 4, 1], [0, 0, 2])),
     "TimeEmbedding, sparse": lambda r: (TimeEmbedding(r(5, 3), sparse=True), ids([1, 4], [1, 0])),
+    "ContextEmbedding": lambda r: (ContextEmbedding(r(6, 3), 2), ids([1, 4, 1], [0, 0, 2])),
+    "ContextEmbedding, one word": lambda r: (ContextEmbedding(r(6, 3), 1), ids([1, 4], [1, 0])),
+    "ContextEmbedding, sparse": lambda r: (
+        ContextEmbedding(r(6, 3), 3, sparse=True),
+        ids([1, 4, 1], [0, 0, 2]),
+    ),
+    "DirectConnections": lambda r: (
+        DirectConnections([TimeAffine(r(3, 5), r(5)), Tanh()]),
+        r(2, 4, 3),
+    ),
     "TimeAffine": lambda r: (TimeAffine(r(3, 5), r(5)), r(2, 4, 3)),
     "TimeSoftmaxWithLoss": lambda r: (TimeSoftmaxWithLoss(), r(2, 2, 4), ids([0, 3], [2, 1])),
     "TimeSoftmaxWithLoss, some ignored": lambda r: (
