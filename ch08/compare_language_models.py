@@ -2,7 +2,7 @@
 
 python -m ch08.compare_language_models                made-up English (time and result: README.md)
 python -m ch08.compare_language_models --models gru   one of them; runs that were made are reused
-python -m ch08.compare_language_models --models gru --rates 0.002 --seed 1    one run
+python -m ch08.compare_language_models --models gru --rates 0.005 --seed 1    one run
 python -m ch08.compare_language_models --corpus ptb --num-weights 2090400 --seeds 1 --file ptb.json
 
 Source: book 5.1, 6.1, 6.4, 8.5.2, appendix C; Bengio et al. 2003, Le et al. 2015, Chung et al.
@@ -43,15 +43,11 @@ from dataset.text_file import Parts
 class Recipe(NamedTuple):
     """A kind of model, and how it is trained.
 
-    make    (V words, width, seed, T steps) -> a model whose layers all have this width
-    rates   learning rates to choose from
-    step    what the width must be a multiple of
+    make    (V words, width, seed, T steps) -> a model whose layers all have this width, or nearly
     longer  how many times longer than others its texts in training are, and so many times fewer
     """
 
     make: Callable[[int, int, int, int], LanguageModel]
-    rates: tuple[float, ...]
-    step: int = 1
     longer: int = 1
 
     def batch(self, how: "Comparison") -> tuple[int, int]:
@@ -65,18 +61,19 @@ def layers_of(model_class: Any) -> Callable[[int, int, int, int], LanguageModel]
 
 
 def transformer(V: int, width: int, seed: int, T: int) -> TransformerLM:
-    """Two blocks, whose feed-forward layers are four times as wide."""
-    return TransformerLM(V, width, 4 * width, 0.0, num_layers=2, context=T, rng=seed)
+    """Two blocks of 4 heads: the width is a multiple of 4, the nearest to a fourth of F."""
+    D, F = 4 * max(1, round(width / 4)), 4 * width
+    return TransformerLM(V, D, F, 0.0, num_layers=2, num_heads=4, context=T, rng=seed)
 
 
 MODELS = {
-    "nplm": Recipe(layers_of(NPLM), (0.001, 0.002, 0.005)),
-    "rnn": Recipe(layers_of(SimpleRnnlm), (0.001, 0.002, 0.005)),
-    "relu": Recipe(layers_of(ReluRnnlm), (0.0005, 0.001, 0.002)),
-    "gru": Recipe(layers_of(GruRnnlm), (0.002, 0.005, 0.01)),
-    "lstm": Recipe(layers_of(Rnnlm), (0.002, 0.005, 0.01)),
+    "nplm": Recipe(layers_of(NPLM)),
+    "rnn": Recipe(layers_of(SimpleRnnlm)),
+    "relu": Recipe(layers_of(ReluRnnlm)),
+    "gru": Recipe(layers_of(GruRnnlm)),
+    "lstm": Recipe(layers_of(Rnnlm)),
     # twice as long, since a word sees none before those of its text
-    "transformer": Recipe(transformer, (0.001, 0.002, 0.005), step=4, longer=2),
+    "transformer": Recipe(transformer, longer=2),
 }
 
 
@@ -104,7 +101,7 @@ class Comparison:
 
     corpus: str = "grammar"
     tokens: str = "words"
-    num_weights: int = 100_000
+    num_weights: int = 30_000
     max_epoch: int = 8
     batch_size: int = 20
     time_size: int = 35
@@ -140,13 +137,14 @@ class Run(NamedTuple):
     seconds: list[float]
 
 
-def main(*, models: str = "all", rates: str | None = None, **settings: Any) -> dict[str, list[Run]]:
+def main(
+    *, models: str = "all", rates: str = "0.002 0.005 0.01 0.02", **settings: Any
+) -> dict[str, list[Run]]:
     """Train language models of the same number of weights, and compare their perplexities.
 
     models  names, with blanks between: nplm (book 5.1), rnn (5.5), relu (6.1), gru (appendix C),
             lstm (6.4), transformer (8.5.2); or all
-    rates   learning rates of Adam to choose from, with blanks between; those of each model if not
-            given
+    rates   learning rates of Adam to choose from, with blanks between
 
     With the first seed all learning rates are tried; the one that is best on the validation text
     is that of the other seeds.
@@ -166,10 +164,7 @@ def main(*, models: str = "all", rates: str | None = None, **settings: Any) -> d
     found: dict[str, list[Run]] = {}
     first, *others = range(how.seeds) if how.seed is None else [how.seed]
     for name in names:
-        tried = [
-            one_run(name, widths[name], rate, first, text, how)
-            for rate in chosen or MODELS[name].rates
-        ]
+        tried = [one_run(name, widths[name], rate, first, text, how) for rate in chosen]
         best = min(tried, key=lambda run: run.perplexity["valid"])
         rate = best.settings["lr"]
         found[name] = [
@@ -183,7 +178,7 @@ def main(*, models: str = "all", rates: str | None = None, **settings: Any) -> d
     return found
 
 
-def check(how: Comparison, names: list[str], rates: str | None, file: Path) -> list[float]:
+def check(how: Comparison, names: list[str], rates: str, file: Path) -> list[float]:
     """The learning rates given; ValueError for settings that cannot be."""
     who = "compare_language_models"
     at_least_one(seeds=how.seeds, max_epoch=how.max_epoch, time_size=how.time_size)
@@ -191,10 +186,10 @@ def check(how: Comparison, names: list[str], rates: str | None, file: Path) -> l
     if not names or not {*names} <= {*MODELS}:
         raise ValueError(f"{who}: models are some of {', '.join(MODELS)}, not {' '.join(names)!r}")
     try:
-        chosen = [float(rate) for rate in (rates or "").split()]
+        chosen = [float(rate) for rate in rates.split()]
     except ValueError:
-        chosen = [math.nan]
-    if (rates is not None and not chosen) or not all(map(is_rate, chosen)):
+        chosen = []
+    if not chosen or not all(map(is_rate, chosen)):
         raise ValueError(f"{who}: rates are numbers with blanks between, not {rates!r}")
     if file.suffix != ".json":  # the folder has its name without the ending
         raise ValueError(f"{who}: the file must end in .json, not {file}")
@@ -208,20 +203,19 @@ def width_of(name: str, V: int, how: Comparison) -> int:
 
     Raises ValueError where even the smallest has more.
     """
-    make, step = MODELS[name].make, MODELS[name].step
     _, T = MODELS[name].batch(how)
 
-    def count(k: int) -> int:
-        return num_weights(make(V, k * step, 0, T))
+    def count(width: int) -> int:
+        return num_weights(MODELS[name].make(V, width, 0, T))
 
-    largest = how.num_weights // (V * step)  # the embedding alone has V weights for each of a width
-    steps = bisect_right(range(1, largest + 1), how.num_weights, key=count)
-    if not steps:
+    largest = how.num_weights // V + 1  # the embedding alone has V weights for each of a width
+    width = bisect_right(range(1, largest + 1), how.num_weights, key=count)
+    if not width:
         raise ValueError(
-            f"compare_language_models: {name} of width {step} has {count(1)} weights for {V} "
-            f"words, more than {how.num_weights}"
+            f"compare_language_models: {name} of width 1 has {count(1)} weights for {V} words, "
+            f"more than {how.num_weights}"
         )
-    return step * steps
+    return width
 
 
 def num_weights(model: LanguageModel) -> int:
