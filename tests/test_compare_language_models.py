@@ -5,6 +5,7 @@ import math
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,13 @@ from common.evaluate import eval_perplexity
 from dataset import grammar, texts
 from tests.scripts import assert_not_blank
 
-TINY = {"corpus_size": 400, "num_weights": 2000, "max_epoch": 2, "batch_size": 4, "time_size": 5}
+TINY: dict[str, Any] = {
+    "corpus_size": 400,
+    "num_weights": 2000,
+    "max_epoch": 2,
+    "batch_size": 4,
+    "time_size": 5,
+}
 TINY |= {"corpus": "words.txt", "rates": "0.001 0.01", "seeds": 1, "plot": False}
 
 
