@@ -78,6 +78,7 @@ def train_and_test(
     decay: float = 1.0,
     from_start: bool = False,
     optimizer: Optimizer | None = None,
+    flag: str = "--weights",
 ) -> float:
     """Train a language model and return the perplexity of its best weights on the test text.
 
@@ -85,6 +86,7 @@ def train_and_test(
     are saved, else the learning rate is multiplied by `decay`.
 
     optimizer   another one than SGD; if its learning rate is a function, `decay` is not used
+    flag        of the script, for the file of the weights
     from_start  whether each epoch reads the text from its beginning, rather than where the one
                 before stopped
     Raises ValueError, before it trains, for a text whose parts are too short to be evaluated, and
@@ -133,6 +135,7 @@ def train_and_test(
         eval_interval=settings.eval_interval,
         resume=settings.resume,
         overwrite=settings.overwrite,
+        flag=flag,
     )
 
     model.load_params(file)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy
-
 from ch07.seq2seq import Seq2seq
 from common import plots
 from common.cli import at_least_one
@@ -214,16 +212,8 @@ def plot_accuracy(
     Of several runs the mean has the dots, and the runs are thin lines.
     """
     import matplotlib.pyplot as plt
-    from matplotlib.ticker import MaxNLocator
 
-    for k, (label, runs) in enumerate(curves.items()):
-        if len(runs) > 1:
-            plt.plot(numpy.transpose(runs), color=f"C{k}", alpha=0.4, linewidth=0.8)
-        plt.plot(numpy.mean(runs, axis=0), color=f"C{k}", marker="os^Dv"[k % 5], label=label)
-    plt.xlabel("epochs")
+    plots.draw_runs(curves)
     plt.ylabel("accuracy")
     plt.ylim(-0.05, 1.05)
-    plt.gca().xaxis.set_major_locator(MaxNLocator(integer=True))
-    if len(curves) > 1:
-        plt.legend()
     plots.show(file)

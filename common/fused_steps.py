@@ -39,7 +39,8 @@ def lasting(layer: Any, Wh: Array) -> Array:
 
 def rnn_forward(layer: Any, a: Array, Wh: Array, hs: Array, padding: Array) -> None:
     """Fill hs (T + 1, N, H), given hs[0] and a (1, T, N, H)."""
-    T, inputs, states, step = a.shape[1], a[0], layer.steps("h"), fused(rnn_step)
+    T, inputs, states = a.shape[1], a[0], layer.steps("h")
+    step = fused(relu_rnn_step if layer.activation == "relu" else rnn_step)
     Wh, padding = lasting(layer, Wh), layer.placed("padding", padding, bool)
 
     def loop() -> None:
@@ -57,8 +58,13 @@ def rnn_step(a: Array, h: Array) -> None:
     h[...] = np.tanh(a)
 
 
+def relu_rnn_step(a: Array, h: Array) -> None:
+    """h (N, H), from a (N, H)."""
+    h[...] = np.maximum(a, 0)
+
+
 def rnn_backward(layer: Any, da: Array, Wh: Array, dhs: Array, padding: Array) -> Array:
-    """da (1, T, N, H) holds the slopes of tanh, which become the gradients of a -> dh (N, H)."""
+    """da (1, T, N, H): slopes of the activation, which become the gradients of a -> dh (N, H)."""
     _, T, N, H = da.shape
     Wh, step, rows = lasting(layer, Wh), fused(rnn_dstep), da[0]
     first, second = layer.scratch("dh", N, H), layer.scratch("dh before", N, H)

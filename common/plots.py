@@ -2,11 +2,13 @@
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import numpy
 
 from common.storage.files import expanded, write_whole
 
@@ -54,6 +56,25 @@ def show(path: str | Path) -> None:
             plt.close(figure)
     if not _saving:
         print(f"figure saved: {path}")
+
+
+def draw_runs(curves: Mapping[str, list[list[float]]]) -> None:
+    """Draw, into the current figure, what several runs reached after each epoch; 0 is the first.
+
+    curves  label: the values of each run, one per epoch
+    Of several runs the mean has the dots, and the runs are thin lines.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.ticker import MaxNLocator
+
+    for k, (label, runs) in enumerate(curves.items()):
+        if len(runs) > 1:
+            plt.plot(numpy.transpose(runs), color=f"C{k}", alpha=0.4, linewidth=0.8)
+        plt.plot(numpy.mean(runs, axis=0), color=f"C{k}", marker="os^Dv"[k % 5], label=label)
+    plt.xlabel("epochs")
+    plt.gca().xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(curves) > 1:
+        plt.legend()
 
 
 def can_show() -> bool:

@@ -10,7 +10,7 @@ that of backward. The loops here are those of NumPy; `common/fused_steps.py` has
 which computes all gates in one product.  Source: book chapters 5 and 6, appendix C.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 from common import fused_steps
 from common.checks import checked_mask, checked_ratio, floats
@@ -70,10 +70,12 @@ class RNN(_Recurrent):
     Raises ValueError if a shape does not fit.  Source: book 5.3.1, (5.9), (5.10).
     """
 
+    activation: ClassVar[str] = "tanh"
+
     def forward(self, x: Array, h_prev: Array) -> Array:
         Wx, Wh, b = self.params
         self._check_step(x, h_prev)
-        h = np.tanh(x @ Wx + h_prev @ Wh + b)
+        h = activate(self.activation, x @ Wx + h_prev @ Wh + b)
         self.cache = x, h_prev, h
         return h.copy()
 
@@ -81,12 +83,32 @@ class RNN(_Recurrent):
         self._check_gradient(dh)
         Wx, Wh, _ = self.params
         x, h_prev, h = self.cache
-        da = dh * (1 - h * h)
+        da = dh * slope(self.activation, h)
         dWx, dWh, db = self.grads
         dWx[...] = x.T @ da
         dWh[...] = h_prev.T @ da
         db[...] = da.sum(axis=0)
         return da @ Wx.T, da @ Wh.T
+
+
+class ReluRNN(RNN):
+    """One step of an `RNN` with another activation:  h = max(0, x @ Wx + h_prev @ Wh + b).
+
+    Backward: da = dh where h > 0, else 0. Otherwise as `RNN`.
+    Source: Le et al. 2015, https://arxiv.org/abs/1504.00941.
+    """
+
+    activation = "relu"
+
+
+def activate(activation: str, a: Array, out: Array = None) -> Array:
+    """tanh(a), or max(0, a) if the activation is relu; a of any shape."""
+    return np.maximum(a, 0, out=out) if activation == "relu" else np.tanh(a, out=out)
+
+
+def slope(activation: str, h: Array) -> Array:
+    """The derivative of an activation where its value is h, of any shape."""
+    return (h > 0).astype(h.dtype) if activation == "relu" else 1 - h * h
 
 
 class LSTM(_Recurrent):
@@ -378,6 +400,8 @@ class TimeRNN(_TimeRecurrent):
     Raises ValueError if a shape does not fit, the kept state's included.  Source: book 5.3.2.
     """
 
+    activation: ClassVar[str] = "tanh"
+
     def forward(self, xs: Array, mask: Array = None, *, constant: Array = None) -> Array:
         _, Wh, _ = self.params
         xs, padding, constant = self._check_sequence(xs, mask, constant)
@@ -396,9 +420,9 @@ class TimeRNN(_TimeRecurrent):
         hs, padding, first = self.cache
         T, N, H = hs[1:].shape
 
-        # Independent of later steps: da without its factor dh, the slope 1 - h^2 of tanh.
+        # Independent of later steps: da without its factor dh, the slope of the activation.
         da = self.scratch("da", 1, T, N, H)
-        np.subtract(1, hs[1:] * hs[1:], out=da[0])
+        da[0] = slope(self.activation, hs[1:])
         if padding is not None:
             np.copyto(da[0], 0, where=padding)
         steps = suited(TimeRNN._backward_steps, fused_steps.rnn_backward)
@@ -415,7 +439,7 @@ class TimeRNN(_TimeRecurrent):
             for t, (inputs, h_next) in enumerate(zip(a[0, :, rows], hs[1:, rows], strict=True)):
                 pre = parallel.dot(h, Wh)
                 pre += inputs
-                np.tanh(pre, out=h_next)
+                activate(self.activation, pre, out=h_next)
                 if padding is not None:
                     np.copyto(h_next, h, where=padding[t, rows])
                 h = h_next
@@ -440,6 +464,19 @@ class TimeRNN(_TimeRecurrent):
 
         parallel.in_parallel(loop, parallel.split(len(all_dh), len(Wh) // 2))
         return all_dh
+
+
+class TimeReluRNN(TimeRNN):
+    """The equation of `ReluRNN` over T steps.   xs (N, T, D) -> hs (N, T, H)
+
+    h = max(0, xs[:, t] @ Wx + h @ Wh + b),  hs[:, t] = h
+
+    forward, backward, options, attributes and errors: see `TimeRNN`. Nothing bounds h: begin with
+    the identity as Wh, and clip gradients.
+    Source: Le et al. 2015, https://arxiv.org/abs/1504.00941; book 6.1.
+    """
+
+    activation = "relu"
 
 
 class TimeLSTM(_TimeRecurrent):

@@ -15,13 +15,24 @@ from common.layers import (
     scaled_mask,
 )
 from common.np import Array, np
-from common.recurrent import GRU, LSTM, RNN, TimeBiLSTM, TimeGRU, TimeLSTM, TimeRNN
+from common.recurrent import (
+    GRU,
+    LSTM,
+    RNN,
+    ReluRNN,
+    TimeBiLSTM,
+    TimeGRU,
+    TimeLSTM,
+    TimeReluRNN,
+    TimeRNN,
+)
 from common.rng import Seed
 
 __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "ReluRNN",
     "TimeAffine",
     "TimeBiLSTM",
     "TimeDropout",
@@ -29,6 +40,7 @@ __all__ = [
     "TimeGRU",
     "TimeLSTM",
     "TimeRNN",
+    "TimeReluRNN",
     "TimeSigmoidWithLoss",
     "TimeSoftmaxWithLoss",
     "np",

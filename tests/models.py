@@ -7,9 +7,11 @@ from ch03.simple_cbow import SimpleCBOW
 from ch03.simple_skip_gram import SimpleSkipGram
 from ch04.cbow import CBOW
 from ch04.skip_gram import SkipGram
+from ch05.nplm import NPLM
 from ch05.simple_rnnlm import SimpleRnnlm
 from ch06.better_rnnlm import BetterRnnlm
 from ch06.gru_rnnlm import GruRnnlm
+from ch06.relu_rnnlm import ReluRnnlm
 from ch06.rnnlm import Rnnlm
 from ch07.peeky_seq2seq import PeekySeq2seq
 from ch07.rnnlm_gen import BetterRnnlmGen, RnnlmGen
@@ -47,7 +49,10 @@ MODELS = {  # name: what makes the model, and what makes the arguments of its fo
     "SkipGram": (sized(SkipGram, 5, 2, CORPUS), lambda: (ids(6, 4), ids(6))),
     **{
         cls.__name__: (sized(cls, 4, 4), lambda: (ids(2, 3), ids(2, 3)[:, ::-1]))
-        for cls in (SimpleRnnlm, Rnnlm, GruRnnlm, BetterRnnlm, RnnlmGen, BetterRnnlmGen)
+        for cls in (
+            *(SimpleRnnlm, NPLM, ReluRnnlm, Rnnlm, GruRnnlm, BetterRnnlm),
+            *(RnnlmGen, BetterRnnlmGen),
+        )
     },
     **{
         cls.__name__: (sized(cls, 4, 6), lambda: (ids(3, 5), ids(3, 4)))

@@ -10,6 +10,7 @@ import numpy
 import pytest
 
 from ch01.graph_nodes import Add, Branch, Multiply, Repeat, Sum
+from ch05.nplm import ContextEmbedding, DirectConnections
 from ch08.dnc import TimeDNC
 from ch08.input_feeding import FeedingLSTM
 from ch08.memory_model import BitsWithLoss
@@ -64,12 +65,14 @@ from common.time_layers import (
     GRU,
     LSTM,
     RNN,
+    ReluRNN,
     TimeAffine,
     TimeBiLSTM,
     TimeDropout,
     TimeEmbedding,
     TimeGRU,
     TimeLSTM,
+    TimeReluRNN,
     TimeRNN,
     TimeSigmoidWithLoss,
     TimeSoftmaxWithLoss,
@@ -204,9 +207,12 @@ LAYERS: dict[str, Any] = {
     "NegativeSamplingLoss": lambda r: (negatives(r), r(4, 3), ids(1, 4, 1, 0)),
     "NegativeSamplingLoss, sparse": lambda r: (negatives(r, sparse=True), r(4, 3), ids(1, 4, 1, 0)),
     "RNN": lambda r: (recurrent(r, RNN), r(2, 3), r(2, 4)),
+    "ReluRNN": lambda r: (recurrent(r, ReluRNN), r(2, 3), r(2, 4)),
     "TimeRNN": lambda r: (recurrent(r, TimeRNN), r(2, 3, 3)),
     "TimeRNN, one step": lambda r: (recurrent(r, TimeRNN), r(1, 1, 3)),
     "TimeRNN, stateful": lambda r: (recurrent(r, TimeRNN, stateful=True), r(2, 3, 3)),
+    "TimeReluRNN": lambda r: (recurrent(r, TimeReluRNN), r(2, 3, 3)),
+    "TimeReluRNN, stateful": lambda r: (recurrent(r, TimeReluRNN, stateful=True), r(2, 3, 3)),
     "LSTM": lambda r: (recurrent(r, LSTM), r(2, 3), r(2, 4), r(2, 4)),
     "TimeLSTM": lambda r: (recurrent(r, TimeLSTM), r(2, 3, 3)),
     "TimeLSTM, one step": lambda r: (recurrent(r, TimeLSTM), r(1, 1, 3)),
@@ -239,6 +245,7 @@ LAYERS: dict[str, Any] = {
         f"{name}, padding": lambda r, make=make: (make(r), r(3, 4, 3), mask("..xx", "xx..", ".xx."))
         for name, make in {
             "TimeRNN": lambda r: recurrent(r, TimeRNN),
+            "TimeReluRNN": lambda r: recurrent(r, TimeReluRNN),
             "TimeLSTM": lambda r: recurrent(r, TimeLSTM),
             "TimeGRU": lambda r: recurrent(r, TimeGRU),
             "TimeBiLSTM": bi_lstm,
@@ -331,6 +338,16 @@ LAYERS: dict[str, Any] = {
     ),
     "TimeEmbedding": lambda r: (TimeEmbedding(r(5, 3)), ids([1, 4, 1], [0, 0, 2])),
     "TimeEmbedding, sparse": lambda r: (TimeEmbedding(r(5, 3), sparse=True), ids([1, 4], [1, 0])),
+    "ContextEmbedding": lambda r: (ContextEmbedding(r(6, 3), 2), ids([1, 4, 1], [0, 0, 2])),
+    "ContextEmbedding, one word": lambda r: (ContextEmbedding(r(6, 3), 1), ids([1, 4], [1, 0])),
+    "ContextEmbedding, sparse": lambda r: (
+        ContextEmbedding(r(6, 3), 3, sparse=True),
+        ids([1, 4, 1], [0, 0, 2]),
+    ),
+    "DirectConnections": lambda r: (
+        DirectConnections([TimeAffine(r(3, 5), r(5)), Tanh()]),
+        r(2, 4, 3),
+    ),
     "TimeAffine": lambda r: (TimeAffine(r(3, 5), r(5)), r(2, 4, 3)),
     "TimeSoftmaxWithLoss": lambda r: (TimeSoftmaxWithLoss(), r(2, 2, 4), ids([0, 3], [2, 1])),
     "TimeSoftmaxWithLoss, some ignored": lambda r: (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from common import fused_steps
 from common.cuda_graphs import Loop, _blas, product
 from common.np import np, to_cpu, use
-from common.recurrent import TimeGRU, TimeLSTM, TimeRNN
+from common.recurrent import TimeGRU, TimeLSTM, TimeReluRNN, TimeRNN
 from tests.conftest import REAL_GPU
 from tests.gpu.library import computing
 
@@ -21,6 +21,7 @@ DROPPING = {"dropconnect_ratio": 0.4, "recurrent_dropout_ratio": 0.4, "rng": 1}
 CASES = {
     "TimeRNN": (TimeRNN, {}, {}),
     "TimeRNN, padding": (TimeRNN, {}, {"mask"}),
+    "TimeReluRNN": (TimeReluRNN, {}, {}),
     "TimeLSTM": (TimeLSTM, {}, {}),
     "TimeLSTM, stateful": (TimeLSTM, {"stateful": True}, {}),
     "TimeLSTM, padding": (TimeLSTM, {}, {"mask"}),

@@ -33,6 +33,8 @@ SMALLER = {
     "ch07.compare": f"--data sums.txt {TINY_RNN}",
     "ch08.train": f"--data days.txt {TINY_TRANSFORMER} --overwrite",
     "ch08.compare": f"--data days.txt {TINY_TRANSFORMER}",
+    "ch08.compare_language_models": "--corpus novel.txt --num-weights 3000 "
+    "--max-epoch 1 --rates 0.01 --seeds 1 --overwrite",
     "ch08.train_transformer_lm": "--corpus novel.txt --batch-size 2 --time-size 4 "
     f"{TINY_TRANSFORMER} --overwrite",
     "ch08.train_memory": "--sequences 8 --hidden-size 6 --overwrite",

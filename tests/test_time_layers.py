@@ -1,5 +1,6 @@
 """Worked numbers, twins and state of the layers for sequences."""
 
+import math
 import re
 from functools import partial
 from typing import Any
@@ -18,12 +19,14 @@ from common.time_layers import (
     GRU,
     LSTM,
     RNN,
+    ReluRNN,
     TimeAffine,
     TimeBiLSTM,
     TimeDropout,
     TimeEmbedding,
     TimeGRU,
     TimeLSTM,
+    TimeReluRNN,
     TimeRNN,
     TimeSigmoidWithLoss,
     TimeSoftmaxWithLoss,
@@ -35,12 +38,13 @@ pytestmark = pytest.mark.usefixtures("backend")
 N, T, D, H = 2, 4, 3, 5
 TWINS = {
     TimeRNN: partial(reference.CellByCell, RNN),
+    TimeReluRNN: partial(reference.CellByCell, ReluRNN),
     TimeLSTM: partial(reference.CellByCell, LSTM),
     TimeGRU: partial(reference.CellByCell, GRU),
     TimeBiLSTM: reference.TwoDirections,
 }
-CELLS = [RNN, LSTM, GRU]
-FORWARDS = [TimeRNN, TimeLSTM, TimeGRU]
+CELLS = [RNN, ReluRNN, LSTM, GRU]
+FORWARDS = [TimeRNN, TimeReluRNN, TimeLSTM, TimeGRU]
 all_recurrent = pytest.mark.parametrize("cls", TWINS)
 all_forwards = pytest.mark.parametrize("cls", FORWARDS)
 with_cell = pytest.mark.parametrize("cls", [TimeLSTM, TimeBiLSTM])
@@ -94,6 +98,14 @@ WORKED = {
         "dxs": [0.469306, 0.096741],  # da / 2
         "grads": ([1.325578], [0.089412], [1.132095]),  # Wh saw the first h only
         "dh": 0.938612,
+    },
+    # h = 0.5, 1 + 0.5; da = 1 + 1, 1, since both are above 0
+    TimeReluRNN: {
+        "weights": ([0.5], [1.0]),
+        "hs": [0.5, 1.5],
+        "dxs": [1.0, 0.5],
+        "grads": ([4.0], [0.5], [3.0]),
+        "dh": 2.0,
     },
     TimeLSTM: {
         "weights": ([0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8]),
@@ -483,8 +495,8 @@ def test_the_state_is_that_after_the_last_step_and_belongs_to_the_layer(r, cls, 
     hs = layer.forward(xs)
     same(layer.h[:, :H], hs[:, -1, :H])
     same(layer.h[:, H:], hs[:, 0, H:])  # of a second direction, whose last step is the first
-    hs[...] = 99
-    assert float(np.abs(layer.h).max()) < 1
+    hs[...] = math.inf
+    assert bool(np.isfinite(layer.h).all())
     ones = np.ones_like(hs)
     first = to_cpu(layer.backward(ones)).copy()
     for a in layer.state.values():
@@ -526,6 +538,7 @@ def test_the_second_direction_starts_from_zeros_unless_it_is_told(r):
 # Our blocks of columns in the order of torch's blocks of rows, and torch's name for the layer.
 IN_TORCH = {
     TimeRNN: ([0], "RNN"),
+    TimeReluRNN: ([0], "RNN"),
     TimeLSTM: ([2, 0, 1, 3], "LSTM"),  # f, g, i, o and i, f, g, o
     TimeGRU: ([1, 0, 2], "GRU"),  # z, r, n and r, z, n
     TimeBiLSTM: ([2, 0, 1, 3], "LSTM"),
@@ -562,9 +575,9 @@ def test_recurrent_layers_agree_with_torch(torch, r, cls, lengths, dtype, tolera
 
     layer = make(lambda *shape: r(*shape).astype(dtype), cls, stateful=True)
     diagonal(layer.params[1])
-    twin = getattr(torch.nn, name)(
-        D, H, batch_first=True, bidirectional=cls is TimeBiLSTM, dtype=getattr(torch, dtype)
-    )
+    how = {"nonlinearity": "relu"} if cls is TimeReluRNN else {}
+    how |= {"bidirectional": cls is TimeBiLSTM, "dtype": getattr(torch, dtype)}
+    twin = getattr(torch.nn, name)(D, H, batch_first=True, **how)
     weights = [p for key, p in twin.named_parameters() if "bias_hh" not in key]
     with torch.no_grad():
         for p in twin.parameters():
