@@ -157,14 +157,15 @@ class Synset:
     def wup_similarity(self, other: "Synset") -> float:
         """2 D / (D + d1 + D + d2), at most 1.
 
-        D is the number of nodes on the longest path from the root to the lowest common hypernym;
-        d1 and d2 are the edges from there to the two synsets.
+        D is the number of nodes on the longest path from the root to the lowest common hypernym,
+        d1 and d2 are its distances d to the two synsets.
         Raises ValueError as `shortest_path_distance` does.
         Source: Wu and Palmer 1994, https://aclanthology.org/P94-1019/
         """
         common = self.lowest_common_hypernym(other)
         D = common.max_depth() + 1
-        return 2 * D / (2 * D + self._distances[common] + other._distances[common])
+        d1, d2 = (synset.shortest_path_distance(common) for synset in (self, other))
+        return 2 * D / (D + d1 + D + d2)
 
     def lch_similarity(self, other: "Synset") -> float:
         """-ln((d + 1) / (2 L)), where L is the `deepest` of the network; at most ln(2 L).
