@@ -25,6 +25,7 @@ from dataset import wordnet
 from dataset.wordnet import Synset, WordNet
 
 CH04 = Path(__file__).parent.parent / "ch04"
+BOOK = ("car", "novel", "dog", "motorcycle")
 MOST = 12  # words in a figure
 
 
@@ -39,7 +40,7 @@ class Agreement(NamedTuple):
 
 
 def main(
-    query: str = "car novel dog motorcycle",
+    query: str = " ".join(BOOK),
     database: str | None = None,
     vectors: str = str(CH04 / "vectors" / "cbow.npz"),
     similarities: str = str(CH04 / "similarities.tsv"),
