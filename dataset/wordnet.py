@@ -384,6 +384,8 @@ def _checked(path: Path) -> bytes:
     if not version or version[1].decode(errors="replace") != VERSION:
         what = f"of WordNet {version[1].decode(errors='replace')}" if version else "not WordNet's"
         raise ValueError(f"wordnet: {path} is {what}; WordNet {VERSION} is needed")
+    if not content.endswith(b"\n"):
+        raise ValueError(f"wordnet: {path} is cut off: its last line has no end")
     return content
 
 
