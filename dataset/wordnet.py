@@ -44,7 +44,6 @@ DEEPEST = 100  # edges of a hypernym path; WordNet has 19
 MOST_PATHS = 1000  # from the root to one synset
 
 HEADER = re.compile(rb"^  \d+ WordNet (\S+) Copyright", re.MULTILINE)
-INDEX = re.compile(rb"\S+ n (\d{1,3}) .*?((?: \d{8})+) *")  # lemma, count, ..., offsets
 DATA = re.compile(  # offset, file, type, lemmas after their count, pointers after theirs, gloss
     rb"(\d{8}) \d\d n ([\da-f]{2})((?: \S+ [\da-f])+)"
     rb" (\d{3})((?: \S+ \d{8} [nvars] [\da-f]{4})*) \| (.*)"
@@ -326,8 +325,12 @@ class _Database(WordNet):
         line = _line(self.index, at)
         if not word or _lemma_of(line) != word:
             return ()
-        match = INDEX.fullmatch(line)
-        if not match or len(keys := [int(key) for key in match[2].split()]) != int(match[1]):
+        try:  # lemma, part of speech, count, pointers after their count, two counts, offsets
+            _, pos, senses, pointers, *rest = line.split()
+            keys = [int(key) for key in rest[int(pointers) + 2 :]]
+        except ValueError:
+            raise self._damaged("index.noun", at) from None
+        if pos != b"n" or b"%d" % len(keys) != senses:
             raise self._damaged("index.noun", at)
         return keys
 
