@@ -29,7 +29,7 @@ def write_database(folder: Path, rows: Sequence[Row] = SMALL, header: str = HEAD
     data = header + "".join(line(row, offsets, offsets[row[0]]) for row in rows)
     (folder / "data.noun").write_text(data, encoding="ascii", newline="\n")
 
-    senses = defaultdict(list)
+    senses: defaultdict[str, list[int]] = defaultdict(list)
     for name, lemmas, *_ in rows:
         first, *others = lemmas.lower().split()
         missing = int(name.rpartition(".")[2]) - 1 - len(senses[first])
