@@ -63,6 +63,8 @@ def main(
         raise ValueError(f"thesaurus: query has {len(words)} words; 1 to {MOST} are needed")
     senses = {word: net.synsets(word) for word in words}
     first, *others = firsts = list(dict.fromkeys(found[0] for found in senses.values()))
+    word_vecs, word_to_id, _ = load_vectors(vectors)
+    agreement = compare(net, read_similarities(similarities), word_vecs, word_to_id)
 
     print(f"{net}\n")
     for word, found in senses.items():
@@ -76,15 +78,12 @@ def main(
     for other in others:
         wup, lch = first.wup_similarity(other), first.lch_similarity(other)
         print(f"{other.name():<24} {first.path_similarity(other):<20} {wup:9.3f} {lch:17.3f}")
-    if plot:
-        plot_hypernyms(firsts)
-
-    word_vecs, word_to_id, _ = load_vectors(vectors)
-    agreement = compare(net, read_similarities(similarities), word_vecs, word_to_id)
     print(f"\nSpearman's rho, {agreement.answered} of {agreement.asked} pairs of words")
     for name, rho in agreement._asdict().items():
         if name.startswith(("path", "cosine")):
             print(f"{name.replace('_', ' '):<24} {'-' if math.isnan(rho) else f'{rho:.3f}'}")
+    if plot:
+        plot_hypernyms(firsts)
     then("ch02.count_method_small")
     return agreement
 

@@ -54,7 +54,7 @@ Node = TypeVar("Node", bound=Hashable)
 
 
 class Synset:
-    """One meaning of nouns.  Its methods have NLTK's names and values.
+    """One meaning of nouns.  Methods have the names that NLTK gives them, similarities its values.
 
     d is the number of edges between two synsets, by the shortest way over a common hypernym.
     """
@@ -216,8 +216,8 @@ class WordNet:
     def deepest(self) -> int:
         """Edges of the longest hypernym path of all synsets.
 
-        The first call reads all of them, which takes the database half a second.
-        Raises ValueError for a damaged database.
+        The first call reads all of them, which takes a fraction of a second.
+        Raises ValueError for a damaged database, such as one in which nothing is below a root.
         """
         below, roots = defaultdict(list), []
         for key, above in self._edges():
@@ -225,7 +225,9 @@ class WordNet:
                 below[hypernym].append(key)
             if not above:
                 roots.append(key)
-        return _longest(roots, lambda key: below.get(key, ()), self)
+        if edges := _longest(roots, lambda key: below.get(key, ()), self):
+            return edges
+        raise ValueError(f"{self}: no synset is below a root")
 
     def nouns(self) -> list[str]:
         """All lemmas, in lower case, with _ for blanks."""
@@ -255,7 +257,7 @@ def _lemma(word: str) -> str:
 
 def _longest(level: Iterable[Node], after: Callable[[Node], Iterable[Node]], net: WordNet) -> int:
     """Edges of the longest path from any of the nodes; ValueError if it is longer than DEEPEST."""
-    for edges in range(DEEPEST):
+    for edges in range(DEEPEST + 1):
         level = {following for node in level for following in after(node)}
         if not level:
             return edges

@@ -75,6 +75,14 @@ def test_a_word_that_is_no_noun_is_refused_before_anything_is_printed(capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("flag", ["vectors", "similarities", "database"])
+def test_a_file_that_is_not_there_is_told_before_anything_is_printed_or_drawn(flag, folder, capsys):
+    with pytest.raises(FileNotFoundError, match="nothing here"):
+        thesaurus.main(**{"database": "small", flag: "nothing here"})
+    assert capsys.readouterr().out == ""
+    assert list(folder.iterdir()) == []
+
+
 # --- Agreement with vectors ----------------------------------------------------------------------
 
 

@@ -423,6 +423,31 @@ def test_hypernyms_in_a_cycle_are_refused(tmp_path):
             asked()
 
 
+def test_a_network_that_is_all_roots_or_all_cycle_has_no_depth_to_compare_with(tmp_path):
+    rows = [
+        ("egg.n.01", "egg", "hen.n.01", "from a hen"),
+        ("hen.n.01", "hen", "egg.n.01", "of one"),
+    ]
+    for k, net in enumerate([[ROOT], rows]):
+        synset = database(tmp_path / str(k), net).synset(net[0][0])
+        with pytest.raises(ValueError, match="no synset is below a root"):
+            synset.lch_similarity(synset)
+
+
+@pytest.mark.parametrize("edges", [100, 101])
+def test_a_path_may_have_100_edges(edges, tmp_path):
+    rows = [ROOT, *((f"a{k}.n.01", f"a{k}", f"a{k - 1}.n.01", "a step") for k in range(1, edges))]
+    rows[1] = ("a1.n.01", "a1", "entity.n.01", "a step")
+    rows += [("z.n.01", "z", rows[-1][0], "the last")]
+    net = database(tmp_path, rows)
+    if edges == 100:
+        assert net.synset("z.n.01").max_depth() == net.deepest == 100
+        assert len(net.synset("z.n.01").hypernym_paths()[0]) == 101
+    else:
+        with pytest.raises(ValueError, match="more than 100 edges"):
+            net.synset("z.n.01").hypernym_paths()
+
+
 def test_more_paths_than_can_be_listed_are_refused(tmp_path):
     rows = [ROOT]
     for k in range(40):  # 2^40 paths
