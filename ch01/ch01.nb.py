@@ -76,6 +76,41 @@ errors = check_gradients(affine, x64)
 # %% [markdown]
 # All errors are far below $10^{-6}$: the formulas of `backward` are those of the slope.
 #
+# ## Where does the formula for the sigmoid come from?
+#
+# `Sigmoid` computes its gradient from its output alone, as $y(1-y)$. A graph of four nodes shows
+# why: from the right, the gradient is multiplied by $-y^2$, passed on, multiplied by $e^{-x}$, and
+# by $-1$. (Book appendix A.)
+
+# %%
+import numpy
+
+from ch01.figures import plot_derivation
+from ch01.graph_nodes import sigmoid_graph
+
+graph = sigmoid_graph()
+plot_derivation(graph, "fig_a_6_sigmoid.png", at=1.0)
+
+# %%
+x = numpy.linspace(-6, 6, 101)
+y = graph.forward(x)
+print("largest difference:", abs(graph.backward(numpy.ones_like(x)) - y * (1 - y)).max())
+
+# %% [markdown]
+# $y^2 e^{-x}$ is the same as $y(1-y)$. The tanh, $(e^x - e^{-x}) / (e^x + e^{-x})$, needs more
+# nodes. Two of them take $e^{-x}$, and its gradient is the sum of what comes back from both.
+
+# %%
+from ch01.graph_nodes import tanh_graph
+
+graph = tanh_graph()
+plot_derivation(graph, "fig_a_7_tanh.png", at=1.0)
+y = graph.forward(x)
+print("largest difference:", abs(graph.backward(numpy.ones_like(x)) - (1 - y**2)).max())
+
+# %% [markdown]
+# The slope of the tanh is $1 - y^2$: 1 in the middle, where that of the sigmoid is 0.25.
+#
 # ## What is there to learn?
 #
 # Three classes of points, wound around each other so that no straight line tells them apart.

@@ -3,14 +3,15 @@
     python -m ch01.figures
     python -m ch01.figures --folder elsewhere --at -0.5
 
-1-10 the sigmoid, 1-14 a tangent, 1-31 the spiral, 1-32 the loss, 1-33 the regions learned.
-Source: book 1.2.1, 1.3.2, 1.4.
+1-10 the sigmoid, 1-14 a tangent, 1-31 the spiral, 1-32 the loss, 1-33 the regions learned; A-6 and
+A-7 the derivatives of sigmoid and tanh, node by node.
+Source: book 1.2.1, 1.3.2, 1.4, appendix A.
 """
 
 import numpy
 
 from ch01 import show_spiral_dataset, train_custom_loop
-from ch01.graph_nodes import Branch, Multiply
+from ch01.graph_nodes import Branch, Graph, Multiply, sigmoid_graph, tanh_graph
 from common.cli import run, then
 from common.functions import sigmoid
 from common.np import Array, np, to_cpu
@@ -58,8 +59,51 @@ def plot_tangent(at: float) -> None:
     show("fig_1_14_tangent.png")
 
 
+def plot_derivation(graph: Graph, file: str, at: float = 1.0) -> None:
+    """A graph with the value of each node at x = `at` and its gradient; y and its slope below.
+
+    graph  from one number to one number, such as `sigmoid_graph()`
+    """
+    import matplotlib.pyplot as plt
+
+    _, (above, below) = plt.subplots(2, figsize=(12, 6))
+    x = np.linspace(-5, 5, 201)
+    y = graph.forward(x)
+    below.plot(to_cpu(x), to_cpu(y), label="y")
+    below.plot(to_cpu(x), to_cpu(graph.backward(np.ones_like(y))), "--", label="slope")
+    below.set_xlabel("x")
+    below.grid(alpha=0.4)
+    below.legend()
+
+    graph.backward(np.ones_like(graph.forward(np.asarray([at]))))
+    place = places(graph)
+    for name, (_, *inputs) in graph.nodes.items():
+        for source in (i for i in inputs if isinstance(i, str)):
+            above.plot(*zip(place[source], place[name], strict=True), color="gray", zorder=0)
+    for name, (column, row) in place.items():
+        value, gradient = (float(arrays[name][0]) for arrays in (graph.values, graph.gradients))
+        text = f"{name}\nvalue {value:.4f}\ngradient {gradient:.4f}"
+        box = {"boxstyle": "round", "facecolor": "white", "edgecolor": "gray"}
+        above.text(column, row, text, ha="center", va="center", bbox=box)
+    above.set_ylim(-0.5, 1.5)
+    above.margins(0.08)
+    above.axis("off")
+    show(file)
+
+
+def places(graph: Graph) -> dict[str, tuple[int, int]]:
+    """The column and the row of each value of a graph, those that are needed last on the right."""
+    steps = {"y": 0}  # to the end
+    for name, (_, *inputs) in reversed(graph.nodes.items()):
+        for source in (i for i in inputs if isinstance(i, str)):
+            steps[source] = max(steps.get(source, 0), steps[name] + 1)
+    column = {name: steps["x"] - steps[name] for name in ("x", *graph.nodes)}
+    rows = [[name for name in column if column[name] == k] for k in range(steps["x"] + 1)]
+    return {name: (k, rows[k].index(name)) for name, k in column.items()}
+
+
 def main(at: float = 1.0, max_epoch: int = 300, seed: int = 0, folder: str = "figures") -> None:
-    """Draw the figures of chapter 1 (book 1.2.1, 1.3.2, 1.4).
+    """Draw the figures of chapter 1 and appendix A (book 1.2.1, 1.3.2, 1.4).
 
     at         the x where the tangent touches
     max_epoch  epochs of training before the regions are drawn
@@ -73,6 +117,8 @@ def main(at: float = 1.0, max_epoch: int = 300, seed: int = 0, folder: str = "fi
         plot_tangent(at)
         show_spiral_dataset.main()
         train_custom_loop.main(max_epoch, seed=seed)
+        plot_derivation(sigmoid_graph(), "fig_a_6_sigmoid.png")
+        plot_derivation(tanh_graph(), "fig_a_7_tanh.png")
     then("ch01.train_custom_loop")
 
 

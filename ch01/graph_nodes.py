@@ -2,11 +2,14 @@
 
 Each is a layer without parameters: `forward` computes, `backward` takes the gradient of the loss
 with respect to the output and gives that of every input. An affine layer, for instance, is
-`Add().forward(MatMul(W).forward(x), Repeat(N).forward(b))`.  Source: book 1.3.4.
+`Add().forward(MatMul(W).forward(x), Repeat(N).forward(b))`. `Graph` connects nodes by name.
+Source: book 1.3.4, appendix A.
 """
 
+from typing import Any
+
 from common.checks import floats
-from common.layers import Layer
+from common.layers import Elementwise, Layer
 from common.np import Array, np
 
 
@@ -108,3 +111,109 @@ class Sum(Layer):
     def backward(self, dy: Array) -> Array:
         self._check_gradient(dy)
         return np.repeat(dy, self.n, axis=0)
+
+
+class Exp(Elementwise):
+    """y = exp(x), any shape.  Backward: dx = dy * y.
+
+    Overflows above x = 709 in float64, and above 88 in float32.  Source: book A.1, (A.3).
+    """
+
+    def forward(self, x: Array) -> Array:
+        self.out = y = np.exp(floats(self, x))
+        self.y_shape = y.shape
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        self._check_gradient(dy)
+        return dy * self.out
+
+
+class Reciprocal(Elementwise):
+    """y = 1 / x, any shape.  Backward: dx = -dy * y^2.  Source: book A.1, (A.2)."""
+
+    def forward(self, x: Array) -> Array:
+        self.out = y = 1 / floats(self, x)
+        self.y_shape = y.shape
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        self._check_gradient(dy)
+        return -dy * self.out**2
+
+
+class Graph(Layer):
+    """Nodes from x to y, connected by the names of their outputs.   x, y: any shape, the same
+
+    nodes      {name: (node, input, ...)} in the order of computing, y the last. An input is "x", an
+               earlier name, or a number
+    values     the output of each node by name, and "x", after forward
+    gradients  the gradient of the loss with respect to each of these, after backward
+
+    Backward goes through the nodes from last to first. The gradients of an output that several
+    nodes take are summed, as in `Branch`.
+    Raises ValueError for an input that no earlier node gives.  Source: book 1.3.4, A.1.
+    """
+
+    def __init__(self, nodes: dict[str, tuple[Any, ...]]) -> None:
+        super().__init__()
+        known: list[Any] = ["x"]
+        for name, (_, *inputs) in nodes.items():
+            for source in inputs:
+                if isinstance(source, str) and source not in known:
+                    raise self._refuse(f"{name!r} takes {source!r}, which is not among {known}")
+            known.append(name)
+        self.hold(**{name: node for name, (node, *_) in nodes.items()})
+        self.nodes = nodes
+
+    def forward(self, x: Array) -> Array:
+        x = y = floats(self, x)
+        values = {"x": x}
+        for name, (node, *inputs) in self.nodes.items():
+            arrays = (values[i] if isinstance(i, str) else np.full_like(x, i) for i in inputs)
+            values[name] = y = node.forward(*arrays)
+        self.values, self.y_shape = values, y.shape
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        self._check_gradient(dy)
+        *_, last = self.values
+        gradients = {name: np.zeros_like(value) for name, value in self.values.items()}
+        gradients[last] = dy
+        for name, (node, *inputs) in reversed(self.nodes.items()):
+            found = node.backward(gradients[name])
+            for source, d in zip(
+                inputs, found if isinstance(found, tuple) else [found], strict=True
+            ):
+                if isinstance(source, str):
+                    gradients[source] = gradients[source] + d
+        self.gradients = gradients
+        return gradients["x"]
+
+
+def sigmoid_graph() -> Graph:
+    """y = 1 / (1 + exp(-x)) as a graph.  Source: book A.1, (A.1)."""
+    return Graph(
+        {
+            "-x": (Multiply(), "x", -1),
+            "exp(-x)": (Exp(), "-x"),
+            "1 + exp(-x)": (Add(), "exp(-x)", 1),
+            "y": (Reciprocal(), "1 + exp(-x)"),
+        }
+    )
+
+
+def tanh_graph() -> Graph:
+    """y = (exp(x) - exp(-x)) / (exp(x) + exp(-x)) as a graph.  Source: book A.2, (A.5)."""
+    return Graph(
+        {
+            "-x": (Multiply(), "x", -1),
+            "exp(-x)": (Exp(), "-x"),
+            "exp(x)": (Exp(), "x"),
+            "-exp(-x)": (Multiply(), "exp(-x)", -1),
+            "sum": (Add(), "exp(x)", "exp(-x)"),
+            "difference": (Add(), "exp(x)", "-exp(-x)"),
+            "1 / sum": (Reciprocal(), "sum"),
+            "y": (Multiply(), "difference", "1 / sum"),
+        }
+    )

@@ -19,6 +19,43 @@ if find_spec("common") is None:  # on Colab, for example
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"git+{REPOSITORY}"], check=True)
 
 # %% [markdown]
+# ## What does a thesaurus know?
+#
+# People have written down which words mean the same, and what is a kind of what. WordNet is such a
+# thesaurus. Its unit is the synset: one meaning, with all the words that have it. Here is a small
+# part of it, with definitions of our own. (Book 2.2, appendix B.)
+
+# %%
+from dataset import wordnet
+
+net = wordnet.small()  # wordnet.load() takes the whole of it, if it is on this machine
+print(net.synsets("car"))
+car = net.synset("car.n.01")
+print(car.definition())
+print(car.lemma_names())
+
+# %% [markdown]
+# Above each synset are more general ones, its hypernyms, up to *entity*.
+
+# %%
+from ch02.thesaurus import plot_hypernyms
+
+others = [net.synset(name) for name in ("motorcycle.n.01", "dog.n.01", "novel.n.01")]
+plot_hypernyms([car, *others])
+
+# %% [markdown]
+# The fewer steps from one to the other, the more alike they are: with d steps, the path similarity
+# is 1 / (1 + d).
+
+# %%
+for other in others:
+    print(car, other, car.path_similarity(other))
+
+# %% [markdown]
+# Motorcycle, dog, novel: most would agree. But every entry is work for people, new words are
+# missing, and nothing tells how two words are used. The rest of this notebook lets text speak
+# instead.
+#
 # ## How does a text become numbers?
 #
 # Each new word gets the next number. The text is then an array of numbers, and two dictionaries

@@ -3,9 +3,9 @@
     python -m ch02.figures
     python -m ch02.figures --window-size 2
 
-2-4 to 2-7 tables of counts, 2-8 the idea of SVD, 2-11 words in two dimensions. Figure 2-12, the
-beginning of a text, is printed by `ch02.show_ptb`.
-Source: book 2.3.4, 2.4.2, 2.4.3.
+2-4 to 2-7 tables of counts, 2-8 the idea of SVD, 2-11 words in two dimensions, B-2 words in the
+small network of WordNet. Figure 2-12, the beginning of a text, is printed by `ch02.show_ptb`.
+Source: book 2.3.4, 2.4.2, 2.4.3, B.3.
 """
 
 from collections.abc import Mapping
@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy
 
-from ch02 import count_method_small
+from ch02 import count_method_small, thesaurus
 from common.cli import run, then
 from common.np import Array, to_cpu
 from common.plots import into, show
 from common.rng import generator
 from common.words.similarity import normalize
 from common.words.text import create_co_matrix, preprocess, words_to_ids
+from dataset.wordnet import small
 
 
 def main(
@@ -52,6 +53,7 @@ def main(
     with into(folder):
         plot_projection(correlated_points(seed))
         count_method_small.main(text, window_size=window_size)
+        thesaurus.plot_hypernyms([small().synset(f"{word}.n.01") for word in thesaurus.BOOK])
     then("ch02.count_method_big")
 
 

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_info
 
 from common.cores import parallel
 from common.np import np, use
-from dataset import ptb
+from dataset import ptb, wordnet
 from dataset.fetch import folders
 from tests.gpu.library import computing
 
@@ -95,6 +95,14 @@ def ptb_text():
     if missing := missing_ptb():
         pytest.skip(f"Penn Treebank is not on this machine ({', '.join(missing)})")
     return ptb.load_data
+
+
+@pytest.fixture(scope="session")
+def wordnet_database():
+    """The nouns of WordNet 3.0, where the database is on this machine."""
+    if not (folder := wordnet.find()):
+        pytest.skip("WordNet is not on this machine: apt install wordnet-base")
+    return wordnet.load(folder)
 
 
 def missing_ptb() -> list[str]:

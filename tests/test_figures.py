@@ -13,13 +13,14 @@ import ch06.figures
 import ch07.comparison
 import ch07.figures
 import ch08.figures
+from ch01.graph_nodes import sigmoid_graph, tanh_graph
 from common import plots
 from tests.scripts import ROOT, assert_not_blank, run
 
 # What the book plots or tabulates from numbers, chapter by chapter; the sizes are for a quick test.
 DRAWN = {
-    1: ({"max_epoch": 3}, ["1_10", "1_14", "1_31", "1_32", "1_33"]),
-    2: ({}, ["2_8", "2_11"]),
+    1: ({"max_epoch": 3}, ["1_10", "1_14", "1_31", "1_32", "1_33", "a_6", "a_7"]),
+    2: ({}, ["2_8", "2_11", "b_2"]),
     3: ({"max_epoch": 3}, ["3_8", "3_12", "3_21"]),
     4: ({"draws": 500}, ["4_9", "4_18", "4_20"]),
     5: ({"max_epoch": 2, "corpus": "grammar"}, ["5_26", "5_31", "5_32", "5_33"]),
@@ -43,7 +44,7 @@ def test_every_figure_of_a_chapter_goes_into_one_folder(chapter, folder, capsys)
     importlib.import_module(f"ch0{chapter}.figures").main(**sizes, folder="a/b")
     assert [p.name for p in folder.iterdir()] == ["a"]
     files = sorted(Path("a/b").iterdir())
-    found = [match[1] for f in files if (match := re.match(r"fig_(\d+_\d+)_\w+\.png", f.name))]
+    found = [match[1] for f in files if (match := re.match(r"fig_(\w_\d+)_\w+\.png", f.name))]
     assert sorted(found) == sorted(numbers)
     printed = capsys.readouterr().out
     for file in files:
@@ -56,8 +57,8 @@ def test_every_figure_of_a_chapter_goes_into_one_folder(chapter, folder, capsys)
 def test_figures_go_into_the_folder_figures_unless_told_otherwise(tmp_path):
     told = run("-m", "ch01.figures", "--max-epoch", "1", cwd=tmp_path).stderr
     assert f"written to {tmp_path / 'figures'}: fig_1_" in told
-    assert len(re.findall(r"fig_1_\d\d_", told)) == 5
-    assert len(list((tmp_path / "figures").iterdir())) == 5
+    assert len(re.findall(r"fig_\w_\d+_", told)) == 7
+    assert len(list((tmp_path / "figures").iterdir())) == 7
 
 
 # --- Into a folder -------------------------------------------------------------------------------
@@ -102,6 +103,27 @@ def axes(monkeypatch, request):
 
     yield draw
     plt.close("all")
+
+
+@pytest.mark.parametrize(("graph", "top"), [(sigmoid_graph, 0.25), (tanh_graph, 1)])
+def test_a_derivation_shows_value_and_gradient_of_every_node(graph, top, axes):
+    graph = graph()
+    above, below = axes(ch01.figures, ch01.figures.plot_derivation, graph, "a.png", 0.5)
+    boxes = {text.get_text().split("\n")[0]: text for text in above.texts}
+    assert list(boxes) == ["x", *graph.nodes]
+    assert boxes["y"].get_text() == f"y\nvalue {float(graph.values['y'][0]):.4f}\ngradient 1.0000"
+    slope = f"gradient {float(graph.gradients['x'][0]):.4f}"
+    assert boxes["x"].get_text() == f"x\nvalue 0.5000\n{slope}"
+    assert len({text.get_position() for text in above.texts}) == len(boxes)
+    _, drawn = below.lines
+    assert drawn.get_ydata().max() == pytest.approx(top)
+    edges = {
+        (name, i) for name, (_, *ins) in graph.nodes.items() for i in ins if isinstance(i, str)
+    }
+    assert len(above.lines) == len(edges)
+    for line in above.lines:
+        (start, end), _ = line.get_data()
+        assert start < end  # forward is to the right
 
 
 def test_the_slope_of_tanh_is_largest_in_the_middle_where_it_is_one(axes):

@@ -29,8 +29,9 @@ from common.storage.weights import trained_on
 from common.trainer import RnnlmTrainer
 from common.words.evaluation_files import read_questions, read_similarities
 from common.words.vector_files import load_vectors, read_word2vec, save_vectors, write_word2vec
-from dataset import fetch, ptb, sequence, text_file
+from dataset import fetch, ptb, sequence, text_file, wordnet
 from tests.fuzz import in_a_child, limit, mutated, times
+from tests.wordnet_database import SMALL, write_database
 
 pytest.importorskip("resource", reason="limits are POSIX's")
 
@@ -166,6 +167,31 @@ def treebank(path):
     return digest(ptb.load_data()[0])
 
 
+NOUNS = SMALL[:13]  # from entity to car
+
+
+def write_nouns(file):
+    """One of the two files of WordNet's database."""
+    return lambda path: path.write_bytes((write_database(Path("whole"), NOUNS) / file).read_bytes())
+
+
+def read_nouns(file):
+    """What the database answers with this file in it."""
+
+    def read(path):
+        folder = write_database(Path(f"{path}, in a database"), NOUNS)
+        (folder / file).write_bytes(path.read_bytes())
+        wordnet._database.cache_clear()
+        net = wordnet.load(folder)
+        senses = [s for noun in net.nouns() if noun in net for s in net.synsets(noun)]
+        paths = [[s.name() for path in s.hypernym_paths() for s in path] for s in senses]
+        similar = [senses[0].wup_similarity(s) + senses[0].lch_similarity(s) for s in senses]
+        assert numpy.isfinite(similar).all()
+        return paths, similar
+
+    return read
+
+
 LINES = "".join(f"the cat sat on mat {k % 5}\n" for k in range(12)).encode()
 PUBLISHED = len(LINES), hashlib.sha256(LINES).hexdigest()
 
@@ -216,6 +242,8 @@ FORMATS = {
     "documents": Format(DOCUMENTS, read_documents),
     "text": Format(LINES, corpus),
     "Penn Treebank": Format(LINES, treebank, sealed=True),
+    "WordNet, index": Format(write_nouns("index.noun"), read_nouns("index.noun")),
+    "WordNet, data": Format(write_nouns("data.noun"), read_nouns("data.noun")),
     "questions and answers": Format(SUMS, questions_and_answers),
     "comparison": Format(json.dumps(RUNS).encode(), curves_in),
 }

@@ -1,12 +1,23 @@
-"""ch01/graph_nodes.py: the backward rules of book 1.3.4, alone and composed."""
+"""ch01/graph_nodes.py: the backward rules of book 1.3.4 and appendix A, alone and composed."""
 
 import numpy
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from ch01.graph_nodes import Add, Branch, Multiply, Repeat, Sum
+from ch01.graph_nodes import (
+    Add,
+    Branch,
+    Exp,
+    Graph,
+    Multiply,
+    Reciprocal,
+    Repeat,
+    Sum,
+    sigmoid_graph,
+    tanh_graph,
+)
 from common.gradient_check import check_gradients
-from common.layers import Affine, MatMul
+from common.layers import Affine, MatMul, Sigmoid, Tanh
 from common.np import np, to_cpu
 
 D, N, M = 8, 7, 3  # D and N as in the book's listings
@@ -122,3 +133,71 @@ def test_nodes_name_what_they_cannot_take(r):
     branch.forward(r(D))
     with pytest.raises(ValueError, match=r"Branch: 3 gradients came back from 2 copies"):
         branch.backward(r(D), r(D), r(D))
+
+
+# --- Appendix A ----------------------------------------------------------------------------------
+
+
+def test_exp_and_reciprocal_at_worked_numbers():
+    exp, reciprocal = Exp(), Reciprocal()
+    assert_allclose(to_cpu(exp.forward(np.array([0.0, 1.0]))), [1, numpy.e], rtol=1e-15)
+    assert_allclose(to_cpu(exp.backward(np.array([3.0, 2.0]))), [3, 2 * numpy.e], rtol=1e-15)
+    assert_array_equal(to_cpu(reciprocal.forward(np.array([2.0, -4.0]))), [0.5, -0.25])
+    # dx = -dy / x^2 = (-8 / 4, -8 / 16)
+    assert_array_equal(to_cpu(reciprocal.backward(np.array([8.0, 8.0]))), [-2, -0.5])
+
+
+@pytest.mark.parametrize(
+    ("graph", "layer"), [(sigmoid_graph, Sigmoid), (tanh_graph, Tanh)], ids=["sigmoid", "tanh"]
+)
+def test_node_by_node_equals_the_closed_form(graph, layer, backend):
+    graph, layer = graph(), layer()
+    x = np.asarray(numpy.linspace(-20, 20, 801))
+    dy = np.asarray(numpy.random.default_rng(0).standard_normal(801))
+    assert_allclose(to_cpu(graph.forward(x)), to_cpu(layer.forward(x)), rtol=0, atol=1e-12)
+    assert_allclose(to_cpu(graph.backward(dy)), to_cpu(layer.backward(dy)), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("graph", [sigmoid_graph, tanh_graph])
+def test_slopes_of_a_graph_agree_with_central_differences(graph):
+    graph, x, h = graph(), np.asarray(numpy.linspace(-6, 6, 49)), 1e-5
+    differences = (graph.forward(x + h) - graph.forward(x - h)) / (2 * h)
+    graph.forward(x)
+    assert_allclose(to_cpu(graph.backward(np.ones(49))), to_cpu(differences), rtol=1e-6)
+
+
+def test_sigmoid_and_tanh_at_zero_and_in_terms_of_each_other():
+    sigmoid, tanh, zero, one = sigmoid_graph(), tanh_graph(), np.zeros(1), np.ones(1)
+    assert (float(sigmoid.forward(zero)[0]), float(sigmoid.backward(one)[0])) == (0.5, 0.25)
+    assert (float(tanh.forward(zero)[0]), float(tanh.backward(one)[0])) == (0, 1)
+    x = np.asarray(numpy.linspace(-6, 6, 49))
+    assert_allclose(to_cpu(tanh.forward(x)), to_cpu(2 * sigmoid.forward(2 * x) - 1), atol=1e-15)
+
+
+def test_the_gradients_in_the_sigmoid_are_those_of_the_derivation():
+    """From the end: dy = g, then -g y^2 before 1/x, the same before +1, times exp(-x), times -1."""
+    graph, g = sigmoid_graph(), 3.0
+    y = graph.forward(np.array([0.7]))
+    graph.backward(np.array([g]))
+    y, e = float(y[0]), numpy.exp(-0.7)
+    expected = {"y": g, "1 + exp(-x)": -g * y**2, "exp(-x)": -g * y**2, "-x": -g * y**2 * e}
+    expected["x"] = g * y**2 * e
+    assert {name: float(d[0]) for name, d in graph.gradients.items()} == pytest.approx(expected)
+    assert expected["x"] == pytest.approx(g * y * (1 - y))
+
+
+def test_gradients_of_an_output_that_two_nodes_take_are_summed():
+    square = Graph({"y": (Multiply(), "x", "x")})
+    assert_array_equal(to_cpu(square.forward(np.array([3.0, -1.0]))), [9, 1])
+    assert_array_equal(to_cpu(square.backward(np.array([1.0, 10.0]))), [6, -20])
+
+
+def test_a_graph_refuses_an_input_that_nothing_gives():
+    with pytest.raises(ValueError, match=r"Graph: 'y' takes 'z', which is not among \['x', 'a'\]"):
+        Graph({"a": (Exp(), "x"), "y": (Add(), "a", "z")})
+
+
+def test_a_graph_refuses_a_node_in_two_places():
+    exp = Exp()
+    with pytest.raises(ValueError, match=r"Graph: .* is declared twice"):
+        Graph({"a": (exp, "x"), "y": (exp, "a")})

@@ -9,7 +9,17 @@ from typing import Any
 import numpy
 import pytest
 
-from ch01.graph_nodes import Add, Branch, Multiply, Repeat, Sum
+from ch01.graph_nodes import (
+    Add,
+    Branch,
+    Exp,
+    Multiply,
+    Reciprocal,
+    Repeat,
+    Sum,
+    sigmoid_graph,
+    tanh_graph,
+)
 from ch05.nplm import ContextEmbedding, DirectConnections
 from ch08.dnc import TimeDNC
 from ch08.input_feeding import FeedingLSTM
@@ -393,6 +403,10 @@ LAYERS: dict[str, Any] = {
     "Branch": lambda r: (Branch(3), r(2, 3)),
     "Repeat": lambda r: (Repeat(4), r(1, 3)),
     "Sum": lambda r: (Sum(), r(4, 3)),
+    "Exp": lambda r: (Exp(), r(2, 3)),
+    "Reciprocal": lambda r: (Reciprocal(), r(2, 3) ** 2 + 1),
+    "Graph, sigmoid": lambda r: (sigmoid_graph(), r(2, 3)),
+    "Graph, tanh": lambda r: (tanh_graph(), r(2, 3)),
 }
 
 

@@ -181,15 +181,15 @@ def start(monkeypatch, main, *argv):
 
 def test_a_script_saves_its_figures_where_there_is_a_display_too(folder, screen, monkeypatch):
     start(monkeypatch, ch01_figures.main, "--max-epoch=1")
-    assert len([*folder.glob("figures/*.png")]) == 5
+    assert len([*folder.glob("figures/*.png")]) == 7
     assert screen == []
     assert plt.get_fignums() == []
 
 
 def test_show_shows_all_figures_at_the_end_as_they_were_saved(folder, screen, monkeypatch):
     start(monkeypatch, ch01_figures.main, "--max-epoch=1", "--show")
-    assert len([*folder.glob("figures/*.png")]) == 5
-    assert screen == [5]
+    assert len([*folder.glob("figures/*.png")]) == 7
+    assert screen == [7]
     assert plt.get_fignums() == []
     saved = {path.name: path.read_bytes() for path in folder.glob("figures/*.png")}
     start(monkeypatch, ch01_figures.main, "--max-epoch=1")
