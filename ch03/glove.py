@@ -8,7 +8,7 @@ from common.base_model import BaseModel
 from common.checks import is_number, numbers_on_host, on_host
 from common.layers import Embedding
 from common.np import Array, np
-from common.rng import Seed, generator, randn
+from common.rng import Seed, generator
 
 
 class GloVe(BaseModel):
@@ -45,8 +45,9 @@ class GloVe(BaseModel):
         V, H = vocab_size, hidden_size
         rng = generator(rng)
         self.x_max, self.alpha = float(x_max), float(alpha)
-        self.in_layer = Embedding(0.01 * randn(rng, V, H + 1), sparse)
-        self.out_layer = Embedding(0.01 * randn(rng, V, H + 1), sparse)
+        W_in, W_out = (rng.random((2, V, H + 1)) - 0.5) / H
+        self.in_layer = Embedding(np.asarray(W_in.astype("float32")), sparse)
+        self.out_layer = Embedding(np.asarray(W_out.astype("float32")), sparse)
         super().__init__(in_layer=self.in_layer, out_layer=self.out_layer)
         self.settings: dict[str, Any] = {
             "vocab_size": V,
@@ -92,20 +93,24 @@ def nonzero_cells(C: Array) -> tuple[Array, Array]:
     Both results are on the host. Raises ValueError for a C that is not square, not symmetric, or
     all zero, and for numbers in it that are negative or not finite.
     """
+    from scipy.sparse import csr_array  # here, because it takes longer to load than this module
+
     sparse = hasattr(C, "tocsr")
-    if not sparse:
-        C = numbers_on_host("nonzero_cells", C)
+    numbers = numbers_on_host("nonzero_cells", C.tocsr().data if sparse else C)
     if C.ndim != 2 or C.shape[0] != C.shape[1]:
         raise ValueError(f"nonzero_cells: counts have shape {C.shape}; they must be (V, V)")
-    i, j = C.nonzero()
-    X = C.tocsr()[i, j] if sparse else C[i, j]
-    if not len(X):
-        raise ValueError("nonzero_cells: all counts are 0, no word stands near another")
-    if not (numpy.isfinite(X) & (X > 0)).all():
+    if not (numpy.isfinite(numbers) & (numbers >= 0)).all():
         raise ValueError("nonzero_cells: counts must be finite and not negative")
-    if not numpy.allclose(X, C.T[i, j]):
+    C = csr_array(C if sparse else numbers, dtype="float64", copy=True)
+    C.sum_duplicates()
+    C.eliminate_zeros()
+    if not C.nnz:
+        raise ValueError("nonzero_cells: all counts are 0, no word stands near another")
+    T = C.T.tocsr()
+    same_cells = numpy.array_equal(C.indptr, T.indptr) and numpy.array_equal(C.indices, T.indices)
+    if not (same_cells and numpy.allclose(C.data, T.data)):
         raise ValueError(
             "nonzero_cells: counts are not symmetric; GloVe adds the vectors of its two tables, "
-            "which pairs counted in both directions make alike"
+            "which belong together only if pairs are counted in both directions"
         )
-    return numpy.stack([i, j], axis=1), X
+    return numpy.stack(C.tocoo().coords, axis=1), C.data
