@@ -76,8 +76,9 @@ def main(
     rng = generator(seed)
     net = GloVe(V, hidden_size, x_max=x_max, alpha=alpha, rng=rng)
     print(describe((text, word_to_id, id_to_word)))
-    how_counted = {"sparse": True, "by_distance": True, "border": word_to_id.get(EOS)}
-    cells, counts = nonzero_cells(create_co_matrix(text, V, window_size, **how_counted))
+    border = word_to_id.get(EOS)
+    C = create_co_matrix(text, V, window_size, sparse=True, by_distance=True, border=border)
+    cells, counts = nonzero_cells(C)
     batches = math.ceil(len(cells) / batch_size)
     print(f"{len(cells):,} cells of {V:,} x {V:,} are not zero")
 
