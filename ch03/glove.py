@@ -96,12 +96,13 @@ def nonzero_cells(C: Array) -> tuple[Array, Array]:
     from scipy.sparse import csr_array  # here, because it takes longer to load than this module
 
     sparse = hasattr(C, "tocsr")
-    numbers = numbers_on_host("nonzero_cells", C.tocsr().data if sparse else C)
+    C = C if sparse else numbers_on_host("nonzero_cells", C)
     if C.ndim != 2 or C.shape[0] != C.shape[1]:
         raise ValueError(f"nonzero_cells: counts have shape {C.shape}; they must be (V, V)")
+    numbers = numbers_on_host("nonzero_cells", C.tocsr().data) if sparse else C
     if not (numpy.isfinite(numbers) & (numbers >= 0)).all():
         raise ValueError("nonzero_cells: counts must be finite and not negative")
-    C = csr_array(C if sparse else numbers, dtype="float64", copy=True)
+    C = csr_array(C, dtype="float64", copy=True)
     C.sum_duplicates()
     C.eliminate_zeros()
     if not C.nnz:
