@@ -1,6 +1,6 @@
 """What skip-gram with negative sampling learns: the matrix PMI - log k, in two tables of vectors.
 
-    python -m ch04.shifted_pmi                   on made-up English, in seconds (result: README.md)
+    python -m ch04.shifted_pmi                   on made-up English, in a minute (README.md)
     python -m ch04.shifted_pmi --hidden-size 2   fewer numbers than the matrix needs
     python -m ch04.shifted_pmi --corpus ptb      on Penn Treebank
 
