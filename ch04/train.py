@@ -2,6 +2,7 @@
 
     python -m ch04.train                            on Penn Treebank (time and result: README.md)
     python -m ch04.train --model skipgram
+    python -m ch04.train --subsample 1e-3           leave out occurrences of frequent words
     python -m ch04.train --corpus novel.txt         on a text of yours, one sentence a line
     python -m ch04.train --corpus novel.txt --tokens characters   on Chinese or Japanese
     python -m ch04.train --resume                   go on after Ctrl-C
@@ -23,6 +24,7 @@ from common.run import train
 from common.storage.files import expanded
 from common.trainer import Trainer
 from common.words.text import create_contexts_target
+from common.words.text import subsample as thinned
 from common.words.vector_files import save_vectors
 from dataset import texts
 from dataset.suitability import describe
@@ -41,6 +43,7 @@ def main(
     batch_size: int = 100,
     max_epoch: int = 10,
     sample_size: int = 5,
+    subsample: float | None = None,
     lr: float = 0.001,
     eval_interval: int = 20,
     seed: int = 0,
@@ -62,6 +65,8 @@ def main(
     batch_size     words of one step (book 1.4.3), each with its neighbours
     max_epoch      epochs (book 1.4.3): passes over the text
     sample_size    words drawn as negatives for every right one (book 4.2.6)
+    subsample      probability of a word above which its occurrences are left out at random, 1e-5 to
+                   1e-3 as a rule; drawn once, before training. None are if not given
     lr             step size (book 1.3.6): learning rate of Adam
     eval_interval  iterations from report to report (book 1.4.4)
     seed           decides weights, order and negatives
@@ -77,9 +82,9 @@ def main(
     at_least_one(hidden_size=hidden_size)
     text, word_to_id, id_to_word = texts.load_text(corpus, tokens=tokens, min_count=min_count)
     print(describe((text, word_to_id, id_to_word)))
-    contexts, target = create_contexts_target(text, window_size)
-
     rng = generator(seed)
+    kept = text if subsample is None else thinned(text, subsample, rng=rng)
+    contexts, target = create_contexts_target(kept, window_size)
     net = MODELS[model](
         len(word_to_id), hidden_size, window_size, text, sample_size=sample_size, rng=rng
     )

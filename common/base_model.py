@@ -23,6 +23,7 @@ CHAPTERS = {  # the classes whose files `load_model` knows before they are impor
     "TwoLayerNet": "ch01.two_layer_net",
     "SimpleCBOW": "ch03.simple_cbow",
     "SimpleSkipGram": "ch03.simple_skip_gram",
+    "GloVe": "ch03.glove",
     "CBOW": "ch04.cbow",
     "SkipGram": "ch04.skip_gram",
     "SimpleRnnlm": "ch05.simple_rnnlm",

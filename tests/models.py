@@ -3,6 +3,7 @@
 import numpy
 
 from ch01.two_layer_net import TwoLayerNet
+from ch03.glove import GloVe
 from ch03.simple_cbow import SimpleCBOW
 from ch03.simple_skip_gram import SimpleSkipGram
 from ch04.cbow import CBOW
@@ -45,6 +46,7 @@ MODELS = {  # name: what makes the model, and what makes the arguments of its fo
     "TwoLayerNet": (lambda: TwoLayerNet(4, 5, 3, rng=1), points),
     "SimpleCBOW": (sized(SimpleCBOW, 5), one_hot),
     "SimpleSkipGram": (sized(SimpleSkipGram, 5), one_hot),
+    "GloVe": (sized(GloVe, 5), lambda: (ids(6, 2), 1 + ids(6) / 2)),
     "CBOW": (sized(CBOW, 5, 2, CORPUS), lambda: (ids(6, 4), ids(6))),
     "SkipGram": (sized(SkipGram, 5, 2, CORPUS), lambda: (ids(6, 4), ids(6))),
     **{

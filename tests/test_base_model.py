@@ -9,6 +9,7 @@ import numpy
 import pytest
 
 from ch01.two_layer_net import TwoLayerNet
+from ch03.glove import GloVe
 from ch03.simple_cbow import SimpleCBOW
 from ch03.simple_skip_gram import SimpleSkipGram
 from ch04.cbow import CBOW
@@ -356,6 +357,7 @@ def small_models():
     yield TwoLayerNet(2, 4, 3, rng=0)
     yield SimpleCBOW(7, 3, rng=0)
     yield SimpleSkipGram(7, 3, rng=0)
+    yield GloVe(7, 3, x_max=10, sparse=False, rng=0)
     yield SimpleRnnlm(11, 3, 4, rng=0)
     yield Rnnlm(*SIZES, rng=0)
     yield GruRnnlm(*SIZES, rng=0)

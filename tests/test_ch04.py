@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy
 import pytest
 
+from ch04 import compare, figures, shifted_pmi, train
 from ch04 import eval as eval_script
-from ch04 import figures, train
 from ch04.cbow import CBOW
 from ch04.skip_gram import SkipGram
 from common.gradient_check import check_gradients
@@ -16,7 +16,7 @@ from common.np import np, use
 from common.optimizer import SGD, Adam
 from common.trainer import Trainer
 from common.words.similarity import cos_similarity
-from common.words.text import create_contexts_target, preprocess
+from common.words.text import create_co_matrix, create_contexts_target, ppmi, preprocess
 from common.words.vector_files import load_vectors
 from tests import cupy_stand_in
 
@@ -197,3 +197,128 @@ def test_eval_prints_neighbours_and_analogies_of_the_shipped_vectors(capsys):
     wanted = ["woman", "went", "children", "more"]  # the book's list has no "worse" for the last
     found = [word in words for word, words in zip(wanted, answers.values(), strict=True)]
     assert sum(found) >= 3
+
+
+# --- Subsampling of frequent words ---------------------------------------------------------------
+
+LINES = "the cat sees the dog\na dog sees a cat today\n" * 30
+
+
+def test_subsampling_leaves_fewer_pairs_and_negatives_of_the_whole_text(folder, monkeypatch):
+    Path("text.txt").write_text(LINES)
+    found = []
+
+    def fit(trainer, contexts, target, **_):
+        found.append((len(target), trainer.model.ns_loss.sampler.word_p))
+
+    monkeypatch.setattr(Trainer, "fit", fit)
+    monkeypatch.setattr(train, "save_vectors", lambda *_, **__: None)
+    for name, threshold in ("a.npz", None), ("b.npz", 0.02):
+        how = TINY | {"sample_size": 2, "vectors": name, "plot": False}
+        train.main(corpus="text.txt", **how, subsample=threshold)
+    (whole, p), (kept, q) = found
+    assert whole == 390 - 4
+    assert 0.3 * whole < kept < 0.7 * whole  # shares are 0.08 and 0.15: 0.36 to 0.51 stay
+    numpy.testing.assert_array_equal(p, q)
+
+
+@pytest.mark.parametrize("model", ["cbow", "skipgram"])
+def test_training_on_a_subsample_leaves_vectors_of_all_words(model, folder):
+    Path("text.txt").write_text(LINES)
+    train.main(model, "text.txt", **TINY, sample_size=2, subsample=0.02, vectors="v.npz")
+    assert load_vectors("v.npz")[0].shape == (7, 4)
+
+
+@pytest.mark.parametrize("threshold", [0.0, -1e-3, math.nan])
+def test_a_threshold_that_is_not_above_0_is_refused(threshold, folder):
+    Path("text.txt").write_text(LINES)
+    with pytest.raises(ValueError, match="subsample: the threshold must be above 0"):
+        train.main(corpus="text.txt", **TINY, sample_size=2, subsample=threshold)
+    assert [*folder.iterdir()] == [folder / "text.txt"]
+
+
+# --- Kinds of vectors side by side ---------------------------------------------------------------
+
+MIXED = "".join(f"{a} sees the {b} of {c}\n" for a in "abcdef" for b in "ghi" for c in "jkl")
+SMALL = {"corpus": "text.txt", "hidden_size": 3, "max_epoch": 1}
+
+
+def test_five_kinds_are_trained_once_and_judged_alike(folder, capsys):
+    Path("text.txt").write_text(MIXED * 3)
+    rows = compare.main(**SMALL)
+    assert list(rows) == ["counts", "cbow", "skipgram", "glove", "subsampled"]
+    vectors = {name: load_vectors(f"compared/{name}.npz") for name in rows}
+    assert {vecs.shape for vecs, *_ in vectors.values()} == {(16, 3)}
+    table = capsys.readouterr().out.split("similarity: related")[1]
+    assert re.findall(r"^(\w+) +0 of 0", table, re.MULTILINE) == list(rows)
+    again = compare.main(**SMALL)
+    assert [row.cosine for row in again.values()] == [row.cosine for row in rows.values()]
+    for name, (vecs, *_) in vectors.items():
+        numpy.testing.assert_array_equal(load_vectors(f"compared/{name}.npz")[0], vecs)
+
+
+def test_vectors_that_are_in_the_folder_are_not_trained(folder, monkeypatch):
+    Path("text.txt").write_text(MIXED)
+    compare.main(**SMALL, kinds="counts")
+    monkeypatch.setattr(compare, "KINDS", {"counts": lambda *_: pytest.fail("made again")})
+    compare.main(**SMALL, kinds="counts")
+
+
+def test_a_kind_that_was_stopped_goes_on(folder, monkeypatch):
+    Path("text.txt").write_text(MIXED * 10)
+    compare.main(**SMALL | {"max_epoch": 2}, kinds="glove", folder="whole")
+    compare.main(**SMALL, kinds="glove", folder="parts")
+    compare.main(**SMALL | {"max_epoch": 2}, kinds="glove", folder="parts")
+    numpy.testing.assert_array_equal(
+        *(load_vectors(f"{name}/glove.npz")[0] for name in ("whole", "parts"))
+    )
+
+
+def test_the_vectors_shipped_are_used_with_the_usual_settings(folder, ptb_text):
+    rows = compare.main(kinds="cbow skipgram")
+    assert rows["cbow"].cosine.correct == 22
+    assert not (folder / "compared").exists()
+
+
+def test_a_comparison_refuses_kinds_that_it_does_not_know_and_vectors_of_other_words(folder):
+    Path("text.txt").write_text(MIXED)
+    for kinds in "", "cbow word2vec":
+        with pytest.raises(ValueError, match=r"compare: kinds are some of counts cbow .*, not"):
+            compare.main(**SMALL, kinds=kinds)
+    compare.main(**SMALL, kinds="counts")
+    Path("text.txt").write_text(MIXED + "another\n")
+    with pytest.raises(ValueError, match=r"counts\.npz holds vectors of other words"):
+        compare.main(**SMALL, kinds="counts")
+    with pytest.raises(ValueError, match=r"hidden_size 18 is not in 1\.\.17"):
+        compare.main("text.txt", kinds="counts", hidden_size=18, folder="other")
+
+
+# --- Skip-gram and the shifted PMI matrix --------------------------------------------------------
+
+
+def test_the_shifted_pmi_is_that_of_chapter_2_less_log_k():
+    C = create_co_matrix(CORPUS, 30, 2, sparse=True)
+    p = C.sum(axis=0) / C.sum()
+    cells, values = shifted_pmi.shifted_pmi(C, p, 5)
+    assert len(cells) == C.nnz
+    bits = (values + math.log(5)) / math.log(2)
+    expected = ppmi(C).toarray()[tuple(cells.T)]
+    numpy.testing.assert_allclose(numpy.maximum(bits, 0), expected, atol=1e-6)
+
+
+def test_products_of_skip_gram_approach_the_shifted_pmi(folder):
+    """A text in which each word decides much about the next one."""
+    rng, word, words = numpy.random.default_rng(0), 0, []
+    for _ in range(6000):
+        word = int((2 * word + rng.integers(0, 5)) % 12)
+        words.append(f"w{word}")
+    Path("text.txt").write_text("\n".join(" ".join(words[k : k + 60]) for k in range(0, 6000, 60)))
+    how = {"corpus": "text.txt", "window_size": 1, "sample_size": 2, "lr": 0.01, "max_epoch": 12}
+    found = shifted_pmi.main(**how, hidden_size=12)
+    assert found.correlation > 0.9
+    assert found.product == pytest.approx(found.shifted, abs=0.3)
+    assert Path("shifted_pmi.png").exists()
+    narrow = shifted_pmi.main(**how, hidden_size=1, overwrite=True, plot=False)
+    assert narrow.correlation < found.correlation - 0.1
+    with pytest.raises(ValueError, match="no two pairs of words stand together 999999 times"):
+        shifted_pmi.main(**how | {"max_epoch": 1}, least=999_999, overwrite=True, plot=False)

@@ -14,6 +14,7 @@ import pytest
 
 from ch01.two_layer_net import TwoLayerNet
 from ch02.svd import truncated_svd
+from ch03.glove import GloVe, nonzero_cells
 from ch03.simple_cbow import SimpleCBOW
 from ch03.simple_skip_gram import SimpleSkipGram
 from ch04.cbow import CBOW
@@ -32,7 +33,13 @@ from common.network import walk
 from common.trainer import RnnlmTrainer, Trainer
 from common.words.evaluation import analogy_accuracy, similarity_correlation, spearman
 from common.words.similarity import analogy, cos_similarity, most_similar, normalize
-from common.words.text import convert_one_hot, create_co_matrix, create_contexts_target, ppmi
+from common.words.text import (
+    convert_one_hot,
+    create_co_matrix,
+    create_contexts_target,
+    ppmi,
+    subsample,
+)
 from common.words.vector_files import save_vectors, write_projector, write_word2vec
 from dataset import sequence
 from tests.fuzz import times
@@ -162,6 +169,12 @@ FUNCTIONS = {  # name: how it is called, and the arrays that are exchanged for w
     "create_contexts_target": (create_contexts_target, TEXT),
     "convert_one_hot": (lambda ids: convert_one_hot(ids, 5), TEXT),
     "create_co_matrix": (lambda ids: create_co_matrix(ids, 5), TEXT),
+    "subsample": (lambda ids: subsample(ids, 0.1, rng=0), TEXT),
+    "nonzero_cells": (nonzero_cells, create_co_matrix(TEXT, 5)),
+    "GloVe": (
+        lambda cells, counts: GloVe(5, 3, rng=0).forward(cells, counts),
+        *nonzero_cells(create_co_matrix(TEXT, 5)),
+    ),
     "ppmi": (ppmi, create_co_matrix(TEXT, 5)),
     "truncated_svd": (lambda W: truncated_svd(W, 2, rng=0), VECS),
     "spearman": (spearman, X[:, 0], X[:, 1]),
@@ -224,6 +237,7 @@ MODELS = {  # whose layers refuse what reaches them
     "Trainer": [two_layers],
     "CBOW": [lambda: words(CBOW)],
     "SkipGram": [lambda: words(SkipGram)],
+    "GloVe": [lambda: GloVe(5, 3)],
     "SimpleCBOW": [lambda: SimpleCBOW(5, 3)],
     "SimpleSkipGram": [lambda: SimpleSkipGram(5, 3)],
     "SimpleRnnlm": [lambda: SimpleRnnlm(5, 3, 3)],

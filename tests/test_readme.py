@@ -22,7 +22,10 @@ of_each = pytest.mark.parametrize(
 TINY_RNN = "--max-epoch 1 --wordvec-size 6 --hidden-size 6"
 TINY_TRANSFORMER = "--max-epoch 1 --wordvec-size 8 --hidden-size 8"  # divided between 4 heads
 SMALLER = {
-    "ch04.train": "--corpus novel.txt --max-epoch 1 --hidden-size 6",
+    "ch03.train_glove": "--corpus novel.txt --max-epoch 1 --hidden-size 6 --overwrite",
+    "ch04.compare": "--corpus novel.txt --max-epoch 1 --hidden-size 6",
+    "ch04.shifted_pmi": "--corpus novel.txt --max-epoch 1 --hidden-size 6 --overwrite",
+    "ch04.train": "--corpus novel.txt --max-epoch 1 --hidden-size 6 --overwrite",
     "ch04.show_vectors": "--words 'he she we they you car truck toyota'",
     "ch05.train": f"--corpus novel.txt {TINY_RNN}",
     "ch05.train_custom_loop": f"--corpus novel.txt {TINY_RNN}",

@@ -15,6 +15,7 @@ from common.words.text import (
     create_contexts_target,
     ppmi,
     preprocess,
+    subsample,
     words_to_ids,
 )
 
@@ -174,6 +175,54 @@ def test_counts_are_those_of_counting_one_by_one(case):
     assert in_csr.dtype == C.dtype == "int32"
 
 
+def counts_sentence_by_sentence(sentences, V, W, by_distance):
+    """The counts of a program that reads line by line: each pair once, for both of its words."""
+    C = numpy.zeros((V, V))
+    for sentence in sentences:
+        for p, word in enumerate(sentence):
+            for q in range(max(0, p - W), p):
+                C[word, sentence[q]] += 1 / (p - q) if by_distance else 1
+                C[sentence[q], word] += 1 / (p - q) if by_distance else 1
+    return C
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 6), max_size=8), min_size=1, max_size=6),
+    st.integers(1, 4),
+    st.booleans(),
+)
+def test_counts_within_sentences_are_those_of_counting_line_by_line(sentences, W, by_distance):
+    corpus = numpy.array([0] * W + [id_ for sentence in sentences for id_ in [*sentence, 0]])
+    how = {"by_distance": by_distance, "border": 0}
+    C, in_csr = (create_co_matrix(corpus, 8, W, sparse=sparse, **how) for sparse in (False, True))
+    expected = counts_sentence_by_sentence(sentences, 8, W, by_distance)
+    numpy.testing.assert_allclose(C, expected, rtol=1e-12)
+    numpy.testing.assert_allclose(in_csr.toarray(), expected, rtol=1e-12)
+    assert in_csr.dtype == C.dtype == ("float64" if by_distance else "int32")
+
+
+def test_a_neighbour_at_distance_three_counts_a_third():
+    C = create_co_matrix(numpy.array([0, 1, 2, 3]), 4, 3, by_distance=True)
+    assert C[0].tolist() == [0, 1, 1 / 2, 1 / 3]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("W", "cells"), [(5, 1_898_881), (10, 2_913_589)])
+def test_cells_of_penn_treebank_are_as_many_as_those_of_the_authors_of_glove(W, cells, ptb_text):
+    text, word_to_id, _ = ptb_text("train")
+    how = {"sparse": True, "by_distance": True, "border": word_to_id["<eos>"]}
+    assert create_co_matrix(text, len(word_to_id), W, **how).nnz == cells
+
+
+@both_kinds
+@pytest.mark.parametrize("border", [-1, 7])
+def test_counting_refuses_a_border_outside_the_vocabulary(border, sparse):
+    with pytest.raises(
+        ValueError, match=rf"create_co_matrix: border: id {border} is not in 0\.\.6"
+    ):
+        create_co_matrix(SENTENCE, 7, sparse=sparse, border=border)
+
+
 def test_a_word_near_itself_is_counted_for_both_places():
     assert create_co_matrix(numpy.array([0, 0, 1]), 2).tolist() == [[2, 1], [1, 0]]
 
@@ -327,3 +376,38 @@ def test_ppmi_refuses_what_are_no_counts(C, eps, problem, sparse):
 def test_ppmi_refuses_a_row_of_counts():
     with pytest.raises(ValueError, match=r"ppmi: counts have shape \(7,\)"):
         ppmi(numpy.ones(7))
+
+
+# --- Subsampling ---------------------------------------------------------------------------------
+
+
+def test_frequent_words_stay_by_the_root_of_threshold_over_share():
+    corpus = numpy.repeat([0, 1, 2], [90_000, 9_900, 100])  # shares 0.9, 0.099, 0.001
+    kept = numpy.bincount(subsample(corpus, 1e-3, rng=0), minlength=3)
+    for count, share, of in zip(kept, [0.9, 0.099, 0.001], [90_000, 9_900, 100], strict=True):
+        stays = min(1, math.sqrt(1e-3 / share))
+        assert abs(count - of * stays) <= 4 * math.sqrt(of * stays * (1 - stays))
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=50), st.floats(1e-6, 2), st.integers(0, 99))
+def test_what_stays_is_in_order_and_one_seed_leaves_the_same(words, threshold, seed):
+    corpus = numpy.array(words)
+    places = subsample(numpy.arange(len(words)), 1, rng=seed)
+    assert places.tolist() == [*range(len(words))]  # no word is frequent
+    kept = subsample(corpus, threshold, rng=seed)
+    left = iter(words)
+    assert all(word in left for word in kept.tolist())  # a subsequence
+    numpy.testing.assert_array_equal(kept, subsample(corpus, threshold, rng=seed))
+    assert corpus.tolist() == words
+
+
+@pytest.mark.parametrize("threshold", [0, -1e-3, math.nan, None, "1e-3"])
+def test_subsampling_refuses_a_threshold_that_is_not_above_0(threshold):
+    with pytest.raises(ValueError, match="subsample: the threshold must be above 0, not"):
+        subsample(SENTENCE, threshold, rng=0)
+
+
+@pytest.mark.parametrize("corpus", [SENTENCE[None], SENTENCE.astype(float)])
+def test_subsampling_refuses_what_is_no_text(corpus):
+    with pytest.raises(ValueError, match="subsample: "):
+        subsample(corpus, 1e-3, rng=0)

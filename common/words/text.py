@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 
 import numpy
 
-from common.checks import checked_ids, numbers_on_host, on_host, text_on_host
+from common.checks import checked_ids, is_number, numbers_on_host, on_host, text_on_host
 from common.np import Array
+from common.rng import Seed, generator
 
 
 def preprocess(
@@ -46,6 +47,25 @@ def create_contexts_target(corpus: Array, window_size: int = 1) -> tuple[Array, 
     return numpy.delete(windows, W, axis=1), corpus[W:-W].copy()
 
 
+def subsample(corpus: Array, threshold: float, *, rng: Seed = None) -> Array:
+    """Leave out occurrences of frequent words at random -> the others (K,), in order, on the host.
+
+    P(an occurrence of w stays) = min(1, sqrt(t / f(w))),  f(w) = count of w / L
+
+    corpus (L,)  ids
+    threshold    t, the share of the text above which a word is frequent, usually 1e-5 to 1e-3
+    rng          seed or Generator; None follows NumPy's global seed
+    Raises ValueError for a corpus that is not (L,) ids, or a threshold that is not above 0.
+    Source: Mikolov et al. 2013, https://arxiv.org/abs/1310.4546, (5).
+    """
+    corpus = text_on_host("subsample", corpus)
+    if not (is_number(threshold) and threshold > 0):
+        raise ValueError(f"subsample: the threshold must be above 0, not {threshold!r}")
+    _, which, counts = numpy.unique(corpus, return_inverse=True, return_counts=True)
+    stays = numpy.sqrt(threshold * len(corpus) / counts)  # a probability, or above 1
+    return corpus[generator(rng).random(len(corpus)) < stays[which]]
+
+
 def convert_one_hot(corpus: Array, vocab_size: int) -> Array:
     """Ids (N,) or (N, C) as vectors (N, V) or (N, C, V), int32, each with a single 1 at its id.
 
@@ -58,7 +78,13 @@ def convert_one_hot(corpus: Array, vocab_size: int) -> Array:
 
 
 def create_co_matrix(
-    corpus: Array, vocab_size: int, window_size: int = 1, *, sparse: bool = False
+    corpus: Array,
+    vocab_size: int,
+    window_size: int = 1,
+    *,
+    sparse: bool = False,
+    by_distance: bool = False,
+    border: int | None = None,
 ) -> Array:
     """Count how often each word stands near each other word -> C (V, V), int32, on the host.
 
@@ -67,10 +93,13 @@ def create_co_matrix(
     corpus (L,)  ids;  V is vocab_size, W is window_size
     sparse       C as a SciPy CSR array, which keeps only what is not zero: at V = 10,000 some
                  megabytes instead of 400
-    C is symmetric, its row i is the vector of word i, and all of it adds up to
-    2 * ((L - 1) + ... + (L - W)). Sentence ends are words like others.
-    Raises ValueError for a corpus that is not (L,), ids outside 0..V-1, or W outside 1..L-1: a text
-    of one word has no pairs, and an empty one has no words.  Source: book 2.3.4.
+    by_distance  a pair counts 1 / |p - q| instead of 1, and C is float64 (Pennington et al. 2014)
+    border       id of a word, such as <eos>, that ends a sentence: it has no pairs, and none reach
+                 across it. Without it, sentence ends are words like others
+    C is symmetric, its row i is the vector of word i. Without border and by_distance, all of it
+    adds up to 2 * ((L - 1) + ... + (L - W)).
+    Raises ValueError for a corpus that is not (L,), ids outside 0..V-1 (border too), or W outside
+    1..L-1: a text of one word has no pairs, and an empty one has no words.  Source: book 2.3.4.
     """
     corpus, V, W = text_on_host("create_co_matrix", corpus), vocab_size, window_size
     if not 1 <= W < len(corpus):
@@ -79,18 +108,29 @@ def create_co_matrix(
             "must be between 1 and L - 1"
         )
     corpus = checked_ids("create_co_matrix", corpus, V).astype("int64")
-    left = numpy.concatenate([corpus[:-d] for d in range(1, W + 1)])
-    right = numpy.concatenate([corpus[d:] for d in range(1, W + 1)])
+    if border is not None:
+        checked_ids("create_co_matrix: border", border, V)
+    sentence = numpy.cumsum(corpus == border)  # its number; a border has that of the words after it
+    lefts, rights, weights = [], [], []
+    for d in range(1, W + 1):
+        left, right = corpus[:-d], corpus[d:]
+        if border is not None:
+            inside = (sentence[:-d] == sentence[d:]) & (left != border)
+            left, right = left[inside], right[inside]
+        lefts.append(left)
+        rights.append(right)
+        weights.append(numpy.full(len(left), 1 / d if by_distance else 1))
+    left, right, weight = map(numpy.concatenate, (lefts, rights, weights))
+    weight = weight.astype("float64" if by_distance else "int32")
     if sparse:
         from scipy.sparse import coo_array  # here, because it takes longer to load than this module
 
-        ones = numpy.ones(len(left), "int32")
-        pairs = coo_array((ones, (left, right)), shape=(V, V)).tocsr()
+        pairs = coo_array((weight, (left, right)), shape=(V, V)).tocsr()
         return (pairs + pairs.T).tocsr()
-    C = numpy.zeros((V, V), "int32")
+    C = numpy.zeros((V, V), weight.dtype)
     for word, neighbour in ((left, right), (right, left)):
-        # add.at, because `+= 1` counts a pair that repeats once; flat, because that is its fast way
-        numpy.add.at(C.reshape(-1), word * V + neighbour, 1)
+        # add.at, because `+=` counts a pair that repeats once; flat, because that is its fast way
+        numpy.add.at(C.reshape(-1), word * V + neighbour, weight)
     return C
 
 
