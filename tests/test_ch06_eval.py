@@ -94,7 +94,7 @@ def test_weights_of_another_model_are_refused(folder):
         FileNotFoundError, match=r"there is no GruRnnlm\.npz here; python -m ch06\.train_rnnlm"
     ):
         eval_script.main(corpus="grammar", model="gru")
-    with pytest.raises(ValueError, match="model is one of rnnlm, better, gru, not 'lstm'"):
+    with pytest.raises(ValueError, match="model is one of rnnlm, better, gru, awd, not 'lstm'"):
         eval_script.main(corpus="grammar", model="lstm")
 
 
