@@ -1,7 +1,7 @@
 """AwdLstm: a deep LSTM language model, regularised in every place; blocks of varying length.
 
 V words, D word vector, H hidden size.  Source: Merity, Keskar and Socher 2018, "Regularizing and
-Optimizing LSTM Language Models", https://arxiv.org/abs/1708.02182; book, figure 6-37.
+Optimizing LSTM Language Models", https://arxiv.org/abs/1708.02182; book 6.5.5.
 """
 
 from collections.abc import Callable
@@ -36,19 +36,19 @@ class AwdLstm(DroppingLanguageModel):
     last_size      of the last LSTM layer; None is D if weights are tied, else H
 
     What keeps it from learning the training text by heart, each with the value that leaves it out:
-    tied               False  the affine layer has the embedding matrix as weights (V, D), transposed
+    tied               False  the affine layer has the embedding matrix, transposed, as weights
     embedding_dropout  0      share of the words that are switched off, as in `TimeEmbedding`
     input_dropout      0      share of the elements of word vectors
     hidden_dropout     0      share of the elements between LSTM layers
     output_dropout     0      share of the elements of the last LSTM layer's output
-    variational        False  these three keep one mask for all steps of a block, as in `TimeDropout`
+    variational        False  these three keep one mask for a whole block, as in `TimeDropout`
     dropconnect        0      share of the elements of every Wh, as in `TimeLSTM`
     alpha              0      penalty on large outputs of the last dropout, `TimeActivationPenalty`
     beta               0      penalty on fast changes of the last LSTM layer's output
 
     forward(xs, ts) -> mean loss; in training with the penalties, so that it is what `backward`
     differentiates
-    rng  seed or Generator of the first weights and of the dropouts; None follows NumPy's global seed
+    rng  seed or Generator of first weights and dropouts; None follows NumPy's global seed
     Raises ValueError if weights are tied and last_size is not wordvec_size, for num_layers below 1,
     and for a ratio or a factor out of range.
     """

@@ -48,7 +48,7 @@ class Follow(Optimizer):
             raise ValueError(f"Follow: decay is finite and not negative, not {decay}")
         if [p.shape for p in params] != [G.shape for G in squares]:
             raise ValueError("Follow: the squares are those of another model")
-        if not all(bool(((G >= 0) & (G < math.inf)).all()) for G in squares):
+        if not all(bool((np.isfinite(G) & (G >= 0)).all()) for G in squares):
             raise ValueError("Follow: squares are finite and not negative")
         self.decay = float(decay)
         roots = [np.sqrt(G) for G in squares]
@@ -159,7 +159,11 @@ def tune_dynamic(
     if not len(lrs) or not len(decays):
         raise ValueError("tune_dynamic: at least one lr and one decay are needed")
     found = [
-        (eval_perplexity_dynamically(model, corpus, squares, lr=lr, decay=decay, **options), lr, decay)
+        (
+            eval_perplexity_dynamically(model, corpus, squares, lr=lr, decay=decay, **options),
+            lr,
+            decay,
+        )
         for lr in lrs
         for decay in decays
     ]

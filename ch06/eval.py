@@ -54,7 +54,7 @@ def main(
     hidden_size   numbers in the recurrent layer's state; if not given, as for wordvec_size
     sentence      words of the vocabulary to judge instead of the test text
     model         rnnlm (with an LSTM, book 6.4), better (BetterRnnlm, book 6.5), gru (book
-                  appendix C) or awd (AwdLstm, book figure 6-37)
+                  appendix C) or awd (AwdLstm, book 6.5.5)
     cache         whether to measure with a memory of the last 500 words as well, whose two settings
                   are chosen on the validation text; the perplexity with it is then returned
     dynamic       whether to measure with weights that go on learning from what they have predicted

@@ -4,7 +4,7 @@ python -m ch06.train_awd_lstm                   on Penn Treebank: a GPU is advis
 python -m ch06.train_awd_lstm --resume          go on after Ctrl-C, or after the power failed
 python -m ch06.train_awd_lstm --dropconnect 0 --max-epoch 10 --weights no_dropconnect.npz
 
-Source: Merity et al. 2018, https://arxiv.org/abs/1708.02182; book, figure 6-37.
+Source: book 6.5.5; Merity et al. 2018, https://arxiv.org/abs/1708.02182.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -51,7 +51,7 @@ def main(
     stop_above: float = 100.0,
     **settings: Any,
 ) -> float:
-    """Train AwdLstm, keep its best weights, return their test perplexity (book, figure 6-37).
+    """Train AwdLstm, keep its best weights, return their test perplexity (book 6.5.5).
 
     num_layers         layers of LSTMs, one on top of the other (book 6.5.1)
     tied               whether the affine layer has the embedding matrix as its weights (book 6.5.3)

@@ -55,7 +55,7 @@ def main(
     skip         words that must not come, with blanks between; if not given, N, <unk> and $ for
                  ptb (book 7.1.2), <unk> for other texts
     model        rnnlm (with an LSTM, book 6.4), better (BetterRnnlm, book 6.5), gru (book
-                 appendix C) or awd (AwdLstm, book figure 6-37)
+                 appendix C) or awd (AwdLstm, book 6.5.5)
     weights      file of weights, ours (.npz) or the book's (.pkl); if not given, that of the
                  class in the current folder, else the one that comes with the library
     corpus       text it was trained on: ptb, grammar (made-up English), or a text file; if not

@@ -58,7 +58,11 @@ class LanguageModel(Chain):
 
 
 class DroppingLanguageModel(LanguageModel):
-    """A language model with dropout, which the book switches by the argument train_flg."""
+    """A language model with dropout, which the book switches by the argument train_flg.
+
+    predict(xs (N, T)) -> scores (N, T, V), without dropout;  forward(xs, ts) -> loss, under dropout
+    Source: book 6.5.4.
+    """
 
     def predict(self, xs: Array, train_flg: bool = False) -> Array:
         """Scores (N, T, V) for ids (N, T); with train_flg, under dropout."""

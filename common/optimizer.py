@@ -218,7 +218,6 @@ class AveragedSGD(SGD):
             perplexity = eval_perplexity(model, valid)
 
     begun  the number of updates when averaging began, None before
-    count  how many w the mean is of
     Source: Polyak and Juditsky 1992.
     """
 
@@ -239,6 +238,7 @@ class AveragedSGD(SGD):
 
     @property
     def count(self) -> int:
+        """How many w the mean is of."""
         return 0 if self.begun is None else self.iter - self.begun
 
     def start_averaging(self) -> None:
@@ -266,7 +266,7 @@ class AveragedSGD(SGD):
                 p[...] = w
 
     def update(self, params: list[Array], grads: list[Any]) -> None:
-        """As for other optimizers; row-sparse gradients become dense, since every row moves."""
+        """Move every parameter, of any shape; row-sparse gradients become dense: all rows move."""
         super().update(params, [to_dense(g) for g in grads])
 
     def step(self, w: Array, g: Array, mean: Array) -> None:
