@@ -24,7 +24,7 @@ from dataset.tokens import Cut, cutter
 CACHE_SIZE = 500
 SQUARES_OF = 60_001  # words of the training text
 TUNED_ON = 10_001  # words of the validation text
-LRS = (1e-4, 2e-4, 4e-4)
+LRS = (4e-4, 8e-4, 1.6e-3)
 DECAYS = (3e-4, 3e-3)
 THETAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.5, 2.0)
 MIXES = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2, 0.25, 0.3, 0.4)
