@@ -3,8 +3,8 @@
 from functools import partial
 from typing import Any
 
-from common.language_model import LanguageModel
-from common.np import Array, np
+from common.language_model import DroppingLanguageModel
+from common.np import np
 from common.rng import Seed, generator, randn, recurrent_weights
 from common.time_layers import (
     TimeAffine,
@@ -15,7 +15,7 @@ from common.time_layers import (
 )
 
 
-class BetterRnnlm(LanguageModel):
+class BetterRnnlm(DroppingLanguageModel):
     """ids (N, T) -> embedding, (dropout, LSTM) twice, dropout, affine -> scores (N, T, V).
 
     Three things make it better than `Rnnlm`: a second LSTM on top of the first, dropout between the
@@ -78,12 +78,3 @@ class BetterRnnlm(LanguageModel):
             "dropconnect_ratio": dropconnect_ratio,
             "recurrent_dropout_ratio": recurrent_dropout_ratio,
         }
-
-    def predict(self, xs: Array, train_flg: bool = False) -> Array:
-        """Scores (N, T, V) for ids (N, T); with train_flg, under dropout."""
-        self.train(train_flg)
-        return super().predict(xs)
-
-    def forward(self, xs: Array, ts: Array, train_flg: bool = True) -> Array:
-        """Mean loss, under dropout unless train_flg is False; errors as for `LanguageModel`."""
-        return super().forward(xs, ts, train_flg=train_flg)

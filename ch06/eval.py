@@ -2,6 +2,7 @@
 
 python -m ch06.eval                             of the Rnnlm in this folder, else the shipped one
 python -m ch06.eval --model better --cache      with a memory of the last 500 words
+python -m ch06.eval --model better --dynamic    with weights that go on learning from the text
 python -m ch06.eval --sentence "the company said it expects higher sales"
 
 Source: book 6.4, 6.5.
@@ -11,6 +12,7 @@ from typing import Any
 
 from ch06 import trained
 from ch06.cache_pointer import eval_perplexity_with_cache, tune_cache
+from ch06.dynamic_evaluation import eval_perplexity_dynamically, mean_squares, tune_dynamic
 from common.cli import at_least_one, run, then
 from common.evaluate import eval_perplexity
 from common.words.text import words_to_ids
@@ -20,6 +22,10 @@ from dataset.text_file import EOS
 from dataset.tokens import Cut, cutter
 
 CACHE_SIZE = 500
+SQUARES_OF = 60_001  # words of the training text
+TUNED_ON = 10_001  # words of the validation text
+LRS = (4e-4, 8e-4, 1.6e-3)
+DECAYS = (3e-4, 3e-3)
 THETAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.5, 2.0)
 MIXES = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2, 0.25, 0.3, 0.4)
 
@@ -33,6 +39,7 @@ def main(
     sentence: str | None = None,
     model: str = "rnnlm",
     cache: bool = False,
+    dynamic: bool = False,
 ) -> float:
     """Load weights that a training script saved; print and return a perplexity (book 6.4, 6.5).
 
@@ -46,16 +53,20 @@ def main(
                   the book's
     hidden_size   numbers in the recurrent layer's state; if not given, as for wordvec_size
     sentence      words of the vocabulary to judge instead of the test text
-    model         rnnlm (with an LSTM, book 6.4), better (BetterRnnlm, book 6.5) or gru (book
-                  appendix C)
+    model         rnnlm (with an LSTM, book 6.4), better (BetterRnnlm, book 6.5), gru (book
+                  appendix C) or awd (AwdLstm, book 6.5.5)
     cache         whether to measure with a memory of the last 500 words as well, whose two settings
                   are chosen on the validation text; the perplexity with it is then returned
+    dynamic       whether to measure with weights that go on learning from what they have predicted
+                  as well (dynamic evaluation), the two settings chosen in the same way; that
+                  perplexity is then returned
     """
     then("ch07.generate_text", model=model, weights=weights)
     if sentence is not None and not sentence.split():
         raise ValueError("eval: the sentence has no words")
-    if cache and sentence is not None:
-        raise ValueError("eval: the cache is for the test text, not for a sentence")
+    for flag, what in (cache, "the cache"), (dynamic, "dynamic evaluation"):
+        if flag and sentence is not None:
+            raise ValueError(f"eval: {what} is for the test text, not for a sentence")
     at_least_one(wordvec_size=wordvec_size, hidden_size=hidden_size)
     given = {"wordvec_size": wordvec_size, "hidden_size": hidden_size}
     sizes: dict[str, Any] = {name: size for name, size in given.items() if size is not None}
@@ -80,6 +91,11 @@ def main(
         theta, mix, _ = tune_cache(net, parts.valid, THETAS, MIXES, CACHE_SIZE)
         result = eval_perplexity_with_cache(net, text, CACHE_SIZE, theta=theta, mix=mix)
         print(f"with cache (size {CACHE_SIZE}, theta {theta:g}, mix {mix:g}):  {result:.2f}")
+    if dynamic:
+        squares = mean_squares(net, parts.train[:SQUARES_OF])
+        lr, decay, _ = tune_dynamic(net, parts.valid[:TUNED_ON], squares, LRS, DECAYS)
+        result = eval_perplexity_dynamically(net, text, squares, lr=lr, decay=decay)
+        print(f"dynamic evaluation (lr {lr:g}, decay {decay:g}):  {result:.2f}")
     return result
 
 

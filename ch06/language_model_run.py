@@ -1,5 +1,7 @@
 """One run of a language model: train, keep the weights best on the validation text, test them."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +81,9 @@ def train_and_test(
     from_start: bool = False,
     optimizer: Optimizer | None = None,
     flag: str = "--weights",
+    measured: Callable[[], AbstractContextManager[None]] = nullcontext,
+    after_valid: Callable[[RnnlmTrainer, float], dict[str, Any]] = lambda *_: {},
+    **options: Any,
 ) -> float:
     """Train a language model and return the perplexity of its best weights on the test text.
 
@@ -87,6 +92,10 @@ def train_and_test(
 
     optimizer   another one than SGD; if its learning rate is a function, `decay` is not used
     flag        of the script, for the file of the weights
+    measured    within it the model has the weights that are evaluated and saved
+    after_valid called with the trainer and the validation perplexity of each epoch; what it returns
+                joins the epoch's row of the history
+    options     go to `RnnlmTrainer.fit`
     from_start  whether each epoch reads the text from its beginning, rather than where the one
                 before stopped
     Raises ValueError, before it trains, for a text whose parts are too short to be evaluated, and
@@ -107,13 +116,19 @@ def train_and_test(
     trainer = RnnlmTrainer(model, SGD(settings.lr) if optimizer is None else optimizer)
 
     def evaluate(trainer: RnnlmTrainer) -> dict[str, Any]:
-        perplexity = eval_perplexity(model, text.valid)
+        with measured():
+            perplexity = eval_perplexity(model, text.valid)
         print(f"valid perplexity:  {perplexity:.2f}")
         print("-" * 50)
         if from_start:
             trainer.time_idx = 0
         trained = trainer.epochs[-1]["perplexity"]
-        return {"lr": trainer.optimizer.rate, "train": trained, "valid": perplexity}
+        found = {"lr": trainer.optimizer.rate, "train": trained, "valid": perplexity}
+        return found | after_valid(trainer, perplexity)
+
+    def save() -> None:
+        with measured():
+            model.save_params(file, vocab=text.word_to_id)
 
     def slow_down() -> None:
         if not callable(trainer.optimizer.lr):
@@ -124,7 +139,7 @@ def train_and_test(
         words[:-1],
         words[1:],
         weights=file,
-        save=lambda: model.save_params(file, vocab=text.word_to_id),
+        save=save,
         evaluate=evaluate,
         lowest="valid",
         on_plateau=slow_down,
@@ -136,6 +151,7 @@ def train_and_test(
         resume=settings.resume,
         overwrite=settings.overwrite,
         flag=flag,
+        **options,
     )
 
     model.load_params(file)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ch06.awd_lstm import AwdLstm
 from ch06.better_rnnlm import BetterRnnlm
 from ch06.gru_rnnlm import GruRnnlm
 from ch06.rnnlm import Rnnlm
@@ -13,11 +14,12 @@ from common.storage.weights import find_weights, is_pickle, trained_on
 from dataset import texts
 from dataset.tokens import OWN, Cut
 
-MODELS: dict[str, Any] = {"rnnlm": Rnnlm, "better": BetterRnnlm, "gru": GruRnnlm}
+MODELS: dict[str, Any] = {"rnnlm": Rnnlm, "better": BetterRnnlm, "gru": GruRnnlm, "awd": AwdLstm}
 TRAINED_BY = {
     "rnnlm": "ch06.train_rnnlm",
     "better": "ch06.train_better_rnnlm",
     "gru": "ch06.train_rnnlm --model gru",
+    "awd": "ch06.train_awd_lstm",
 }
 SHIPPED = Path(__file__).parent / "weights"
 
@@ -72,7 +74,7 @@ def load(
 ) -> Any:
     """A trained model, whose `vocab` tells its words.
 
-    model    rnnlm, better or gru
+    model    rnnlm, better, gru or awd
     weights  file; if not given, that of the class in the current folder, else the shipped one
     corpus   the text it was trained on; the shipped ones know the words of ptb only
     vocab    word: id of the text it will be used with, compared with that in the file. If neither

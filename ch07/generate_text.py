@@ -14,7 +14,7 @@ from unicodedata import category
 import numpy
 
 from ch06 import trained
-from ch07.rnnlm_gen import BetterRnnlmGen, GruRnnlmGen, RnnlmGen
+from ch07.rnnlm_gen import AwdLstmGen, BetterRnnlmGen, GruRnnlmGen, RnnlmGen
 from common.cli import run, then
 from common.rng import generator
 from common.words.text import words_to_ids
@@ -22,7 +22,12 @@ from dataset import texts
 from dataset.text_file import EOS, UNK
 from dataset.tokens import CUTS, join
 
-MODELS: dict[str, Any] = {"rnnlm": RnnlmGen, "better": BetterRnnlmGen, "gru": GruRnnlmGen}
+MODELS: dict[str, Any] = {
+    "rnnlm": RnnlmGen,
+    "better": BetterRnnlmGen,
+    "gru": GruRnnlmGen,
+    "awd": AwdLstmGen,
+}
 SKIP = "N <unk> $"
 RULE = "-" * 50
 
@@ -49,8 +54,8 @@ def main(
     sample_size  words to write, the (last) start word included
     skip         words that must not come, with blanks between; if not given, N, <unk> and $ for
                  ptb (book 7.1.2), <unk> for other texts
-    model        rnnlm (with an LSTM, book 6.4), better (BetterRnnlm, book 6.5) or gru (book
-                 appendix C)
+    model        rnnlm (with an LSTM, book 6.4), better (BetterRnnlm, book 6.5), gru (book
+                 appendix C) or awd (AwdLstm, book 6.5.5)
     weights      file of weights, ours (.npz) or the book's (.pkl); if not given, that of the
                  class in the current folder, else the one that comes with the library
     corpus       text it was trained on: ptb, grammar (made-up English), or a text file; if not

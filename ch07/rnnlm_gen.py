@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy
 
+from ch06.awd_lstm import AwdLstm
 from ch06.better_rnnlm import BetterRnnlm
 from ch06.gru_rnnlm import GruRnnlm
 from ch06.rnnlm import Rnnlm
@@ -156,6 +157,12 @@ class BetterRnnlmGen(TextGenerator, BetterRnnlm):
     """`BetterRnnlm`, its weight files included, that can `generate`.  Source: book 7.1.3."""
 
     weights_of = "BetterRnnlm"
+
+
+class AwdLstmGen(TextGenerator, AwdLstm):
+    """`AwdLstm`, its weight files included, that can `generate`."""
+
+    weights_of = "AwdLstm"
 
 
 class GruRnnlmGen(TextGenerator, GruRnnlm):

@@ -32,6 +32,7 @@ CHAPTERS = {  # the classes whose files `load_model` knows before they are impor
     "GruRnnlm": "ch06.gru_rnnlm",
     "ReluRnnlm": "ch06.relu_rnnlm",
     "BetterRnnlm": "ch06.better_rnnlm",
+    "AwdLstm": "ch06.awd_lstm",
     "Seq2seq": "ch07.seq2seq",
     "PeekySeq2seq": "ch07.peeky_seq2seq",
     "AttentionSeq2seq": "ch08.attention_seq2seq",

@@ -6,7 +6,6 @@ Under NumPy nothing here is called.
 """
 
 import ctypes
-import operator
 import os
 import threading
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from common.np import Array, np
 T = TypeVar("T")
 
 GEMM = {"f": ctypes.c_float, "d": ctypes.c_double}  # dtypes that cuBLAS multiplies here
+RECORDINGS = 32  # of one loop
 WORKSPACE = 2**25  # bytes, what NVIDIA advises for its newest GPUs
 if os.name == "nt":  # where a name is not looked for in the libraries that a library depends on
     GEMM = {}
@@ -29,7 +29,8 @@ class Loop:
 
     loop(work, *arrays) -> what work() returns. The first call with these arrays does the work, and
     kernels are compiled. The second records it as a CUDA graph and replays it, as later ones do.
-    Other arrays begin anew.
+    Each set of arrays, such as those of one length of a sequence, has a recording of its own; the
+    `RECORDINGS` sets that were used last are known.
     work    does the same with the same arrays in every call: `fused` functions, `product`, and
             functions with `out`. It makes no array
     arrays  all that it reads or writes, of any shape, or None; what counts is the object, whose
@@ -39,19 +40,23 @@ class Loop:
     """
 
     def __init__(self) -> None:
-        self._arrays: tuple[Array, ...] = ()
-        self._recorded: Any = None  # the graph, and the result
+        self._known: dict[Any, tuple[Any, Any]] = {}  # by id: arrays, and the graph with its result
 
     def __call__(self, work: Callable[[], T], *arrays: Array) -> T:
-        kept = self._arrays
         if arrays[0].dtype.char not in GEMM:
             return work()
-        if len(arrays) != len(kept) or not all(map(operator.is_, arrays, kept)):
-            self._arrays, self._recorded = arrays, None
+        key = tuple(map(id, arrays))  # which stay theirs, since what is known keeps them alive
+        if key not in self._known:
+            if len(self._known) == RECORDINGS:
+                del self._known[next(iter(self._known))]
+            self._known[key] = arrays, None
             return work()
-        if self._recorded is None:
-            self._recorded = (*_blas().record(work), work)  # `work` keeps its buffers alive
-        graph, result, _ = self._recorded
+        _, recorded = self._known[key]
+        if recorded is None:
+            recorded = *_blas().record(work), work  # `work` keeps its buffers alive
+        del self._known[key]  # so that it is the last one again
+        self._known[key] = arrays, recorded
+        graph, result, _ = recorded
         graph.launch()
         return result  # type: ignore[no-any-return]
 

@@ -55,3 +55,20 @@ class LanguageModel(Chain):
                 for layer, state in zip(self.recurrent_layers, before, strict=True):
                     layer.set_state(**state)
                 raise
+
+
+class DroppingLanguageModel(LanguageModel):
+    """A language model with dropout, which the book switches by the argument train_flg.
+
+    predict(xs (N, T)) -> scores (N, T, V), without dropout;  forward(xs, ts) -> loss, under dropout
+    Source: book 6.5.4.
+    """
+
+    def predict(self, xs: Array, train_flg: bool = False) -> Array:
+        """Scores (N, T, V) for ids (N, T); with train_flg, under dropout."""
+        self.train(train_flg)
+        return super().predict(xs)
+
+    def forward(self, xs: Array, ts: Array, train_flg: bool = True) -> Array:
+        """Mean loss, under dropout unless train_flg is False; errors as for `LanguageModel`."""
+        return super().forward(xs, ts, train_flg=train_flg)

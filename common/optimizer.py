@@ -16,7 +16,8 @@ Source: book 1.3.6.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import repeat
 from numbers import Number
 from typing import Any
@@ -25,7 +26,7 @@ import numpy
 
 from common.checks import REAL, checked_ratio, described, is_number
 from common.cores.parallel import BLOCK, blocks, in_parallel, split
-from common.gradients import RowSparse
+from common.gradients import RowSparse, to_dense
 from common.np import Array, fused, np
 
 LearningRate = float | Callable[[int], float]
@@ -205,6 +206,85 @@ class SGD(Optimizer):
 def sgd(w: Array, g: Array, rate: float) -> None:
     """The rule of `SGD`, any shape."""
     w -= rate * g
+
+
+class AveragedSGD(SGD):
+    """w -= lr * (g + weight_decay * w);  from `start_averaging` on, also the mean of the w so far.
+
+    The w of a large learning rate move around a good place without coming to rest; their mean is
+    nearer to it than any of them. `averaged(params)` lends it to the model:
+
+        with optimizer.averaged(params):
+            perplexity = eval_perplexity(model, valid)
+
+    begun  the number of updates when averaging began, None before
+    Source: Polyak and Juditsky 1992.
+    """
+
+    state_names = ("mean",)
+
+    def __init__(self, lr: LearningRate = 0.01, weight_decay: float = 0.0) -> None:
+        super().__init__(lr)
+        if not is_rate(weight_decay):
+            raise ValueError(
+                f"AveragedSGD: weight_decay is finite and not negative, not {weight_decay}"
+            )
+        self.weight_decay = float(weight_decay)
+        self.begun: int | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return super().settings | {"weight_decay": self.weight_decay}
+
+    @property
+    def count(self) -> int:
+        """How many w the mean is of."""
+        return 0 if self.begun is None else self.iter - self.begun
+
+    def start_averaging(self) -> None:
+        """Let the next update be the first of the mean; nothing changes if there is one already."""
+        if self.begun is None:
+            self.begun = self.iter
+
+    @contextmanager
+    def averaged(self, params: list[Array]) -> Iterator[None]:
+        """Within it the parameters, of any shape, hold their means; then they are as they were.
+
+        params  as `update` takes them
+        Raises ValueError if nothing has been averaged, or for other parameters.
+        """
+        if not self.count:
+            raise ValueError("AveragedSGD: there is no mean; start_averaging() and update first")
+        (means,) = self._state(params)
+        before = [p.copy() for p in params]
+        try:
+            for p, mean in zip(params, means, strict=True):
+                p[...] = mean
+            yield
+        finally:
+            for p, w in zip(params, before, strict=True):
+                p[...] = w
+
+    def update(self, params: list[Array], grads: list[Any]) -> None:
+        """Move every parameter, of any shape; row-sparse gradients become dense: all rows move."""
+        super().update(params, [to_dense(g) for g in grads])
+
+    def step(self, w: Array, g: Array, mean: Array) -> None:
+        if self.count:
+            fused(averaged_sgd)(w, g, mean, self.rate, self.weight_decay, 1 / self.count)
+        else:
+            fused(decayed_sgd)(w, g, self.rate, self.weight_decay)
+
+
+def decayed_sgd(w: Array, g: Array, rate: float, decay: float) -> None:
+    """The rule of `AveragedSGD` before it averages, any shape."""
+    w -= rate * (g + decay * w)
+
+
+def averaged_sgd(w: Array, g: Array, mean: Array, rate: float, decay: float, share: float) -> None:
+    """The rule of `AveragedSGD`, any shape; share = 1 / count, and the mean is that of count."""
+    w -= rate * (g + decay * w)
+    mean += share * (w - mean)
 
 
 class Momentum(Optimizer):

@@ -10,6 +10,7 @@ that of backward. The loops here are those of NumPy; `common/fused_steps.py` has
 which computes all gates in one product.  Source: book chapters 5 and 6, appendix C.
 """
 
+import math
 from typing import Any, ClassVar
 
 from common import fused_steps
@@ -23,6 +24,7 @@ from common.rng import Seed, device_generator
 
 SMALL = 1 << 14  # numbers, of which some arrays fit the first cache
 ROW_PADDING = 16  # numbers; rows a power of two apart would evict each other from the cache
+MOST_SHAPES = 100  # kept as views of a scratch buffer
 
 
 class _Recurrent(Layer):
@@ -222,7 +224,8 @@ class _TimeRecurrent(_Recurrent):
         self.dh: Array = None
         self.dconstant: Array = None
         self._buffers: dict[str, Array] = {}
-        self._steps: dict[str, tuple[int, Array, list[Any]]] = {}
+        self._views: dict[str, dict[tuple[int, ...], Array]] = {}
+        self._steps: dict[Any, tuple[int, Array, list[Any]]] = {}
         self.loops = {"forward": Loop(), "backward": Loop()}  # of a GPU
 
     @property
@@ -309,14 +312,28 @@ class _TimeRecurrent(_Recurrent):
         return dxs.swapaxes(0, 1).copy()
 
     def scratch(self, name: str, *shape: int, dtype: Any = None) -> Array:
-        """A scratch buffer, reused between calls of the same shape.
+        """A scratch buffer, reused between calls: the beginning of the largest of this name.
 
-        Fresh memory costs as much as filling it, because the system clears it first.
+        Fresh memory costs as much as filling it, because the system clears it first. For a shape
+        that has been asked for before, the array is the same one, as recorded loops need it.
         """
         buffer, dtype = self._buffers.get(name), dtype or self.params[1].dtype
         if buffer is None or buffer.shape != shape or buffer.dtype != dtype:
-            buffer = self._buffers[name] = np.empty(shape, dtype)
+            buffer = self._buffers[name] = self._view(name, shape, dtype)
         return buffer
+
+    def _view(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
+        """The beginning of the largest buffer of this name, or a new one, in this shape (...)."""
+        views, size = self._views.get(name, {}), math.prod(shape)
+        largest = next(iter(views.values()), None)
+        if largest is None or largest.size < size or largest.dtype != dtype:
+            views = self._views[name] = {shape: np.empty(shape, dtype)}
+        elif shape not in views:
+            if len(views) > MOST_SHAPES:
+                views = self._views[name] = {largest.shape: largest}
+                self._steps.clear()
+            views[shape] = largest.reshape(-1)[:size].reshape(shape)
+        return views[shape]
 
     def placed(self, name: str, a: Array, dtype: Any = None) -> Array:
         """A copy of `a`, of any shape, in a scratch buffer; None stays None."""
@@ -332,12 +349,12 @@ class _TimeRecurrent(_Recurrent):
         These views are made once for a buffer: making them takes a GPU's loop a third of its time.
         """
         buffer = self._buffers[name]
-        made_of, _, views = self._steps.get(name, (0, None, []))
+        made_of, _, views = self._steps.get((name, buffer.shape), (0, None, []))
         if made_of != id(buffer):  # a number, since in a copy of this layer views are copies
             views = [*buffer]
             if k:
                 views = [[*step] for step in fused_steps.gates_of(buffer, k).swapaxes(0, 1)]
-            self._steps[name] = id(buffer), buffer, views
+            self._steps[name, buffer.shape] = id(buffer), buffer, views
         return views
 
     def _padded_copy(self, name: str, W: Array) -> Array:

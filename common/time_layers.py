@@ -5,10 +5,13 @@ axis; `dxs` is the gradient of the loss with respect to `xs`.  RNN, LSTM and GRU
 `common/recurrent.py`.  Source: book chapters 5 and 6.
 """
 
-from common.checks import floats
+import math
+
+from common.checks import checked_ratio, floats, is_number
 from common.layers import (
     Affine,
     Dropout,
+    Elementwise,
     Embedding,
     SigmoidWithLoss,
     SoftmaxWithLoss,
@@ -26,13 +29,14 @@ from common.recurrent import (
     TimeReluRNN,
     TimeRNN,
 )
-from common.rng import Seed
+from common.rng import Seed, device_generator
 
 __all__ = [
     "GRU",
     "LSTM",
     "RNN",
     "ReluRNN",
+    "TimeActivationPenalty",
     "TimeAffine",
     "TimeBiLSTM",
     "TimeDropout",
@@ -50,8 +54,35 @@ __all__ = [
 class TimeEmbedding(Embedding):
     """Word vectors of id sequences.   W (V, D), ids (N, T) -> (N, T, D)
 
-    Backward, sparse=True and errors as for `Embedding`.  Source: book 5.4.2.
+    While `train_flg` is True, whole words can be switched off, each in all places of a call:
+        ys[n, t] = W[ids[n, t]] * mask[ids[n, t]],  mask (V, 1) scaled as in `TimeDropout`
+    dropout_ratio  probability that a word is switched off
+    rng            seed or Generator of the masks; None follows NumPy's global seed
+    Backward, sparse=True and errors as for `Embedding`; ValueError for a ratio outside
+    0 <= ratio < 1.
+    Source: book 5.4.2; Gal and Ghahramani 2016 (words), https://arxiv.org/abs/1512.05287.
     """
+
+    def __init__(
+        self, W: Array, sparse: bool = False, *, dropout_ratio: float = 0.0, rng: Seed = None
+    ) -> None:
+        super().__init__(W, sparse)
+        self.dropout_ratio = checked_ratio("TimeEmbedding: dropout_ratio", dropout_ratio)
+        if dropout_ratio:
+            self.settings = {"dropout_ratio": self.dropout_ratio}
+            self.rng = device_generator(rng)
+
+    def forward(self, idx: Array) -> Array:
+        ys, (W,) = super().forward(idx), self.params
+        self.mask = None
+        if self.dropout_ratio and self.train_flg:
+            words = scaled_mask(self.rng, self.dropout_ratio, W[:, :1])
+            self.mask = words.take(np.asarray(self.idx), axis=0)  # (V, 1) -> (N, T, 1)
+        return ys if self.mask is None else ys * self.mask
+
+    def backward(self, dy: Array) -> None:
+        self._check_gradient(dy)
+        super().backward(dy if self.mask is None else dy * self.mask)
 
     @property
     def W(self) -> Array:
@@ -133,3 +164,53 @@ class TimeDropout(Dropout):
     def backward(self, dys: Array) -> Array:
         self._check_gradient(dys)
         return dys if self.mask is None else dys * self.mask
+
+
+class TimeActivationPenalty(Elementwise):
+    """ys = xs (N, T, D), and a penalty on activations that are large, or that change fast.
+
+    penalty = alpha * mean of xs^2 + beta * mean of (xs[:, t] - xs[:, t - 1])^2
+    Backward:  dxs = dys + dpenalty * (gradient of the penalty)
+
+    penalty   a scalar after forward, for the model to add to its loss; 0 outside training
+    dpenalty  gradient of the loss with respect to it, for the model to set before backward
+    Raises ValueError for an input that is not (N, T, D), and for a factor that is negative or not
+    finite.
+    Source: Merity et al. 2017 (activation regularization, temporal activation regularization),
+    https://arxiv.org/abs/1708.01009.
+    """
+
+    def __init__(self, alpha: float = 0.0, beta: float = 0.0) -> None:
+        super().__init__()
+        for name, factor in ("alpha", alpha), ("beta", beta):
+            if not (is_number(factor) and 0 <= factor < math.inf):
+                raise self._refuse(f"{name} is finite and not negative, not {factor!r}")
+        self.alpha, self.beta = float(alpha), float(beta)
+        self.settings = {"alpha": self.alpha, "beta": self.beta}
+        self.dpenalty = 0.0
+
+    def forward(self, xs: Array) -> Array:
+        xs = floats(self, xs)
+        if xs.ndim != 3:
+            raise self._refuse(f"input must be (N, T, D), not {xs.shape}")
+        self.y_shape, self.xs, self.changes = xs.shape, None, None
+        self.penalty: Array = 0.0
+        if self.alpha and self.train_flg and xs.size:
+            self.xs = xs
+            self.penalty = self.penalty + self.alpha / xs.size * np.vdot(xs, xs)
+        if self.beta and self.train_flg and xs[:, 1:].size:
+            self.changes = changes = xs[:, 1:] - xs[:, :-1]
+            self.penalty = self.penalty + self.beta / changes.size * np.vdot(changes, changes)
+        return xs
+
+    def backward(self, dys: Array) -> Array:
+        self._check_gradient(dys)
+        dxs = dys
+        if self.xs is not None:
+            dxs = dxs + self.xs * (2 * self.alpha / self.xs.size * self.dpenalty)
+        if self.changes is not None:
+            pull = self.changes * (2 * self.beta / self.changes.size * self.dpenalty)
+            dxs = dxs.copy()
+            dxs[:, 1:] += pull
+            dxs[:, :-1] -= pull
+        return dxs

@@ -624,12 +624,16 @@ class RnnlmTrainer(_Loop):
         time_size: int = 35,
         max_grad: float | None = None,
         eval_interval: int | None = 20,
+        *,
+        lengths: Callable[[int], int] | None = None,
         **options: Any,
     ) -> list[Row]:
         """Read the text max_epoch times, from its beginning -> the history.
 
         xs, ts     ids (L,) of the text, and the same one word later
         time_size  steps T that gradients flow back through
+        lengths    training step -> T of its block, where not all are time_size; 0 is the first of
+                   all calls of `fit`. As many blocks are an epoch as if all were time_size
         The other arguments are those of `Trainer.fit`, without rng.
 
         Neither the reading position nor the model's state goes back to the start between epochs,
@@ -638,6 +642,7 @@ class RnnlmTrainer(_Loop):
         `Trainer.fit` raises.
         """
         sizes = {"batch_size": batch_size, "time_size": time_size}
+        self._lengths = lengths or (lambda step: time_size)
         how = {"max_epoch": max_epoch, "max_grad": max_grad, "eval_interval": eval_interval}
         return self._run({"xs": xs, "ts": ts}, sizes, how, options)
 
@@ -665,7 +670,9 @@ class RnnlmTrainer(_Loop):
         return x[which][:, None], t[which][:, None]
 
     def _batch(self, k: int) -> Batch:
-        return self.get_batch(*self._data, **self._sizes)
+        length = self._lengths(self.steps)
+        self._check(length=length)
+        return self.get_batch(*self._data, self._sizes["batch_size"], length)
 
     def _validate(self, x: Array, t: Array) -> float:
         text = numpy.append(x, t[-1:])

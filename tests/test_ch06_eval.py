@@ -7,6 +7,7 @@ import numpy
 import pytest
 
 from ch06 import eval as eval_script
+from ch06.awd_lstm import AwdLstm
 from ch06.better_rnnlm import BetterRnnlm
 from ch06.cache_pointer import eval_perplexity_with_cache
 from ch06.gru_rnnlm import GruRnnlm
@@ -16,7 +17,7 @@ from common.np import to_cpu
 from dataset import texts
 from tests.scripts import ROOT, run
 
-CLASSES = {"rnnlm": Rnnlm, "better": BetterRnnlm, "gru": GruRnnlm}
+CLASSES = {"rnnlm": Rnnlm, "better": BetterRnnlm, "gru": GruRnnlm, "awd": AwdLstm}
 V = 140  # words of the grammar
 
 
@@ -94,7 +95,7 @@ def test_weights_of_another_model_are_refused(folder):
         FileNotFoundError, match=r"there is no GruRnnlm\.npz here; python -m ch06\.train_rnnlm"
     ):
         eval_script.main(corpus="grammar", model="gru")
-    with pytest.raises(ValueError, match="model is one of rnnlm, better, gru, not 'lstm'"):
+    with pytest.raises(ValueError, match="model is one of rnnlm, better, gru, awd, not 'lstm'"):
         eval_script.main(corpus="grammar", model="lstm")
 
 

@@ -597,7 +597,7 @@ def test_shipped_weights_are_for_penn_treebank_only(folder):
 
 def test_bad_flags_are_refused(here):
     for how, error, problem in [
-        ({"model": "lstm"}, ValueError, "model is one of rnnlm, better, gru, not 'lstm'"),
+        ({"model": "lstm"}, ValueError, "model is one of rnnlm, better, gru, awd, not 'lstm'"),
         ({"start": "the xylophone"}, KeyError, "not in the vocabulary.*: xylophone"),
         ({"start": " "}, ValueError, "needs a word to start from"),
         ({"stop": "nowhere"}, KeyError, "not in the vocabulary.*: nowhere"),

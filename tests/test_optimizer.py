@@ -8,10 +8,10 @@ import pytest
 from common.gradients import RowSparse
 from common.layers import MatMul
 from common.np import np, to_cpu
-from common.optimizer import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop
+from common.optimizer import SGD, AdaGrad, Adam, AveragedSGD, Momentum, Nesterov, RMSprop
 
 both = pytest.mark.usefixtures("backend")
-ALL = [SGD, Momentum, Nesterov, AdaGrad, RMSprop, Adam]
+ALL = [SGD, AveragedSGD, Momentum, Nesterov, AdaGrad, RMSprop, Adam]
 EXACT = ALL[:-1]  # row-sparse gradients end where dense ones do
 
 
@@ -358,3 +358,73 @@ def test_row_sparse_and_dense_gradients_may_come_in_turn(cls, turns, r):
         a.update([dense], [np.asarray(whole)])
         b.update([mixed], [rows if turn == "s" else whole])
     numpy.testing.assert_allclose(to_cpu(mixed), to_cpu(dense), atol=1e-12)
+
+
+# --- AveragedSGD ---------------------------------------------------------------------------------
+
+
+@both
+def test_weight_decay_joins_the_gradient():
+    # 1 - 0.1 * (2 + 0.5 * 1), then - 0.1 * (1 + 0.5 * 0.75)
+    assert two_steps(AveragedSGD(0.1, 0.5)) == pytest.approx((0.75, 0.6125))
+
+
+@both
+def test_the_average_is_the_mean_of_the_weights_since_it_began(r):
+    params, optimizer = [r(4, 3), r(2)], AveragedSGD(0.3, 0.01)
+    after = []
+    for k in range(7):
+        if k == 3:
+            optimizer.start_averaging()
+        optimizer.update(params, [r(4, 3) * k, r(2) + k])
+        after.append([to_cpu(p).copy() for p in params])
+    optimizer.start_averaging()  # again, which changes nothing
+    assert optimizer.count == 4
+    with optimizer.averaged(params):
+        for k, p in enumerate(params):
+            mean = numpy.mean([w[k] for w in after[3:]], axis=0)
+            numpy.testing.assert_allclose(to_cpu(p), mean, rtol=1e-12)
+    for p, last in zip(params, after[-1], strict=True):
+        numpy.testing.assert_array_equal(to_cpu(p), last)
+
+
+@both
+def test_rows_without_a_gradient_are_averaged_and_decay_too(r):
+    sparse = r(5, 2)
+    dense = sparse.copy()
+    rows = numpy.array([1, 3])
+    optimizers = AveragedSGD(0.3, 0.1), AveragedSGD(0.3, 0.1)
+    for optimizer in optimizers:
+        optimizer.start_averaging()
+    for _ in range(3):
+        g, whole = RowSparse((5, 2), "float64"), np.zeros((5, 2))
+        g.assign(rows, r(2, 2))
+        whole[np.asarray(rows)] = g.rows
+        optimizers[0].update([sparse], [g])
+        optimizers[1].update([dense], [whole])
+    for ours, theirs in (sparse, dense), (optimizers[0].mean[0], optimizers[1].mean[0]):
+        numpy.testing.assert_array_equal(to_cpu(ours), to_cpu(theirs))
+
+
+@both
+def test_after_an_error_within_the_average_the_weights_are_what_they_were(r):
+    p, optimizer = r(3), AveragedSGD(0.1)
+    optimizer.start_averaging()
+    for _ in range(2):
+        optimizer.update([p], [r(3)])
+    before = to_cpu(p).copy()
+    with pytest.raises(ZeroDivisionError), optimizer.averaged([p]):
+        raise ZeroDivisionError
+    numpy.testing.assert_array_equal(to_cpu(p), before)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_average_that_never_began_is_refused(begun, r):
+    p, optimizer = r(3), AveragedSGD(0.1)
+    optimizer.update([p], [r(3)])
+    if begun:
+        optimizer.start_averaging()
+    with pytest.raises(ValueError, match="there is no mean"), optimizer.averaged([p]):
+        pass
+    with pytest.raises(ValueError, match="weight_decay is finite and not negative, not -1"):
+        AveragedSGD(0.1, -1)

@@ -174,6 +174,20 @@ class TestRnnlmTrainer:
         assert len(t.model.batches) == 2 * 19
         assert t.time_idx == 2 * 19 * 5  # reading goes on over the epochs
 
+    def test_blocks_can_differ_in_length_and_rows_still_read_on(self):
+        t = trainer(RnnlmTrainer)
+        lengths = [3, 7, 4, 6]
+        t.fit(*text(99), max_epoch=2, batch_size=10, time_size=4, lengths=lengths.__getitem__)
+        shapes = [x.shape for x, _ in t.model.batches]
+        assert shapes == [(10, T) for T in lengths]  # 99 words are 2 batches of 10 x 4
+        firsts = [x[0, 0] for x, _ in t.model.batches]
+        assert firsts == [0, 3, 10, 14]
+
+    @pytest.mark.parametrize("bad", [0, 2.5])
+    def test_a_length_that_is_none_is_refused(self, bad):
+        with pytest.raises(ValueError, match=f"length must be .* not {bad}"):
+            trainer(RnnlmTrainer).fit(*text(99), lengths=lambda step: bad, time_size=4)
+
     def test_a_new_fit_starts_at_the_beginning_but_counts_epochs_on(self):
         t = trainer(RnnlmTrainer)
         for k in range(2):
