@@ -357,13 +357,13 @@ class _TimeRecurrent(_Recurrent):
             self._steps[name, buffer.shape] = id(buffer), buffer, views
         return views
 
-    def _padded_copy(self, name: str, W: Array) -> Array:
-        """A contiguous copy of W (k, H, H) with padded rows (avoids cache conflicts).
+    def _padded_copy(self, W: Array) -> Array:
+        """A contiguous copy of W (k, H, H) with padded rows (avoids cache conflicts): the only one.
 
         For matmul, which takes it as it is; `dot` would copy it once more.
         """
         k, H, _ = W.shape
-        copy = self.scratch(name, k, H, H + ROW_PADDING)[:, :, :H]
+        copy = self.scratch("W", k, H, H + ROW_PADDING)[:, :, :H]
         copy[...] = W
         return copy
 
@@ -602,9 +602,9 @@ class TimeLSTM(_TimeRecurrent):
         """
         _, T, N, H = gates.shape
         tanh_cs = self.scratch("tanh_c", T, N, H)
-        Wh = by_gate(Wh, 4)
+        multiplied = Wh = by_gate(Wh, 4)
         if 4 * H <= N * T:  # with fewer rows, the copy takes longer than it saves
-            Wh = self._padded_copy("Wh", Wh)
+            multiplied = self._padded_copy(Wh)
         # sigmoid(a) = (1 + tanh(a / 2)) / 2, so one tanh serves all four gates of a step.
         scales = np.asarray([0.5, 1, 0.5, 0.5], gates.dtype)[:, None, None]  # g is a tanh as it is
         shifts = 1 - scales
@@ -618,7 +618,7 @@ class TimeLSTM(_TimeRecurrent):
             if T > 4 and buffer.size < SMALL:  # of the size of the gates, they take half the time
                 scale, shift = np.zeros_like(buffer) + scale, np.zeros_like(buffer) + shift
             h, c = hs[0, rows], cs[0, rows]
-            product = parallel.product(len(h), Wh)
+            product = parallel.product(len(h), multiplied)
             steps = zip(
                 gates_t[:, :, rows], hs[1:, rows], cs[1:, rows], tanh_cs[:, rows], strict=True
             )
@@ -626,7 +626,7 @@ class TimeLSTM(_TimeRecurrent):
                 inputs = a
                 if t >= first:  # before, h is zero
                     masked = h if h_mask is None else h * h_mask[rows]
-                    inputs = np.add(a, product(masked, Wh, buffer), out=buffer)
+                    inputs = np.add(a, product(masked, multiplied, buffer), out=buffer)
                 np.multiply(inputs, scale, out=buffer)
                 np.tanh(buffer, out=buffer)
                 np.multiply(buffer, scale, out=buffer)
@@ -658,7 +658,7 @@ class TimeLSTM(_TimeRecurrent):
         _, T, N, H = gates.shape
         da = self.scratch("da", *gates.shape)
         dc_by_dh = self.scratch("dc_by_dh", T, N, H)
-        WhT = self._padded_copy("WhT", Wh.swapaxes(1, 2))
+        WhT = self._padded_copy(Wh.swapaxes(1, 2))
         dh = np.zeros_like(dc)
         steps, das = [*parallel.blocks(slice(0, T), N * H)], da.swapaxes(0, 1)
 
@@ -748,14 +748,15 @@ class TimeGRU(_TimeRecurrent):
 
         -> what `_backward_steps` needs beside them
         """
-        Wh = self._padded_copy("Wh", by_gate(Wh, 3))
+        Wh = by_gate(Wh, 3)
+        Wh_zr, Wh_n = (copy := self._padded_copy(Wh))[:2], copy[2]
 
         def loop(rows: slice) -> None:
             buffer = np.empty((3, len(hs[0, rows]), len(Wh[0])), gates.dtype)
             for t in range(len(rhs)):
                 h, new, (*_, n) = hs[t, rows], hs[t + 1, rows], gates[:, t, rows]
                 zr = np.add(
-                    gates[:2, t, rows], parallel.matmul(h, Wh[:2], buffer[:2]), out=buffer[:2]
+                    gates[:2, t, rows], parallel.matmul(h, Wh_zr, buffer[:2]), out=buffer[:2]
                 )
                 zr *= 0.5  # sigmoid(a) = (1 + tanh(a / 2)) / 2
                 np.tanh(zr, out=zr)
@@ -764,7 +765,7 @@ class TimeGRU(_TimeRecurrent):
                 if padding is not None:
                     np.copyto(z, 0, where=padding[t, rows])
                 rh = np.multiply(r, h, out=rhs[t, rows])
-                n += parallel.matmul(rh, Wh[2], buffer[2])
+                n += parallel.matmul(rh, Wh_n, buffer[2])
                 np.tanh(n, out=n)
                 np.subtract(n, h, out=new)  # h + z * (n - h)
                 new *= z
@@ -781,7 +782,7 @@ class TimeGRU(_TimeRecurrent):
         _, T, N, H = gates.shape
 
         da, stays = self.scratch("da", *gates.shape), self.scratch("1 - z", T, N, H)
-        WhT = self._padded_copy("WhT", Wh.swapaxes(1, 2))
+        WhT = self._padded_copy(Wh.swapaxes(1, 2))
         dh = np.zeros_like(hs[0])
 
         def loop(rows: slice) -> None:
