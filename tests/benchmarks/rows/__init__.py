@@ -20,6 +20,7 @@ ROWS = {
     "Seq2seq": ch07.Translation(),
     "PeekySeq2seq": ch07.Translation("peeky"),
     "AttentionSeq2seq": ch07.Translation("attention", V=59, H=256, T=29, L=11),
+    "Rnnlm-writes": ch07.Writing(),
     "Seq2seq-answers": ch07.Answering(),
     "AttentionSeq2seq-answers": ch07.Answering("attention", V=59, H=256, T=29, L=11),
     "Transformer": ch08.Transformer(),

@@ -96,6 +96,43 @@ class Translation:
 
 
 @dataclass
+class Writing:
+    """One text of so many words, each drawn after those before it. V words, D = H."""
+
+    V: int = 10000
+    H: int = 100
+    words: int = 100
+
+    def ours(self) -> Step:
+        from ch07.rnnlm_gen import RnnlmGen
+
+        model, rng = RnnlmGen(self.V, self.H, self.H, rng=0), numpy.random.default_rng(0)
+        return lambda: model.generate(0, sample_size=self.words, rng=rng)
+
+    def theirs(self) -> Step:
+        import torch
+        from torch import nn
+
+        net = nn.ModuleList(
+            [nn.Embedding(self.V, self.H), nn.LSTM(self.H, self.H), nn.Linear(self.H, self.V)]
+        )
+        embed, lstm, affine = net.to(torch.get_default_device())
+
+        def step() -> None:
+            word, state = torch.zeros(1, 1, dtype=torch.long), None
+            with torch.no_grad():
+                for _ in range(self.words):
+                    h, state = lstm(embed(word), state)
+                    word = affine(h[0]).softmax(1).multinomial(1)
+
+        return step
+
+    def batches(self):
+        """There are none: the first word is the word 0."""
+        return []
+
+
+@dataclass
 class Answering(Translation):
     """Greedy answers to `questions` questions, in batches of 125."""
 
