@@ -309,7 +309,7 @@ class _TimeRecurrent(_Recurrent):
             np.matmul(constant.T, da_sum, out=by_gate(dWx[:C], k))
             self.dconstant = sum_over_gates(da_sum, by_gate(Wx[:C], k))
         dxs = sum_over_gates(rows, by_gate(Wx[C:], k)).reshape(T, N, D)
-        return dxs.swapaxes(0, 1).copy()
+        return by_sample(dxs)
 
     def scratch(self, name: str, *shape: int, dtype: Any = None) -> Array:
         """A scratch buffer, reused between calls: the beginning of the largest of this name.
@@ -395,6 +395,18 @@ def sum_over_steps(h_prev: Array, da: Array, dWh: Array) -> None:
     parallel.matmul(h_prev.reshape(T * N, H).T, da.reshape(k, T * N, da.shape[3]), dWh)
 
 
+def by_sample(steps: Array) -> Array:
+    """A copy of steps (T, N, H) as sequences (N, T, H)."""
+    T, N, H = steps.shape
+    sequences = np.empty((N, T, H), steps.dtype)
+
+    def work(rows: slice) -> None:
+        sequences[rows] = steps[:, rows].swapaxes(0, 1)
+
+    parallel.in_blocks(work, N, T * H)
+    return sequences
+
+
 def own(a: Array) -> Array:
     """A copy, so that the caller may go on with the array, of any shape; None stays None."""
     return None if a is None else a.copy()
@@ -428,7 +440,7 @@ class TimeRNN(_TimeRecurrent):
         suited(TimeRNN._forward_steps, fused_steps.rnn_forward)(self, a, Wh, hs, padding)
         self.cache = hs, padding, first
         self.set_state(hs[T])
-        return hs[1:].swapaxes(0, 1).copy()
+        return by_sample(hs[1:])
 
     def backward(self, dhs: Array) -> Array:
         self._check_gradient(dhs)
@@ -566,7 +578,7 @@ class TimeLSTM(_TimeRecurrent):
         kept = steps(self, a, Wh, hs, cs, first, h_mask, padding)
         self.cache = hs, cs, padding, first, Wh_mask, h_mask, kept
         self.set_state(hs[T], cs[T])
-        return hs[1:].swapaxes(0, 1).copy()
+        return by_sample(hs[1:])
 
     def backward(self, dhs: Array, dc: Array = None) -> Array:
         self._check_gradient(dhs)
@@ -726,7 +738,7 @@ class TimeGRU(_TimeRecurrent):
         steps = suited(TimeGRU._forward_steps, fused_steps.gru_forward)
         self.cache = hs, rhs, first, steps(self, a, Wh, hs, rhs, padding)
         self.set_state(hs[T])
-        return hs[1:].swapaxes(0, 1).copy()
+        return by_sample(hs[1:])
 
     def backward(self, dhs: Array) -> Array:
         self._check_gradient(dhs)
