@@ -139,7 +139,7 @@ class Reciprocal(Elementwise):
 
     def backward(self, dy: Array) -> Array:
         self._check_gradient(dy)
-        return -dy * self.out**2
+        return dy * -(self.out**2)
 
 
 class Graph(Layer):

@@ -37,6 +37,7 @@ from dataset import texts
 from dataset.tokens import Cut
 
 SUBSAMPLE = 1e-3
+FEWEST_WORDS = 6  # the target and 5 negatives
 BOOK: dict[str, Any] = {"corpus": "ptb", "hidden_size": 100, "max_epoch": None, "seed": 0}
 """The settings of the vectors that are shipped."""
 
@@ -83,6 +84,9 @@ def main(
     at_least_one(hidden_size=hidden_size)
     source = {"corpus": corpus, "tokens": tokens, "min_count": min_count}
     word_to_id = texts.load_text(corpus, tokens=tokens, min_count=min_count)[1]
+    if len(word_to_id) < FEWEST_WORDS:
+        found = len(word_to_id)
+        raise ValueError(f"compare: a text needs {FEWEST_WORDS} different words, and has {found}")
     place = expanded(folder)
     how = source | {"hidden_size": hidden_size, "seed": seed}
     how |= {} if max_epoch is None else {"max_epoch": max_epoch}

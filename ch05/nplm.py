@@ -50,8 +50,8 @@ class ContextEmbedding(TimeEmbedding):
     def forward(self, idx: Array) -> Array:
         V, D, K = len(self.W) - 1, self.W.shape[1], self.context
         idx = checked_ids(self, idx, V)
-        if idx.ndim != 2:
-            raise self._refuse(f"ids are (N, T), not {idx.shape}")
+        if idx.ndim != 2 or not idx.shape[1]:
+            raise self._refuse(f"ids are (N, T) with T > 0, not {idx.shape}")
         N, T = idx.shape
         past = numpy.full((N, K - 1), V) if self.past is None else self.past
         if len(past) != N:

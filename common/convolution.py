@@ -4,10 +4,12 @@ N samples of T steps, D inputs and M outputs a step, k steps under the kernel.
 Source: book 8.5.2; Gehring et al. 2017, https://arxiv.org/abs/1705.03122.
 """
 
+import math
+
 from common.checks import checked_mask, floats
 from common.cores.parallel import affine, dot, in_blocks
 from common.functions import sigmoid
-from common.layers import Layer, fill_product, fill_sum
+from common.layers import Layer, fill_sum
 from common.np import Array, np
 
 __all__ = ["GatedLinearUnit", "TimeConvolution", "np"]
@@ -91,7 +93,7 @@ class TimeConvolution(Layer):
         N, T, _ = dy.shape
         steps, real = self.cache
         dy = dy.reshape(-1, M)
-        fill_product(dW.reshape(-1, M), steps.T, dy)
+        dW[...] = dot(steps.T, dy).reshape(W.shape)
         fill_sum(db, dy)
         dsteps = dot(dy, W.reshape(-1, M).T).reshape(N, T, k, D)
         dpadded = np.zeros((N, T + k - 1, D), W.dtype)
@@ -128,7 +130,7 @@ class GatedLinearUnit(Layer):
         width = x.shape[-1] if x.ndim else 1
         self.output_size(width)
         H = width // 2
-        rows = x.reshape(-1, 2 * H)
+        rows = x.reshape(math.prod(x.shape[:-1]), width)
         gate, y = (np.empty((len(rows), H), x.dtype) for _ in "gy")
 
         def work(some: slice) -> None:
@@ -143,7 +145,7 @@ class GatedLinearUnit(Layer):
         self._check_gradient(dy)
         a, gate = self.cache
         H = dy.shape[-1]
-        dx, drows = np.empty((len(gate), 2 * H), gate.dtype), dy.reshape(-1, H)
+        dx, drows = np.empty((len(gate), 2 * H), gate.dtype), dy.reshape(len(gate), H)
 
         def work(some: slice) -> None:
             da, db = dx[some, :H], dx[some, H:]

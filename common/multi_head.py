@@ -84,7 +84,7 @@ class _MultiHead(Layer):
             s /= s.sum(axis=3, keepdims=True)
             np.matmul(s, v[rows], out=ch[rows])
 
-        in_blocks(work, N, a[0].size)
+        in_blocks(work, N, math.prod(a.shape[1:]))
         self.a, self.cache, self.y_shape = a, (q, k, v, c), (N, S, D)
         return affine(c.reshape(-1, D), Wo, bo).reshape(N, S, D)
 
@@ -110,7 +110,7 @@ class _MultiHead(Layer):
             np.matmul(ds[..., -T:].swapaxes(2, 3), q[rows], out=dk[rows])
             np.multiply(ds @ k[rows], 1 / math.sqrt(q.shape[-1]), out=dq[rows])
 
-        in_blocks(work, len(a), a[0].size)
+        in_blocks(work, len(a), math.prod(a.shape[1:]))
 
 
 class SelfAttention(_MultiHead):

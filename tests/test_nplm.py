@@ -112,7 +112,7 @@ def test_refused_ids_and_labels_leave_the_words_kept():
         model.forward(numpy.where(xs == xs.max(), V, xs), xs)
     with refused("ContextEmbedding: the kept words are of batch size 2, the input of 3"):
         model.forward(ids(3, T), ids(3, T))
-    with refused("ContextEmbedding: ids are (N, T), not (5,)"):
+    with refused("ContextEmbedding: ids are (N, T) with T > 0, not (5,)"):
         model.forward(xs[0], xs[0])
     with refused("TimeSoftmaxWithLoss: labels have shape (2, 4)"):
         model.forward(ids(N, T, seed=3), xs[:, 1:])

@@ -67,7 +67,7 @@ def slices(rows: int, parts: int) -> list[slice]:
 
 
 def product(rows: int, b: Array) -> Callable[[Array, Array, Array], Array]:
-    """What computes a @ b for a (rows, D) fastest, again and again: `matmul`, or NumPy's."""
+    """What computes a @ b for a (rows, D), b (..., D, M) again and again: `matmul`, or NumPy's."""
     return matmul if worth(rows * b.size) > 1 else np.matmul
 
 
