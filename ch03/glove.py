@@ -74,7 +74,7 @@ class GloVe(BaseModel):
             raise ValueError("GloVe: counts must be above 0 and finite, for their logarithm")
         w, v = self.in_layer.forward(cells[:, 0]), self.out_layer.forward(cells[:, 1])
         log_X = np.asarray(numpy.log(X).astype(w.dtype))
-        f = np.asarray(numpy.minimum((X / self.x_max) ** self.alpha, 1).astype(w.dtype))
+        f = np.asarray((numpy.minimum(X / self.x_max, 1) ** self.alpha).astype(w.dtype))
         error = np.einsum("nh,nh->n", w[:, :-1], v[:, :-1]) + w[:, -1] + v[:, -1] - log_X
         self.w, self.v, self.slope = w, v, 2 * f * error
         return np.vdot(f * error, error)
