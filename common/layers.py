@@ -467,8 +467,16 @@ class Embedding(Layer):
 
     def backward(self, dy: Array) -> None:
         self._check_gradient(dy)
-        (dW,) = self.grads
-        fill_rows(dW, self.idx.reshape(-1), dy.reshape(-1, dW.shape[1]))
+        self.collect(dy.reshape(-1, self.y_shape[-1]))
+
+    def collect(self, dh: Array, weights: Array = None) -> None:
+        """Backward of the rows of ids (N, C) if it is weights[n, c] * dh[n], with nothing repeated.
+
+        dh (N, D), weights (N, C); without weights, they are 1.
+        """
+        if weights is not None:
+            weights = weights.reshape(-1)
+        fill_rows(self.grads[0], self.idx.reshape(-1), dh, weights)
 
     def output_size(self, size: int | None) -> int | None:
         """D; ids have no width."""
@@ -490,8 +498,8 @@ class EmbeddingPart(Embedding):
         self.params, self.whole, self.parts = whole.params, whole, parts
         parts.append(self)
 
-    def backward(self, dy: Array) -> None:
-        super().backward(dy)
+    def collect(self, dh: Array, weights: Array = None) -> None:
+        super().collect(dh, weights)
         self.add_up()
 
     def add_up(self) -> None:
@@ -503,13 +511,14 @@ class EmbeddingPart(Embedding):
             self.whole.add_up()
 
 
-def fill_rows(dW: Any, ids: Array, rows: Array) -> None:
-    """dW (V, D) = 0, but for the sum of those rows (M, D) that have one of the ids (M,)."""
+def fill_rows(dW: Any, ids: Array, rows: Array, weights: Array = None) -> None:
+    """dW (V, D) = 0, but for the sums by id, see `sum_by_id`."""
     if isinstance(dW, RowSparse):
-        dW.assign(*sum_by_id(ids, rows))
+        dW.assign(*sum_by_id(ids, rows, weights))
     else:
         dW[...] = 0
-        add_rows(dW, ids, rows)
+        ids, rows = sum_by_id(ids, rows, weights)
+        dW[np.asarray(ids)] = rows
 
 
 def matched(layer: Layer, size: int | None) -> int:

@@ -214,7 +214,7 @@ class NegativeSamplingLoss(Layer):
         dscores = sigmoid(self.scores)
         dscores[:, 0] -= 1
         dscores *= factor
-        self.embed.backward(dscores[:, :, None] * self.h[:, None])
+        self.embed.collect(self.h, dscores)
         return np.matmul(dscores[:, None], self.rows)[:, 0]
 
 
