@@ -31,7 +31,7 @@ from common.checks import (
 )
 from common.cores.parallel import affine, dot, in_blocks
 from common.functions import relu, sigmoid, softmax
-from common.gradients import RowSparse, add_rows, sum_by_id
+from common.gradients import RowSparse, sum_by_id
 from common.network import Layer
 from common.np import Array, fused, np
 from common.rng import Seed, device_generator
@@ -516,8 +516,8 @@ def fill_rows(dW: Any, ids: Array, rows: Array, weights: Array = None) -> None:
     if isinstance(dW, RowSparse):
         dW.assign(*sum_by_id(ids, rows, weights))
     else:
-        dW[...] = 0
         ids, rows = sum_by_id(ids, rows, weights)
+        dW[...] = 0
         dW[np.asarray(ids)] = rows
 
 
