@@ -124,7 +124,7 @@ def sum_by_id(ids: Array, rows: Array, weights: Array = None) -> tuple[Array, Ar
         return ids, rows[:0]
     unique, where = numbered(ids)
     sums = sums_by_product if np.__name__ == "numpy" and rows.dtype.char in "fd" else sums_in_turn
-    return unique, sums(where, rows, weights)
+    return unique, sums(len(unique), where, rows, weights)
 
 
 def numbered(ids: Array) -> tuple[Array, Array]:
@@ -140,18 +140,18 @@ def numbered(ids: Array) -> tuple[Array, Array]:
     return unique, place.take(ids)
 
 
-def sums_in_turn(where: Array, rows: Array, weights: Array = None) -> Array:
+def sums_in_turn(K: int, where: Array, rows: Array, weights: Array = None) -> Array:
     """Each row (N, D) times its weights, added at its C places of `where` (N * C,) -> (K, D)."""
     if len(where) > len(rows):
         rows = np.repeat(rows, len(where) // len(rows), axis=0)
     if weights is not None:
         rows = weights[:, None] * rows
-    total = np.zeros((int(where.max()) + 1, rows.shape[1]), rows.dtype)
+    total = np.zeros((K, rows.shape[1]), rows.dtype)
     np.add.at(total, np.asarray(where), rows)
     return total
 
 
-def sums_by_product(where: Array, rows: Array, weights: Array = None) -> Array:
+def sums_by_product(K: int, where: Array, rows: Array, weights: Array = None) -> Array:
     """The same, as a product with a sparse matrix (K, N): column n holds the weights of row n.
 
     It copies no row, and takes a tenth of the time.
@@ -161,8 +161,7 @@ def sums_by_product(where: Array, rows: Array, weights: Array = None) -> Array:
     N, M = len(rows), len(where)
     if weights is None:
         weights = numpy.ones(M, rows.dtype)
-    columns = csc_array((weights, where, numpy.arange(0, M + 1, M // N)), (where.max() + 1, N))
-    return columns @ rows
+    return csc_array((weights, where, numpy.arange(0, M + 1, M // N)), (K, N)) @ rows
 
 
 def add_rows(total: Array, ids: Array, rows: Array) -> None:
