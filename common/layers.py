@@ -470,12 +470,11 @@ class Embedding(Layer):
         self.collect(dy.reshape(-1, self.y_shape[-1]))
 
     def collect(self, dh: Array, weights: Array = None) -> None:
-        """Backward of the rows of ids (N, C) if it is weights[n, c] * dh[n], with nothing repeated.
+        """What `backward` does for dy[n, c] = weights[n, c] * dh[n], without making that dy.
 
-        dh (N, D), weights (N, C); without weights, they are 1.
+        dh (N, D), where ids were (N, C); weights (N, C), 1 if there are none.
         """
-        if weights is not None:
-            weights = weights.reshape(-1)
+        weights = None if weights is None else weights.reshape(-1)
         fill_rows(self.grads[0], self.idx.reshape(-1), dh, weights)
 
     def output_size(self, size: int | None) -> int | None:
@@ -512,7 +511,7 @@ class EmbeddingPart(Embedding):
 
 
 def fill_rows(dW: Any, ids: Array, rows: Array, weights: Array = None) -> None:
-    """dW (V, D) = 0, but for the sums by id, see `sum_by_id`."""
+    """dW (V, D) = 0, but for the sums of `sum_by_id`, which tells the arguments."""
     if isinstance(dW, RowSparse):
         dW.assign(*sum_by_id(ids, rows, weights))
     else:
