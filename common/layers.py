@@ -467,7 +467,7 @@ class Embedding(Layer):
 
     def backward(self, dy: Array) -> None:
         self._check_gradient(dy)
-        self.collect(dy.reshape(-1, self.y_shape[-1]))
+        self.collect(dy.reshape(-1, self.grads[0].shape[1]))
 
     def collect(self, dh: Array, weights: Array = None) -> None:
         """What `backward` does for dy[n, c] = weights[n, c] * dh[n], without making that dy.
