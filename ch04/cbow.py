@@ -75,9 +75,7 @@ class CBOW(BaseModel):
         return self.ns_loss.forward(h, target)
 
     def backward(self, dout: float = 1) -> None:
-        C = 2 * self.window_size
-        dh = self.ns_loss.backward(dout) / C
-        self.in_layer.backward(np.repeat(dh, C, axis=0).reshape(-1, C, dh.shape[1]))
+        self.in_layer.collect(self.ns_loss.backward(dout) / (2 * self.window_size))
 
 
 def check_pairs(model: CBOW, contexts: Array, target: Array) -> None:

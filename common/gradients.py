@@ -112,30 +112,65 @@ def to_dense(g: Any) -> Array:
     return g.to_dense() if isinstance(g, ArrayLike) else g
 
 
-def sum_by_id(ids: Array, rows: Array) -> tuple[Array, Array]:
-    """Add up the rows that carry the same id: ids (M,) on the host, rows (M, D) -> (K,), (K, D)."""
-    unique, first, where = numpy.unique(ids, return_index=True, return_inverse=True)
-    total = rows.take(np.asarray(first), axis=0)
-    again = numpy.ones(len(ids), bool)
-    again[first] = False  # copied already, and most words of a batch come only once
-    again = numpy.flatnonzero(again)
-    add_rows(total, where[again], rows.take(np.asarray(again), axis=0))
-    return unique, total
+def sum_by_id(ids: Array, rows: Array, weights: Array = None) -> tuple[Array, Array]:
+    """For every id, the sum of weight times row over the places that have it.
+
+    ids      (N * C,) on the host: row n belongs to the C ids from n * C on
+    rows     (N, D)
+    weights  (N * C,), 1 if there are none
+    -> the K different ids in order, on the host, and their sums (K, D)
+    """
+    if not ids.size:
+        return ids, rows[:0]
+    unique, where = numbered(ids)
+    sums = sums_by_product if np.__name__ == "numpy" and rows.dtype.char in "fd" else sums_in_turn
+    return unique, sums(len(unique), where, rows, weights)
+
+
+def numbered(ids: Array) -> tuple[Array, Array]:
+    """The K different ids in order, and which of these each id (M,) is, all on the host.
+
+    What `numpy.unique` finds by sorting, found in a table with a place for each word.
+    """
+    present = numpy.zeros(ids.max() + 1, bool)
+    present[ids] = True
+    unique = numpy.flatnonzero(present)
+    place = numpy.empty(len(present), int)
+    place[unique] = numpy.arange(len(unique))
+    return unique, place.take(ids)
+
+
+def sums_in_turn(K: int, where: Array, rows: Array, weights: Array = None) -> Array:
+    """Each row (N, D) times its weights, added at its C places of `where` (N * C,) -> (K, D)."""
+    if len(where) > len(rows):
+        rows = np.repeat(rows, len(where) // len(rows), axis=0)
+    if weights is not None:
+        rows = weights[:, None] * rows
+    total = np.zeros((K, rows.shape[1]), rows.dtype)
+    np.add.at(total, np.asarray(where), rows)
+    return total
+
+
+def sums_by_product(K: int, where: Array, rows: Array, weights: Array = None) -> Array:
+    """The same, as a product with a sparse matrix (K, N): column n holds the weights of row n.
+
+    It copies no row, and takes a tenth of the time.
+    """
+    from scipy.sparse import csc_array  # here, because it takes longer to load than this module
+
+    N, M = len(rows), len(where)
+    if weights is None:
+        weights = numpy.ones(M, rows.dtype)
+    return csc_array((weights, where, numpy.arange(0, M + 1, M // N)), (K, N)) @ rows
 
 
 def add_rows(total: Array, ids: Array, rows: Array) -> None:
     """total[ids[m]] += rows[m] for every m, ids that repeat included.
 
     total (V, D), ids (M,) on the host, rows (M, D).
-    Element by element, because NumPy's add.at is five times faster on flat arrays than on rows.
-    The flat form of a transposed `total` would be a copy, and what is added to it lost.
     """
-    if not total.flags.c_contiguous:
-        np.add.at(total, np.asarray(ids), rows)
-        return
-    width = total.shape[1]
-    where = np.asarray(ids)[:, None] * width + np.arange(width)
-    np.add.at(total.reshape(-1), where.reshape(-1), rows.reshape(-1))
+    unique, sums = sum_by_id(ids, rows)
+    total[np.asarray(unique)] += sums
 
 
 def remove_duplicate(params: list[Array], grads: list[Any]) -> tuple[list[Array], list[Any]]:

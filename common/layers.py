@@ -31,7 +31,7 @@ from common.checks import (
 )
 from common.cores.parallel import affine, dot, in_blocks
 from common.functions import relu, sigmoid, softmax
-from common.gradients import RowSparse, add_rows, sum_by_id
+from common.gradients import RowSparse, sum_by_id
 from common.network import Layer
 from common.np import Array, fused, np
 from common.rng import Seed, device_generator
@@ -467,8 +467,15 @@ class Embedding(Layer):
 
     def backward(self, dy: Array) -> None:
         self._check_gradient(dy)
-        (dW,) = self.grads
-        fill_rows(dW, self.idx.reshape(-1), dy.reshape(-1, dW.shape[1]))
+        self.collect(dy.reshape(-1, self.grads[0].shape[1]))
+
+    def collect(self, dh: Array, weights: Array = None) -> None:
+        """What `backward` does for dy[n, c] = weights[n, c] * dh[n], without making that dy.
+
+        dh (N, D), where ids were (N, C); weights (N, C), 1 if there are none.
+        """
+        weights = None if weights is None else weights.reshape(-1)
+        fill_rows(self.grads[0], self.idx.reshape(-1), dh, weights)
 
     def output_size(self, size: int | None) -> int | None:
         """D; ids have no width."""
@@ -490,8 +497,8 @@ class EmbeddingPart(Embedding):
         self.params, self.whole, self.parts = whole.params, whole, parts
         parts.append(self)
 
-    def backward(self, dy: Array) -> None:
-        super().backward(dy)
+    def collect(self, dh: Array, weights: Array = None) -> None:
+        super().collect(dh, weights)
         self.add_up()
 
     def add_up(self) -> None:
@@ -503,13 +510,14 @@ class EmbeddingPart(Embedding):
             self.whole.add_up()
 
 
-def fill_rows(dW: Any, ids: Array, rows: Array) -> None:
-    """dW (V, D) = 0, but for the sum of those rows (M, D) that have one of the ids (M,)."""
+def fill_rows(dW: Any, ids: Array, rows: Array, weights: Array = None) -> None:
+    """dW (V, D) = 0, but for the sums of `sum_by_id`, which tells the arguments."""
     if isinstance(dW, RowSparse):
-        dW.assign(*sum_by_id(ids, rows))
+        dW.assign(*sum_by_id(ids, rows, weights))
     else:
+        ids, rows = sum_by_id(ids, rows, weights)
         dW[...] = 0
-        add_rows(dW, ids, rows)
+        dW[np.asarray(ids)] = rows
 
 
 def matched(layer: Layer, size: int | None) -> int:

@@ -89,7 +89,8 @@ class UnigramSampler:
         if not 0 < total < math.inf:
             raise ValueError(f"UnigramSampler: with the power {power}, counts are not finite")
         self.word_p = weight / total
-        self._share, self._other = alias_table(self.word_p)
+        share, self._other = alias_table(self.word_p)
+        self._end = numpy.arange(len(share)) + share
         self.rng = generator(rng)
 
     def get_negative_sample(self, target: Array) -> Array:
@@ -98,27 +99,28 @@ class UnigramSampler:
         sample = self._draw((len(target), self.sample_size))
         row = numpy.concatenate([target[:, None], sample], axis=1)
         row.sort(axis=1)
-        repeats = (row[:, 1:] == row[:, :-1]).any(axis=1)
-        for n in numpy.flatnonzero(repeats):
-            sample[n] = self._without_repeats(sample[n].tolist(), int(target[n]))
+        (repeats,) = (row[:, 1:] == row[:, :-1]).any(axis=1).nonzero()
+        if len(repeats):
+            again = self._draw((len(repeats), self.sample_size))
+            drawn = numpy.concatenate([target[repeats, None], sample[repeats], again], axis=1)
+            sample[repeats] = [self._without_repeats(words) for words in drawn.tolist()]
         return sample
 
-    def _draw(self, shape: int | tuple[int, int]) -> Array:
+    def _draw(self, shape: tuple[int, int]) -> Array:
         """Words with replacement."""
         where = self.rng.random(shape) * self.vocab_size
         word = where.astype(numpy.int64)
-        return numpy.where(where - word < self._share.take(word), word, self._other.take(word))
+        return numpy.where(where < self._end.take(word), word, self._other.take(word))
 
-    def _without_repeats(self, drawn: list[int], target: int) -> list[int]:
-        """The first k different words that are not the target, of `drawn` and as many again.
+    def _without_repeats(self, words: list[int]) -> list[int]:
+        """The first k different words that are not the target, which is the first of all.
 
         If these do not suffice, the words that are left with the smallest E / p, where E are
         exponential random numbers: such come out as if drawn one by one without replacement
         (Efraimidis and Spirakis 2006).
         """
         k = self.sample_size
-        different = dict.fromkeys([target, *drawn, *self._draw(k).tolist()])
-        taken = list(different)[: k + 1]
+        taken = list(dict.fromkeys(words))[: k + 1]
         if len(taken) <= k:
             p = self.word_p.copy()
             p[taken] = 0
@@ -214,7 +216,7 @@ class NegativeSamplingLoss(Layer):
         dscores = sigmoid(self.scores)
         dscores[:, 0] -= 1
         dscores *= factor
-        self.embed.backward(dscores[:, :, None] * self.h[:, None])
+        self.embed.collect(self.h, dscores)
         return np.matmul(dscores[:, None], self.rows)[:, 0]
 
 

@@ -155,7 +155,9 @@ class Optimizer:
         """Do to rows (K, D), in place, what `missed` (K, 1) updates with a zero gradient do."""
 
     def _missed(self, k: int, p: Array, g: RowSparse) -> Array:
-        seen = self._seen.setdefault(k, np.full(len(p), self.iter - 1, p.dtype))
+        if k not in self._seen:
+            self._seen[k] = np.full(len(p), self.iter - 1, p.dtype)
+        seen = self._seen[k]
         missed = self.iter - 1 - seen.take(g.index)
         seen[g.index] = self.iter
         return missed[:, None]

@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.gradients import RowSparse, add_rows, clip_grads, remove_duplicate, sum_by_id
+from common.gradients import (
+    RowSparse,
+    add_rows,
+    clip_grads,
+    numbered,
+    remove_duplicate,
+    sum_by_id,
+    sums_by_product,
+    sums_in_turn,
+)
 from common.np import np, to_cpu
 from tests import cupy_stand_in
 
@@ -42,6 +51,45 @@ def test_adding_rows_by_id_is_adding_them_one_by_one(ids, width):
     unique, sums = sum_by_id(numpy.array(ids, int), rows)
     assert unique.tolist() == sorted(set(ids))
     numpy.testing.assert_allclose(sums, expected[unique], atol=1e-12)
+
+
+@given(st.integers(1, 8), st.integers(1, 4), st.booleans(), st.sampled_from("fd"), st.data())
+def test_the_sums_by_a_sparse_product_are_those_in_turn(N, C, weighted, dtype, data):
+    ids = numpy.array(data.draw(st.lists(st.integers(0, 9), min_size=N * C, max_size=N * C)))
+    rng = numpy.random.default_rng(0)
+    rows = numpy.asfortranarray(rng.standard_normal((N, 3)), dtype)
+    weights = rng.standard_normal(N * C).astype(dtype) if weighted else None
+    unique, where = numbered(ids)
+    for found, expected in zip(
+        (unique, where), numpy.unique(ids, return_inverse=True), strict=True
+    ):
+        numpy.testing.assert_array_equal(found, expected)
+    quick, plain = (
+        sums(len(unique), where, rows, weights) for sums in (sums_by_product, sums_in_turn)
+    )
+    assert quick.dtype == plain.dtype == rows.dtype
+    numpy.testing.assert_allclose(quick, plain, rtol=0, atol=1e-14 if dtype == "d" else 1e-5)
+
+
+@both
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_a_row_goes_to_all_its_ids_by_their_weights(dtype):
+    rows, weights = np.array([[1, 2], [4, 8]], dtype), np.array([1, 2, 0.5, -1], dtype)
+    ids = numpy.array([7, 3, 7, 0])  # two of each row
+    unique, sums = sum_by_id(ids, rows, weights)
+    assert isinstance(unique, numpy.ndarray)
+    assert unique.tolist() == [0, 3, 7]
+    assert sums.dtype == dtype
+    assert sums.tolist() == [[-4, -8], [2, 4], [3, 6]]
+    assert sum_by_id(ids, rows)[1].tolist() == [[4, 8], [1, 2], [5, 10]]
+
+
+@both
+def test_an_infinite_row_spoils_only_its_own_ids():
+    rows = np.array([[np.inf], [np.nan], [1.0]])
+    unique, sums = sum_by_id(numpy.array([4, 2, 9]), rows)
+    assert unique.tolist() == [2, 4, 9]
+    numpy.testing.assert_array_equal(to_cpu(sums), [[numpy.nan], [numpy.inf], [1]])
 
 
 @both

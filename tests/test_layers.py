@@ -11,6 +11,7 @@ from common.layers import (
     Affine,
     Dropout,
     Embedding,
+    EmbeddingPart,
     MatMul,
     Sigmoid,
     SigmoidWithLoss,
@@ -91,6 +92,26 @@ def test_embedding_adds_up_the_gradients_of_a_repeated_id():
     numpy.testing.assert_array_equal(to_cpu(dense.grads[0]), expected)
     numpy.testing.assert_array_equal(sparse.grads[0].ids, [1, 3])
     numpy.testing.assert_array_equal(to_cpu(sparse.grads[0].to_dense()), expected)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_an_embedding_collects_what_backward_would_of_the_spelled_out_gradient(r, sparse, weighted):
+    W, ids, dh = r(6, 2), numpy.array([[3, 1, 3], [0, 3, 5]]), r(2, 2)
+    weights = r(2, 3) if weighted else None
+    spelled_out, short = Embedding(W, sparse), Embedding(W, sparse)
+    part = EmbeddingPart(Embedding(W, sparse), [])
+    for layer in spelled_out, short, part:
+        layer.forward(ids)
+    spelled_out.backward(
+        (np.ones((2, 3)) if weights is None else weights)[:, :, None] * dh[:, None]
+    )
+    expected = to_cpu(to_dense(spelled_out.grads[0]))
+    for layer in short, part:
+        layer.collect(dh, weights)
+    for layer in short, part.whole:
+        found = to_cpu(to_dense(layer.grads[0]))
+        numpy.testing.assert_allclose(found, expected, rtol=0, atol=1e-15)
 
 
 def test_dropout_switches_off_the_given_share_and_shrinks_at_inference():

@@ -13,6 +13,7 @@ ROWS = {
     "TwoLayerNet": ch01.Spiral(),
     "CBOW": ch04.WordVectors(),
     "CBOW-words": ch04.Throughput(),
+    "CBOW-N500-words": ch04.Throughput(N=500),
     "skipgram-words": ch04.Throughput(model="skipgram"),
     "SimpleRnnlm": ch05.LanguageModel(),
     "Rnnlm": ch06.LanguageModel(),
