@@ -37,17 +37,17 @@ def main(
     num_layers: int = 3,
     tied: bool = True,
     embedding_dropout: float = 0.1,
-    input_dropout: float = 0.4,
-    hidden_dropout: float = 0.25,
-    output_dropout: float = 0.4,
+    input_dropout: float = 0.3,
+    hidden_dropout: float = 0.2,
+    output_dropout: float = 0.3,
     variational: bool = True,
-    dropconnect: float = 0.5,
+    dropconnect: float = 0.4,
     alpha: float = 2.0,
     beta: float = 1.0,
     weight_decay: float = 1.2e-6,
     varying: bool = True,
     averaging: bool = True,
-    average_from: int | None = None,
+    average_from: int = 30,
     stop_above: float = 100.0,
     **settings: Any,
 ) -> float:
@@ -66,9 +66,9 @@ def main(
     weight_decay       factor of the weights that is added to their gradients (L2 regularisation)
     varying            whether blocks vary in length around time_size, and the step size with them
     averaging          whether the mean of the weights is taken (averaged SGD) once the validation
-                       perplexity is above its best of more than 5 epochs ago; the mean is then what
-                       is evaluated and saved
-    average_from       number of epochs after which the mean begins in any case
+                       perplexity is above its best of more than 5 epochs ago, or from average_from
+                       on; the mean is then what is evaluated and saved
+    average_from       number of epochs after which the mean begins at the latest
     stop_above         perplexity that validation must be below after 10 epochs, else the run ends
     wordvec_size       embedding (book 6.4): numbers in a word vector
     hidden_size        LSTM layers (book 6.5.4): numbers in the state of each but the last, which
@@ -79,7 +79,7 @@ def main(
 
     The other flags are the `Settings` of language_model_run.py.
     """
-    if average_from is not None and average_from < 1:
+    if average_from < 1:
         raise ValueError(f"train: average_from is at least 1 epoch, not {average_from}")
     if not (is_number(stop_above) and stop_above > 0):
         raise ValueError(f"train: stop_above is a perplexity above 0, not {stop_above}")
@@ -112,7 +112,7 @@ def main(
     def after_valid(trainer: RnnlmTrainer, perplexity: float) -> dict[str, Any]:
         earlier = [row["valid"] for row in trainer.epochs[:-1]]
         epoch, averaged = len(earlier) + 1, optimizer.count
-        if averaging and (epoch == average_from or stagnates(perplexity, earlier)):
+        if averaging and (epoch >= average_from or stagnates(perplexity, earlier)):
             optimizer.start_averaging()
         if epoch == JUDGED_AFTER and not min(*earlier, perplexity) < stop_above:
             print(f"stopped: validation is not below {stop_above:g} after {epoch} epochs")

@@ -289,9 +289,16 @@ def test_the_mean_is_taken_once_validation_is_above_its_best_of_more_than_5_epoc
     assert averaged == [0] * 8 + [20, 40]
 
 
+def test_the_mean_begins_after_30_epochs_at_the_latest(folder, valid):
+    valid(*range(40, 8, -1))  # better in every epoch
+    script(max_epoch=32, corpus_size=101)
+    averaged = [row["averaged"] for row in history()["epochs"]]
+    assert averaged == [0] * 30 + [2, 4]  # 2 updates in each epoch
+
+
 def test_without_averaging_there_is_no_mean(folder, valid):
     valid(*[9] * 8, 10)
-    script(max_epoch=9, averaging=False)
+    script(max_epoch=9, averaging=False, average_from=1)
     assert {row["averaged"] for row in history()["epochs"]} == {0}
 
 
@@ -360,7 +367,7 @@ def test_a_step_is_as_large_as_its_block_is_long(folder, monkeypatch):
     assert [dict(rates)[k + 1] for k in range(20)] == [2.0 * T / 10 for T in lengths]
 
 
-@pytest.mark.parametrize("average_from", [None, 1])
+@pytest.mark.parametrize("average_from", [30, 1])
 def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(folder, average_from):
     how = {"average_from": average_from}
     script(max_epoch=3, weights="whole.npz", **how)
@@ -370,7 +377,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(folder, average_from
     assert whole["train"] == parts["train"]
     assert whole["test"] == parts["test"]
     assert [row["averaged"] for row in parts["epochs"]] == (
-        [0, 20, 40] if average_from else [0] * 3
+        [0, 20, 40] if average_from == 1 else [0] * 3
     )
     with numpy.load("whole.npz") as a, numpy.load("parts.npz") as b:
         for name in a.files:
