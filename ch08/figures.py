@@ -24,6 +24,7 @@ from common.rng import generator, randn
 from dataset import sequence
 
 RESULTS = Path(__file__).parent / "results" / "date_comparison.json"
+MODELS = "baseline", "peeky", "attention"  # of the book; the file has others as well
 WEIGHTS = (0.8, 0.1, 0.03, 0.05, 0.02)  # of five steps; the figure's
 QUESTION = "FRIDAY, AUGUST 26, 1983"
 
@@ -53,10 +54,10 @@ def print_shapes(N: int = 10, T: int = 5, H: int = 4) -> None:
 
 
 def plot_accuracies(results: Path = RESULTS) -> None:
-    """Figures 8-25, 8-26: accuracy on test dates after each epoch, of attention, and of all."""
+    """Figures 8-25, 8-26: accuracy on test dates after each epoch, of attention, and of MODELS."""
     curves = curves_in(results)
     plot_accuracy({"attention": curves["attention"]}, Path("fig_8_25_accuracy.png"))
-    plot_accuracy(curves, Path("fig_8_26_accuracy.png"))
+    plot_accuracy({m: curves[m] for m in MODELS}, Path("fig_8_26_accuracy.png"))
 
 
 def plot_attention(count: int = COUNT) -> None:

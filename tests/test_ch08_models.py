@@ -2,11 +2,13 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy
 import pytest
 
+from ch07 import comparison
 from ch08 import compare, train, visualize_attention
 from ch08.attention_score import attention_maps, head_maps
 from ch08.transformer import Transformer
@@ -14,6 +16,7 @@ from common.base_model import load_model
 from common.evaluate import seq2seq_accuracy
 from dataset import dates, sequence
 from tests.reference import in_float64
+from tests.scripts import ROOT
 
 SIZES = {"wordvec_size": 8, "hidden_size": 8}
 TINY = SIZES | {"data": "days.txt", "batch_size": 16, "max_epoch": 1, "plot": False}
@@ -59,6 +62,25 @@ def test_flags_win_over_the_recipe_of_a_model(monkeypatch, days):
 
 
 @pytest.mark.parametrize(
+    ("file", "models", "how"),
+    [
+        ("date_comparison", "scaled general additive feeding transformer conv", {}),
+        ("date_comparison_by_answer", "transformer", {"split": "answer"}),
+        ("addition_comparison", "transformer-2", {"data": "addition.txt"}),
+    ],
+)
+def test_the_shipped_accuracies_are_of_the_recipes_as_they_are(
+    folder, monkeypatch, file, models, how
+):
+    monkeypatch.setattr(comparison, "train_and_answer", None)  # nothing is trained
+    shutil.copy(ROOT / f"ch08/results/{file}.json", folder)
+    curves = compare.main(models=models, seeds=3, file=f"{file}.json", plot=False, **how)
+    for model, runs in curves.items():
+        epochs = train.RECIPES[model].settings.get("max_epoch", train.BOOK["max_epoch"])
+        assert [len(run) for run in runs] == [epochs] * 3
+
+
+@pytest.mark.parametrize(
     ("how", "message"),
     [
         ({"model": "conv", "num_heads": 2}, "train: conv has no num_heads"),
@@ -82,7 +104,7 @@ def test_a_comparison_takes_any_models_and_tells_the_time_of_an_epoch(days, caps
     assert list(curves) == ["scaled", "feeding", "transformer", "conv"]
     runs = json.loads(Path("date_comparison.json").read_text())["runs"]
     assert [run["settings"]["reverse"] for run in runs] == [True, True, False, False]
-    assert [run["settings"].get("lr") for run in runs] == [None, None, 0.003, 0.003]
+    assert [run["settings"].get("lr") for run in runs] == [0.003, None, 0.003, 0.003]
     assert runs[0]["settings"]["score"] == "scaled"
     assert all(len(run["seconds"]) == 1 for run in runs)
     lines = capsys.readouterr().out.splitlines()

@@ -229,6 +229,17 @@ def test_the_readme_s_runs_are_those_of_the_defaults():
         assert sorted(run.settings["seed"] for run in runs) == [0] * len(rates) + [1, 2]
 
 
+def test_the_readme_s_runs_on_penn_treebank_have_one_learning_rate_in_common():
+    shipped = script.read_runs(Path(script.__file__).parent / "results/ptb_models.json")
+    runs = [run for run in shipped if run.settings["lr"] == 0.002]
+    assert sorted(run.settings["model"] for run in runs) == sorted(MODELS)
+    assert all(0.98 * 2_090_400 < run.weights <= 2_090_400 for run in shipped)
+    for run in shipped:
+        assert run.settings["corpus"] == "ptb"
+        assert run.settings["max_epoch"] == len(run.curve) == SETTINGS.max_epoch
+        assert run.perplexity["valid"] == min(run.curve)
+
+
 def test_flags_are_the_settings():
     assert arguments(main, ["--models", "gru", "--seed", "1"])["seed"] == 1
     assert arguments(main, [])["num_weights"] == SETTINGS.num_weights

@@ -218,11 +218,10 @@ def test_shapes_of_a_weighted_sum(capsys):
 
 def test_curves_of_a_comparison_are_grouped_by_model():
     curves = ch07.comparison.curves_in(ROOT / "ch08/results/date_comparison.json")
-    assert {label: len(runs) for label, runs in curves.items()} == {
-        "baseline": 3,
-        "peeky": 3,
-        "attention": 3,
-    }
-    assert all(len(run) == 10 for runs in curves.values() for run in runs)
+    deep = {"transformer": 6, "conv": 6}  # epochs; of the others 10
+    scores = {"scaled", "general", "additive", "feeding"}
+    assert {*curves} == {*ch08.figures.MODELS, *scores, *deep}
+    for label, runs in curves.items():
+        assert [len(run) for run in runs] == [deep.get(label, 10)] * 3
     with pytest.raises(FileNotFoundError, match=r"nothing.json; `compare` of a chapter makes it"):
         ch07.comparison.curves_in(ROOT / "nothing.json")
