@@ -1,4 +1,4 @@
-"""What stands around the code: the workflow for GitHub, versions, and the guide for contributors."""
+"""What stands around the code: the workflow for GitHub, versions, the guide for contributors."""
 
 import importlib
 import re
