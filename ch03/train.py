@@ -6,6 +6,8 @@
 Source: book 3.4, 3.5.2.
 """
 
+from typing import Annotated
+
 from ch03.simple_cbow import SimpleCBOW
 from ch03.simple_skip_gram import SimpleSkipGram
 from common.cli import at_least_one, run, then
@@ -25,7 +27,7 @@ MODELS: dict[str, type[SimpleCBOW] | type[SimpleSkipGram]] = {
 
 
 def main(
-    model: str = "cbow",
+    model: Annotated[str, MODELS] = "cbow",
     text: str = SENTENCE,
     tokens: str | None = None,
     hidden_size: int = 5,

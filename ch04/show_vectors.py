@@ -8,7 +8,7 @@ Source: book 4.3.3.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy
 
@@ -25,6 +25,7 @@ WORDS = (
     "january june december week month year dog cat animal japan germany france britain tokyo paris "
     "london doctor hospital patient lawyer judge court"
 )
+METHODS = ("pca", "tsne")
 SPOTS = numpy.array(  # where a word may stand, in points from its dot, best first
     [
         (far * x, far * y)
@@ -141,7 +142,7 @@ def main(
     vectors: str = str(SHIPPED),
     words: str | None = None,
     analogy: str = "man woman king queen",
-    method: str = "pca",
+    method: Annotated[str, METHODS] = "pca",
     limit: int | None = None,
     seed: int = 0,
 ) -> None:
@@ -157,7 +158,7 @@ def main(
     """
     if len(analogy.split()) != 4:
         raise ValueError(f"show_vectors: analogy is four words, not {analogy!r}")
-    if method not in ("pca", "tsne"):
+    if method not in METHODS:
         raise ValueError(f"show_vectors: the method is pca or tsne, not {method!r}")
     word_vecs, word_to_id, _ = load_vectors(vectors, limit=limit)
     counts = read_counts(vectors, limit=limit)

@@ -6,9 +6,9 @@ The scripts of chapters 7 and 8 share this.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from ch07.seq2seq import Seq2seq
+from ch07.seq2seq import CELLS, Seq2seq
 from common import plots
 from common.cli import at_least_one
 from common.evaluate import print_answer, seq2seq_accuracy
@@ -19,7 +19,7 @@ from common.schedules import linear
 from common.storage.files import expanded
 from common.trainer import Row, Trainer
 from dataset import sequence
-from dataset.sequence import SequenceData
+from dataset.sequence import SPLITS, SequenceData
 
 
 class Recipe(NamedTuple):
@@ -61,7 +61,7 @@ class Settings:
     """
 
     data: str
-    split: str = "random"
+    split: Annotated[str, SPLITS] = "random"
     wordvec_size: int
     hidden_size: int
     batch_size: int
@@ -109,7 +109,7 @@ class Training(Settings):
     """
 
     reverse: bool = False
-    cell: str = "lstm"
+    cell: Annotated[str, CELLS] = "lstm"
     pass_cell: bool = False
     padding: bool = False
     seed: int = 0

@@ -11,6 +11,7 @@ Source: book 8.5.3, figure 8-41; Graves et al. 2014, https://arxiv.org/abs/1410.
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 from ch08.dnc import DNC
 from ch08.memory_model import MemoryModel
@@ -28,9 +29,9 @@ MODELS = {"ntm": "NTM_copy.npz", "dnc": "DNC_copy.npz"}
 
 def main(
     *,
-    model: str = "ntm",
+    model: Annotated[str, MODELS] = "ntm",
     weights: str | None = None,
-    task: str = "copy",
+    task: Annotated[str, TASKS] = "copy",
     length: int | None = None,
     memory_size: int | None = None,
     seed: int = 0,

@@ -12,7 +12,7 @@ Source: book 8.3.3.
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy
 
@@ -29,7 +29,7 @@ from common.np import Array
 from common.storage.files import expanded
 from common.storage.weights import find_weights, is_pickle
 from dataset import sequence
-from dataset.sequence import SequenceData
+from dataset.sequence import SPLITS, SequenceData
 
 MODELS: dict[str, Any] = {
     "attention": AttentionSeq2seq,
@@ -48,10 +48,10 @@ def main(
     count: int = COUNT,
     question: str | None = None,
     score: bool = False,
-    model: str = "attention",
+    model: Annotated[str, MODELS] = "attention",
     weights: str | None = None,
     data: str = "date.txt",
-    split: str = "random",
+    split: Annotated[str, SPLITS] = "random",
     reverse: bool | None = None,
     beam_width: int = 1,
 ) -> None:

@@ -55,6 +55,7 @@ FILES = {  # as they are made
         (),
     ),
 }
+SPLITS = ("random", "answer")
 HELD_OUT = 10  # one line in ten is for testing
 
 Ids = NDArray[np.int64]
@@ -133,7 +134,7 @@ def load(
     question, `_` (or tab) or answer, or widths that change.
     Source: book 7.2.4, 8.3.1.
     """
-    if split not in ("random", "answer"):
+    if split not in SPLITS:
         raise ValueError(f"load_data: split is {split!r}; it can be 'random' or 'answer'")
     x, t, char_to_id = _read(file_name)
     rng = np.random if seed is None else np.random.RandomState(seed)

@@ -27,6 +27,22 @@ def test_the_workflow_runs_everything_on_linux_and_the_quick_tests_elsewhere():
         assert job["strategy"]["matrix"]["python"] == PYTHONS
 
 
+def test_the_metadata_name_the_same_versions_of_python_and_one_address():
+    project = PROJECT["project"]
+    minor = [c.rpartition(" ")[2] for c in project["classifiers"] if ":: Python :: 3." in c]
+    assert minor == PYTHONS
+    assert project["requires-python"] == f">={PYTHONS[0]}"
+    address = project["urls"]["Repository"]
+    assert all(url.startswith(address) for url in project["urls"].values())
+    for notebook in ROOT.glob("ch0[1-8]/*.nb.py"):
+        assert f'REPOSITORY = "{address}"' in notebook.read_text(encoding="utf-8")
+
+
+def test_every_package_says_that_it_is_typed():
+    for package in PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]:
+        assert (ROOT / package / "py.typed").is_file(), package
+
+
 def test_the_newest_changes_and_the_citation_are_of_this_version():
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.search(r"^## (\S+),", changes, re.M)[1] == __version__
