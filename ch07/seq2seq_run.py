@@ -204,16 +204,14 @@ def train_and_answer(
 
 
 def plot_accuracy(
-    curves: Mapping[str, list[list[float]]], file: Path = Path("accuracy.png")
-) -> None:
-    """Figures 7-22, 7-24, 7-28, 8-25, 8-26: accuracy against epoch; 0 is after the first.
+    curves: Mapping[str, list[list[float]]], file: Path = Path("accuracy.png"), ax: Any = None
+) -> Any:
+    """Figures 7-22, 7-24, 7-28, 8-25, 8-26: accuracy after each epoch -> the axes.
 
-    curves  label: the accuracies of each run, one per epoch
+    curves  label: the accuracies of each run, one per epoch, 0 to 1
     Of several runs the mean has the dots, and the runs are thin lines.
     """
-    import matplotlib.pyplot as plt
-
-    plots.draw_runs(curves)
-    plt.ylabel("accuracy")
-    plt.ylim(-0.05, 1.05)
-    plots.show(file)
+    with plots.axes(file, ax) as ax:
+        plots.draw_runs(curves, ax)
+        ax.set(ylabel="share of test questions right", ylim=(-0.05, 1.05))
+    return ax

@@ -27,7 +27,7 @@ from common.network import (
     states,
 )
 from common.np import Array, np, to_cpu
-from common.plots import show
+from common.plots import axes
 from common.rng import Seed, generator
 from common.storage.checkpoint import Checkpoint, unlike
 
@@ -398,14 +398,19 @@ class _Loop:
         return math.fsum(values) / len(values)
 
     def plot(
-        self, ylim: tuple[float, float] | None = None, *, file: str | Path | None = None
-    ) -> None:
-        """Draw the loss or perplexity of each report, and of the validation data.
+        self,
+        ylim: tuple[float, float] | None = None,
+        *,
+        file: str | Path | None = None,
+        ax: Any = None,
+    ) -> Any:
+        """Draw the loss or perplexity of each report, and of the validation data -> the axes.
 
         ylim  lower and upper end of the axis
         file  where the figure goes on a machine without a display; loss.png or perplexity.png
+        ax    Matplotlib's axes to draw into; a figure of its own if not given
         """
-        import matplotlib.pyplot as plt
+        from matplotlib.ticker import MaxNLocator
 
         reports, points = self.reports, []
         count = 0
@@ -413,15 +418,16 @@ class _Loop:
             count += "iteration" in row
             if f"valid_{self.quantity}" in row:
                 points.append((count or row["epoch"], row[f"valid_{self.quantity}"]))
-        if ylim is not None:
-            plt.ylim(*ylim)
-        plt.plot(range(len(reports)), reports, label="train")
-        if points:
-            plt.plot(*zip(*points, strict=True), marker="o", label="valid")
-            plt.legend()
-        plt.xlabel(f"iterations (x{self.eval_interval})" if reports else "epochs")
-        plt.ylabel(self.quantity)
-        show(file or f"{self.quantity}.png")
+        with axes(file or f"{self.quantity}.png", ax) as ax:
+            ax.plot(range(len(reports)), reports, label="train")
+            if points:
+                ax.plot(*zip(*points, strict=True), marker="o", label="valid")
+                ax.legend()
+            ax.set_xlabel(f"iterations (x{self.eval_interval})" if reports else "epoch")
+            ax.set_ylabel("loss (nats)" if self.quantity == "loss" else self.quantity)
+            ax.set_ylim(ylim)
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        return ax
 
     def _samples(self, x: Array, t: Array, which: Array | slice) -> Batch:
         """A batch of some of the data."""

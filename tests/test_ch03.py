@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from ch03 import cbow_predict, figures, simple_cbow, simple_skip_gram, train
 from ch03.simple_cbow import SimpleCBOW
 from ch03.simple_skip_gram import SimpleSkipGram
+from common import plots
 from common.functions import softmax
 from common.gradient_check import check_gradients
 from common.gradients import remove_duplicate
@@ -442,11 +443,8 @@ def drawn(monkeypatch):
 
     def keep(name):
         axes[name] = plt.gcf().axes
-        plt.figure()
 
-    for module in (figures, train):
-        monkeypatch.setattr(module, "show", keep)
-    plt.figure()
+    monkeypatch.setattr(plots, "show", keep)
     yield axes
     plt.close("all")
 

@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ch05 import figures, train, train_custom_loop
 from ch05.simple_rnnlm import SimpleRnnlm
-from common import trainer as trainers
+from common import plots
 from common.functions import perplexity
 from common.gradient_check import check_gradients
 from common.np import np, to_cpu
@@ -321,11 +321,8 @@ def drawn(monkeypatch):
 
     def keep(name):
         axes[str(name)] = plt.gcf().axes
-        plt.figure()
 
-    for module in (figures, train_custom_loop, trainers):
-        monkeypatch.setattr(module, "show", keep)
-    plt.figure()
+    monkeypatch.setattr(plots, "show", keep)
     yield axes
     plt.close("all")
 

@@ -18,6 +18,7 @@ from ch06.gru_rnnlm import GruRnnlm
 from ch06.rnnlm import Rnnlm
 from ch07 import generate_better_text, generate_text, next_word_figure, rnnlm_gen
 from ch07.rnnlm_gen import BetterRnnlmGen, GruRnnlmGen, RnnlmGen
+from common import plots
 from common.np import np, to_cpu
 from dataset import texts
 from tests.scripts import ROOT, assert_not_blank, copy_packages, run
@@ -733,10 +734,8 @@ def drawn(monkeypatch):
 
     def keep(name):
         axes[name] = plt.gca()
-        plt.figure()
 
-    monkeypatch.setattr(next_word_figure, "show", keep)
-    plt.figure()
+    monkeypatch.setattr(plots, "show", keep)
     yield axes
     plt.close("all")
 

@@ -14,6 +14,7 @@ import pytest
 from ch07 import compare, comparison, seq2seq_run, show_addition_dataset, train_seq2seq
 from ch07.peeky_seq2seq import PeekySeq2seq
 from ch07.seq2seq import Seq2seq
+from common import plots
 from common.cli import flags
 from common.evaluate import seq2seq_accuracy
 from dataset import addition, sequence
@@ -156,7 +157,7 @@ def test_the_figure_begins_at_0_and_has_room_at_both_ends(folder, monkeypatch):
         seen.append(axes.get_legend())
         plt.close()
 
-    monkeypatch.setattr(seq2seq_run.plots, "show", look)
+    monkeypatch.setattr(plots, "show", look)
     seq2seq_run.plot_accuracy({"": [[0.1, 0.5]]}, Path("f.png"))
     assert seen == [(Path("f.png"), (-0.05, 1.05), [[[0, 0.1], [1, 0.5]]]), None]
     seq2seq_run.plot_accuracy({"a": [[0.0, 1.0], [0.5, 0.5]], "b": [[0.2, 0.3]]}, Path("f.png"))

@@ -355,7 +355,7 @@ def test_a_map_shows_the_models_own_answer_and_a_wrong_one_says_so(trained, monk
         rows.append("".join(label.get_text() for label in plt.gca().get_yticklabels()))
         plt.close()
 
-    monkeypatch.setattr(visualize_attention.plots, "show", look_at)
+    monkeypatch.setattr(plots, "show", look_at)
     data = sequence.load("days.txt").reversed()
     model = visualize_attention.load("attention", None, "days.txt")
     chosen = numpy.random.RandomState(1984).randint(0, 20, 5)

@@ -94,12 +94,11 @@ def test_a_folder_that_is_a_file_is_refused_before_anything_is_drawn(folder):
 
 @pytest.fixture
 def axes(monkeypatch, request):
-    """The axes of the figure that a function of a module would show."""
+    """The axes of the figure that a function would show."""
 
-    def draw(module, plot, *args):
+    def draw(plot, *args):
         kept = []
-        monkeypatch.setattr(module, "show", lambda name: kept.extend(plt.gcf().axes))
-        plt.figure()
+        monkeypatch.setattr(plots, "show", lambda name: kept.extend(plt.gcf().axes))
         plot(*args)
         return kept
 
@@ -129,7 +128,7 @@ def test_a_derivation_shows_value_and_gradient_of_every_node(graph, top, axes):
 
 
 def test_the_slope_of_tanh_is_largest_in_the_middle_where_it_is_one(axes):
-    (ax,) = axes(ch06.figures, ch06.figures.plot_tanh)
+    (ax,) = axes(ch06.figures.plot_tanh)
     curve, slope = (line.get_ydata() for line in ax.lines)
     middle = len(curve) // 2
     assert (curve[middle], slope[middle], slope.max()) == pytest.approx((0, 1, 1))
@@ -138,7 +137,7 @@ def test_the_slope_of_tanh_is_largest_in_the_middle_where_it_is_one(axes):
 
 def test_the_curve_of_figure_6_28_is_the_recorded_run(axes):
     history = ch06.figures.histories()["Rnnlm"]
-    (ax,) = axes(ch06.figures, ch06.figures.plot_reports, history)
+    (ax,) = axes(ch06.figures.plot_reports, history)
     assert ax.lines[0].get_ydata().tolist() == history["train"]
     assert len(history["train"]) == 268  # 67 in each of four epochs, as in the book
     assert ax.get_ylim() == (0, 500)
@@ -185,7 +184,7 @@ def test_the_epochs_of_a_run_are_drawn_with_their_learning_rate(axes):
         {"epoch": k, "train": 200 / k, "valid": 150 / k, "lr": 20 / k, "reports": k}
         for k in (1, 2, 3)
     ]
-    above, below = axes(ch06.figures, ch06.figures.plot_epochs, {"epochs": epochs}, "A")
+    above, below = axes(ch06.figures.plot_epochs, {"epochs": epochs}, "A")
     assert above.get_title() == "A"
     train, valid = (line.get_ydata() for line in above.lines)
     assert (list(train), list(valid)) == ([200, 100, 200 / 3], [150, 75, 50])
@@ -201,7 +200,7 @@ def test_the_table_of_results_counts_weights_and_quotes_the_record(capsys):
 
 
 def test_the_sum_of_figure_8_8_is_the_weighted_mean_of_the_states(axes):
-    parts = axes(ch08.figures, ch08.figures.plot_weighted_sum, 0)
+    parts = axes(ch08.figures.plot_weighted_sum, 0)
     a, hs, c = ([float(text.get_text()) for text in ax.texts] for ax in parts)
     assert a == list(ch08.figures.WEIGHTS)
     for column in range(4):

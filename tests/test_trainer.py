@@ -403,7 +403,7 @@ def test_validation_is_drawn_where_its_epoch_ends(monkeypatch):
         seen.append(plt.gca().get_xlabel())
         plt.close()
 
-    monkeypatch.setattr("common.trainer.show", look)
+    monkeypatch.setattr("common.plots.show", look)
     for interval in 1, None:
         t = trainer(Trainer)
         t.fit(*text(4), 2, 2, eval_interval=interval, valid=text(2))
