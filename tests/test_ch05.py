@@ -359,7 +359,7 @@ def test_the_perplexity_figure_has_a_point_for_each_epoch(drawn):
     x, y = axes.lines[0].get_data()
     assert x.tolist() == [1, 2, 3]
     assert y.tolist() == ppl_list
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("epochs", "perplexity")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("epoch", "training perplexity")
 
 
 def test_the_trainers_figure_says_how_far_apart_its_points_are(folder, drawn):

@@ -741,11 +741,11 @@ def drawn(monkeypatch):
 
 
 def bars(axes):
-    """The probabilities of a bar chart by word, and the words whose bar is orange."""
+    """The probabilities of a bar chart by word, and the words whose bar is red."""
     names = [label.get_text() for label in axes.get_xticklabels()]
     by_name = dict(zip(names, axes.patches, strict=True))
-    orange = [n for n, bar in by_name.items() if bar.get_facecolor() == to_rgba("C1")]
-    return {n: bar.get_height() for n, bar in by_name.items()}, orange
+    red = [n for n, bar in by_name.items() if bar.get_facecolor() == to_rgba(plots.RED)]
+    return {n: bar.get_height() for n, bar in by_name.items()}, red
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -146,7 +146,7 @@ def test_a_figure_is_drawn(sums, capsys):
     assert "figure saved: Seq2seq.png" in capsys.readouterr().out
 
 
-def test_the_figure_begins_at_0_and_has_room_at_both_ends(folder, monkeypatch):
+def test_the_figure_begins_at_epoch_1_and_has_room_at_both_ends(folder, monkeypatch):
     import matplotlib.pyplot as plt
 
     seen = []
@@ -159,7 +159,7 @@ def test_the_figure_begins_at_0_and_has_room_at_both_ends(folder, monkeypatch):
 
     monkeypatch.setattr(plots, "show", look)
     seq2seq_run.plot_accuracy({"": [[0.1, 0.5]]}, Path("f.png"))
-    assert seen == [(Path("f.png"), (-0.05, 1.05), [[[0, 0.1], [1, 0.5]]]), None]
+    assert seen == [(Path("f.png"), (-0.05, 1.05), [[[1, 0.1], [2, 0.5]]]), None]
     seq2seq_run.plot_accuracy({"a": [[0.0, 1.0], [0.5, 0.5]], "b": [[0.2, 0.3]]}, Path("f.png"))
     _, _, lines = seen[2]
     assert lines[:3] == [[[0, 0], [1, 1]], [[0, 0.5], [1, 0.5]], [[0, 0.25], [1, 0.75]]]

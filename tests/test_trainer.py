@@ -409,7 +409,7 @@ def test_validation_is_drawn_where_its_epoch_ends(monkeypatch):
         t.fit(*text(4), 2, 2, eval_interval=interval, valid=text(2))
         t.plot()
     assert seen[:3] == [[[k, 1] for k in range(4)], [[2, 1], [4, 1]], "iterations (x1)"]
-    assert seen[3:] == [[], [[1, 1], [2, 1]], "epochs"]
+    assert seen[3:] == [[], [[1, 1], [2, 1]], "epoch"]
 
 
 def language_model():
