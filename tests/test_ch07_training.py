@@ -162,7 +162,7 @@ def test_the_figure_begins_at_epoch_1_and_has_room_at_both_ends(folder, monkeypa
     assert seen == [(Path("f.png"), (-0.05, 1.05), [[[1, 0.1], [2, 0.5]]]), None]
     seq2seq_run.plot_accuracy({"a": [[0.0, 1.0], [0.5, 0.5]], "b": [[0.2, 0.3]]}, Path("f.png"))
     _, _, lines = seen[2]
-    assert lines[:3] == [[[0, 0], [1, 1]], [[0, 0.5], [1, 0.5]], [[0, 0.25], [1, 0.75]]]
+    assert lines[:3] == [[[1, 0], [2, 1]], [[1, 0.5], [2, 0.5]], [[1, 0.25], [2, 0.75]]]
     assert [text.get_text() for text in seen[3].get_texts()] == ["a", "b"]
 
 
