@@ -21,6 +21,8 @@ from common.trainer import Row, Trainer
 from dataset import sequence
 from dataset.sequence import SPLITS, SequenceData
 
+__all__ = ["Recipe", "Settings", "Training", "plot_accuracy", "train_and_answer"]
+
 
 class Recipe(NamedTuple):
     """A model, and how it is trained.

@@ -16,6 +16,19 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
+__all__ = [
+    "MESSAGES",
+    "SHOW",
+    "arguments",
+    "at_least_one",
+    "check_writable",
+    "flags",
+    "parser",
+    "run",
+    "settings_of",
+    "then",
+]
+
 # What a user can mend: files, memory, settings, words, numbers that overflow, missing packages.
 # Other errors are bugs.
 MESSAGES = (OSError, MemoryError, ValueError, KeyError, FloatingPointError, ImportError)

@@ -15,6 +15,15 @@ from common.functions import perplexity
 from common.network import evaluating, evaluation_options
 from common.np import Array, to_cpu
 
+__all__ = [
+    "eval_perplexity",
+    "eval_seq2seq",
+    "on_terminal",
+    "print_answer",
+    "progress_bar",
+    "seq2seq_accuracy",
+]
+
 # tqdm's own lock is shared by all forked processes, and taken even where no bar is shown: one of
 # them that is killed while it holds the lock would stop the others for ever.
 tqdm.set_lock(threading.RLock())

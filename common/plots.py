@@ -13,6 +13,22 @@ import numpy
 from common.np import Array
 from common.storage.files import expanded, write_whole
 
+__all__ = [
+    "COLORS",
+    "MAP",
+    "STYLE",
+    "attention_map",
+    "axes",
+    "colour_bar",
+    "draw_runs",
+    "fallbacks",
+    "heat_map",
+    "into",
+    "make_readable",
+    "saved",
+    "show",
+]
+
 # Colours that people with any kind of colour blindness can tell apart.
 # Source: Okabe and Ito 2008, https://jfly.uni-koeln.de/color/
 BLUE, RED, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"

@@ -38,6 +38,18 @@ from dataset import addition, dates, fetch
 from dataset.fetch import DataFile
 from dataset.text_file import check_kind
 
+__all__ = [
+    "FILES",
+    "MADE",
+    "SPLITS",
+    "SequenceData",
+    "decode",
+    "encode",
+    "get_vocab",
+    "load",
+    "load_data",
+]
+
 PAD = ""  # the character that padding is in files of pairs
 PLACEHOLDER = "\n"  # stands for it while a file is read, where no line has one
 MADE = {"addition.txt": addition.lines, "date.txt": dates.lines}

@@ -191,3 +191,12 @@ def test_a_package_of_somebody_else_in_the_way_is_named(place, tmp_path):
         done = run(*argv, cwd=tmp_path, status=1, installed=ROOT)
         assert "another package of this name hides ours" in done.stderr
         assert f"({tmp_path / place})" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_module_but_the_commands_says_what_is_public(path):
+    module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    if path.name in ("__init__.py", "config.py") or hasattr(module, "main"):
+        pytest.skip("it has nothing to import, or is a command")
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []
+    assert module.__all__

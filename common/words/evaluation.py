@@ -17,6 +17,18 @@ from common.checks import numbers_on_host
 from common.np import Array
 from common.words.evaluation_files import Pair, Question
 
+__all__ = [
+    "Accuracy",
+    "Correlation",
+    "analogy_accuracy",
+    "missing_words",
+    "similarity_correlation",
+    "spearman",
+    "spelling",
+    "total",
+    "unit",
+]
+
 SCORES_AT_ONCE = 1 << 22  # question-word scores held in memory: 16 MB of float32
 
 
