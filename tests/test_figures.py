@@ -109,7 +109,7 @@ def axes(monkeypatch, request):
 @pytest.mark.parametrize(("graph", "top"), [(sigmoid_graph, 0.25), (tanh_graph, 1)])
 def test_a_derivation_shows_value_and_gradient_of_every_node(graph, top, axes):
     graph = graph()
-    above, below = axes(ch01.figures, ch01.figures.plot_derivation, graph, "a.png", 0.5)
+    above, below = axes(ch01.figures.plot_derivation, graph, "a.png", 0.5)
     boxes = {text.get_text().split("\n")[0]: text for text in above.texts}
     assert list(boxes) == ["x", *graph.nodes]
     assert boxes["y"].get_text() == f"y\nvalue {float(graph.values['y'][0]):.4f}\ngradient 1.0000"
