@@ -47,7 +47,7 @@ for layer in layers:
 # %%
 from ch01.figures import plot_sigmoid, plot_tangent
 
-plot_sigmoid()
+_ = plot_sigmoid()
 
 # %% [markdown]
 # ## Which way is down?
@@ -56,7 +56,7 @@ plot_sigmoid()
 # $2x$, here found by a branch and a multiplication that pass the slope back. (Book 1.3.)
 
 # %%
-plot_tangent(at=1.0)
+_ = plot_tangent(at=1.0)
 
 # %% [markdown]
 # The line touches the curve in one point and has its direction there: for a small step, it is as
@@ -142,7 +142,7 @@ print(model)
 print("accuracy", accuracy(model, x, t))
 
 # %%
-plot_regions(model, x, t)
+_ = plot_regions(model, x, t)
 
 # %% [markdown]
 # The regions follow the arms of the spiral, though each hidden neuron only draws one soft line.

@@ -8,6 +8,8 @@ A-7 the derivatives of sigmoid and tanh, node by node.
 Source: book 1.2.1, 1.3.2, 1.4, appendix A.
 """
 
+from typing import Any
+
 import numpy
 
 from ch01 import show_spiral_dataset, train_custom_loop
@@ -15,7 +17,7 @@ from ch01.graph_nodes import Branch, Graph, Multiply, sigmoid_graph, tanh_graph
 from common.cli import run, then
 from common.functions import sigmoid
 from common.np import Array, np, to_cpu
-from common.plots import into, show
+from common.plots import axes, into
 
 
 def square(x: Array) -> tuple[Array, Array]:
@@ -28,35 +30,28 @@ def square(x: Array) -> tuple[Array, Array]:
     return y, branch.backward(*multiply.backward(np.ones_like(y)))
 
 
-def plot_sigmoid(file: str = "fig_1_10_sigmoid.png") -> None:
-    """Figure 1-10, again in figure 4-9: the curve of 1 / (1 + exp(-x))."""
-    import matplotlib.pyplot as plt
-
+def plot_sigmoid(file: str = "fig_1_10_sigmoid.png", ax: Any = None) -> Any:
+    """Figure 1-10, again in figure 4-9: the curve of 1 / (1 + exp(-x)) -> the axes."""
     x = np.linspace(-5, 5, 201)
-    plt.plot(to_cpu(x), to_cpu(sigmoid(x)))
-    plt.xlabel("x")
-    plt.ylabel("sigmoid(x)")
-    plt.yticks([0, 0.5, 1])
-    plt.grid(alpha=0.4)
-    show(file)
+    with axes(file, ax) as ax:
+        ax.plot(to_cpu(x), to_cpu(sigmoid(x)))
+        ax.set(xlabel="x", ylabel="sigmoid(x)", yticks=[0, 0.5, 1])
+    return ax
 
 
-def plot_tangent(at: float) -> None:
-    """Figure 1-14: y = x^2, and the line of slope 2 `at` that touches it there."""
-    import matplotlib.pyplot as plt
-
+def plot_tangent(at: float, ax: Any = None) -> Any:
+    """Figure 1-14: y = x^2, and the line of slope 2 `at` that touches it there -> the axes."""
     end = max(3, abs(at) + 1)
     x = numpy.linspace(-end, end, 201)
     y, _ = square(np.asarray(x))
     height, slope = (float(a) for a in square(np.asarray(at)))
-    plt.plot(x, to_cpu(y), label="$y = x^2$")
-    plt.plot(x, height + slope * (x - at), "--", label=f"slope {slope:g} at x = {at:g}")
-    plt.plot(at, height, "o", color="black")
-    plt.xlabel("x")
-    plt.ylabel("y")
-    plt.ylim(-0.2 * end**2, end**2)
-    plt.legend()
-    show("fig_1_14_tangent.png")
+    with axes("fig_1_14_tangent.png", ax) as ax:
+        ax.plot(x, to_cpu(y), label="$y = x^2$")
+        ax.plot(x, height + slope * (x - at), "--", label=f"slope {slope:g} at x = {at:g}")
+        ax.plot(at, height, "o", color="black")
+        ax.set(xlabel="x", ylabel="y", ylim=(-0.2 * end**2, end**2))
+        ax.legend()
+    return ax
 
 
 def plot_derivation(graph: Graph, file: str, at: float = 1.0) -> None:
@@ -64,31 +59,27 @@ def plot_derivation(graph: Graph, file: str, at: float = 1.0) -> None:
 
     graph  from one number to one number, such as `sigmoid_graph()`
     """
-    import matplotlib.pyplot as plt
+    with axes(file, nrows=2, figsize=(12, 6)) as (above, below):
+        x = np.linspace(-5, 5, 201)
+        y = graph.forward(x)
+        below.plot(to_cpu(x), to_cpu(y), label="y")
+        below.plot(to_cpu(x), to_cpu(graph.backward(np.ones_like(y))), "--", label="slope")
+        below.set_xlabel("x")
+        below.legend()
 
-    _, (above, below) = plt.subplots(2, figsize=(12, 6))
-    x = np.linspace(-5, 5, 201)
-    y = graph.forward(x)
-    below.plot(to_cpu(x), to_cpu(y), label="y")
-    below.plot(to_cpu(x), to_cpu(graph.backward(np.ones_like(y))), "--", label="slope")
-    below.set_xlabel("x")
-    below.grid(alpha=0.4)
-    below.legend()
-
-    graph.backward(np.ones_like(graph.forward(np.asarray([at]))))
-    place = places(graph)
-    for name, (_, *inputs) in graph.nodes.items():
-        for source in (i for i in inputs if isinstance(i, str)):
-            above.plot(*zip(place[source], place[name], strict=True), color="gray", zorder=0)
-    for name, (column, row) in place.items():
-        value, gradient = (float(arrays[name][0]) for arrays in (graph.values, graph.gradients))
-        text = f"{name}\nvalue {value:.4f}\ngradient {gradient:.4f}"
-        box = {"boxstyle": "round", "facecolor": "white", "edgecolor": "gray"}
-        above.text(column, row, text, ha="center", va="center", bbox=box)
-    above.set_ylim(-0.5, 1.5)
-    above.margins(0.08)
-    above.axis("off")
-    show(file)
+        graph.backward(np.ones_like(graph.forward(np.asarray([at]))))
+        place = places(graph)
+        for name, (_, *inputs) in graph.nodes.items():
+            for source in (i for i in inputs if isinstance(i, str)):
+                above.plot(*zip(place[source], place[name], strict=True), color="gray", zorder=0)
+        for name, (column, row) in place.items():
+            value, gradient = (float(arrays[name][0]) for arrays in (graph.values, graph.gradients))
+            text = f"{name}\nvalue {value:.4f}\ngradient {gradient:.4f}"
+            box = {"boxstyle": "round", "facecolor": "white", "edgecolor": "gray"}
+            above.text(column, row, text, ha="center", va="center", bbox=box)
+        above.set_ylim(-0.5, 1.5)
+        above.margins(0.08)
+        above.axis("off")
 
 
 def places(graph: Graph) -> dict[str, tuple[int, int]]:

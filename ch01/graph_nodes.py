@@ -12,6 +12,19 @@ from common.checks import floats
 from common.layers import Elementwise, Layer
 from common.np import Array, np
 
+__all__ = [
+    "Add",
+    "Branch",
+    "Exp",
+    "Graph",
+    "Multiply",
+    "Reciprocal",
+    "Repeat",
+    "Sum",
+    "sigmoid_graph",
+    "tanh_graph",
+]
+
 
 class Add(Layer):
     """z = x + y, any shape, the same for both.  Backward: dz goes to both.

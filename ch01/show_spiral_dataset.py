@@ -5,24 +5,23 @@
 Source: book 1.4.1.
 """
 
+from typing import Any
+
 from common.cli import run, then
 from common.np import Array
-from common.plots import show
+from common.plots import COLORS, axes
 from dataset import spiral
 
-COLORS = ("tab:blue", "tab:orange", "tab:green")
 MARKERS = ("o", "x", "^")
 
 
-def draw_points(x: Array, t: Array) -> None:
+def draw_points(x: Array, t: Array, ax: Any) -> None:
     """A scatter plot, each class in its own colour and marker.  x (N, 2); t (N, 3), one-hot."""
-    import matplotlib.pyplot as plt
-
     classes = t.argmax(axis=1)
-    for k, (color, marker) in enumerate(zip(COLORS, MARKERS, strict=True)):
+    for k, (color, marker) in enumerate(zip(COLORS, MARKERS, strict=False)):
         across, up = x[classes == k].T
-        plt.scatter(across, up, s=40, color=color, marker=marker, label=f"class {k}")
-    plt.gca().set_aspect("equal")
+        ax.scatter(across, up, s=40, color=color, marker=marker, label=f"class {k}")
+    ax.set_aspect("equal")
 
 
 def main(seed: int = 1984) -> None:
@@ -33,16 +32,11 @@ def main(seed: int = 1984) -> None:
     x, t = spiral.load_data(seed)
     print("x", x.shape)
     print("t", t.shape)
-
-    import matplotlib.pyplot as plt
-
-    draw_points(x, t)
-    plt.xlabel("x[:, 0]")
-    plt.ylabel("x[:, 1]")
-    plt.xticks([-1, -0.5, 0, 0.5, 1])
-    plt.yticks([-1, -0.5, 0, 0.5, 1])
-    plt.legend()
-    show("fig_1_31_spiral.png")
+    ticks = [-1, -0.5, 0, 0.5, 1]
+    with axes("fig_1_31_spiral.png", figsize=(6, 5)) as ax:
+        draw_points(x, t, ax)
+        ax.set(xlabel="x[:, 0]", ylabel="x[:, 1]", xticks=ticks, yticks=ticks)
+        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     then("ch01.train_custom_loop")
 
 

@@ -6,14 +6,16 @@
 Source: book 1.4.3.
 """
 
+from typing import Any
+
 import numpy
 
-from ch01.show_spiral_dataset import COLORS, draw_points
+from ch01.show_spiral_dataset import draw_points
 from ch01.two_layer_net import TwoLayerNet, accuracy
 from common.cli import at_least_one, run, then
 from common.np import Array, np, to_cpu
 from common.optimizer import SGD
-from common.plots import show
+from common.plots import COLORS, axes
 from common.rng import generator
 from dataset import spiral
 
@@ -64,24 +66,19 @@ def main(
     return model, loss_list
 
 
-def plot_loss(loss_list: list[float], max_iters: int) -> None:
-    """Figure 1-32: the mean loss of every max_iters iterations."""
-    import matplotlib.pyplot as plt
-
-    plt.plot(loss_list, label="train")
-    plt.xlabel(f"iterations (x{max_iters})")
-    plt.ylabel("loss")
-    plt.legend()
-    show("fig_1_32_loss.png")
+def plot_loss(loss_list: list[float], max_iters: int, ax: Any = None) -> Any:
+    """Figure 1-32: the mean loss of every max_iters iterations -> the axes."""
+    with axes("fig_1_32_loss.png", ax) as ax:
+        ax.plot(loss_list)
+        ax.set(xlabel=f"iterations (x{max_iters})", ylabel="training loss (nats)", ylim=(0, None))
+    return ax
 
 
-def plot_regions(model: TwoLayerNet, x: Array, t: Array) -> None:
+def plot_regions(model: TwoLayerNet, x: Array, t: Array, ax: Any = None) -> Any:
     """Figure 1-33: which class the model gives to each place of the plane, and the points.
 
-    x (N, 2); t (N, 3), one-hot
+    x (N, 2); t (N, 3), one-hot -> the axes
     """
-    import matplotlib.pyplot as plt
-
     margin, step = 0.1, 0.01
     (left, low), (right, high) = x.min(axis=0) - margin, x.max(axis=0) + margin
     across, up = numpy.meshgrid(numpy.arange(left, right, step), numpy.arange(low, high, step))
@@ -89,11 +86,12 @@ def plot_regions(model: TwoLayerNet, x: Array, t: Array) -> None:
     classes = to_cpu(model.predict(places)).argmax(axis=-1)
 
     # One class at a time: class 1 is no height between 0 and 2 that a contour must pass.
-    for k, color in enumerate(COLORS):
-        plt.contourf(across, up, classes == k, levels=[0.5, 1], colors=[color], alpha=0.3)
-    draw_points(x, t)
-    plt.axis("off")
-    show("fig_1_33_regions.png")
+    with axes("fig_1_33_regions.png", ax, figsize=(5, 5)) as ax:
+        for k, color in enumerate(COLORS[:3]):
+            ax.contourf(across, up, classes == k, levels=[0.5, 1], colors=[color], alpha=0.3)
+        draw_points(x, t, ax)
+        ax.axis("off")
+    return ax
 
 
 if __name__ == "__main__":

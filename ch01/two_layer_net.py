@@ -7,6 +7,8 @@ from common.layers import Affine, Sigmoid, SoftmaxWithLoss
 from common.np import Array, np, to_cpu
 from common.rng import Seed, generator, randn
 
+__all__ = ["TwoLayerNet", "accuracy"]
+
 
 class TwoLayerNet(Chain):
     """Affine, sigmoid, affine:  x (N, I) -> scores (N, O); softmax with cross-entropy as the loss.

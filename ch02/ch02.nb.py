@@ -153,7 +153,7 @@ import numpy
 from ch02.count_method_small import plot_words
 
 U, s, Vt = numpy.linalg.svd(W)
-plot_words(word_to_id, U)
+_ = plot_words(word_to_id, U)
 
 # %% [markdown]
 # *Goodbye* and *i* share one place, since their rows were equal. *You* and *hello* are on one line
@@ -182,7 +182,7 @@ C = create_co_matrix(text, len(word_to_id), window_size=2)
 W = ppmi(C)
 U, s, Vt = numpy.linalg.svd(W)
 named = ["dog", "dogs", "house", "sees", "sleep", "all", "near", "the"]
-plot_words({word: word_to_id[word] for word in named}, U)
+_ = plot_words({word: word_to_id[word] for word in named}, U)
 
 # %% [markdown]
 # Each point is one of the 140 words, eight of which are named. They lie in heaps: with *near* are

@@ -6,11 +6,13 @@
 Source: book 2.4.3.
 """
 
+from typing import Any
+
 import numpy
 
 from common.cli import run, then
 from common.np import Array
-from common.plots import show
+from common.plots import axes
 from common.words.text import create_co_matrix, ppmi, preprocess
 from dataset.tokens import cutter
 
@@ -45,38 +47,37 @@ def main(
     return U, s
 
 
-def plot_words(word_to_id: dict[str, int], U: Array) -> None:
-    """Figure 2-11: each word at (U[i, 0], U[i, 1]) of U (V, V); words in one place share a label.
+def plot_words(word_to_id: dict[str, int], U: Array, ax: Any = None) -> Any:
+    """Figure 2-11: each word at (U[i, 0], U[i, 1]) of U (V, V) -> the axes.
 
+    Words in one place share a label.
     The picture is not unique: singular values that come in pairs leave its rotation open, and every
     column its sign, so that libraries and machines differ.
     """
-    import matplotlib.pyplot as plt
-
     places: dict[tuple[float, float], list[str]] = {}
     for word, i in word_to_id.items():
         x, y = (round(float(a), 3) + 0.0 for a in U[i, :2])  # + 0.0 makes -0.0 the same place
         places.setdefault((x, y), []).append(word)
 
-    plt.axhline(0, color="lightgray", linewidth=1, zorder=0)
-    plt.axvline(0, color="lightgray", linewidth=1, zorder=0)
-    plt.scatter(U[:, 0], U[:, 1], alpha=0.5)
-    for k, ((x, y), words) in enumerate(sorted(places.items())):
-        above = abs(x) > abs(y)  # or below: a point near the horizontal axis
-        far = 8 if k % 2 else -8  # points; neighbours on two sides, so that no labels overlap
-        plt.annotate(
-            ", ".join(f'"{word}"' if word == "." else word for word in words),
-            (x, y),
-            xytext=(0, far) if above else (far, 0),
-            textcoords="offset points",
-            parse_math=False,  # $ is a word
-            ha="center" if above else "left" if far > 0 else "right",
-            va="center" if not above else "bottom" if far > 0 else "top",
-        )
-    plt.margins(0.25)
-    plt.xlabel("U[:, 0]")
-    plt.ylabel("U[:, 1]")
-    show("fig_2_11_words.png")
+    with axes("fig_2_11_words.png", ax) as ax:
+        ax.axhline(0, color="lightgray", linewidth=1, zorder=0)
+        ax.axvline(0, color="lightgray", linewidth=1, zorder=0)
+        ax.scatter(U[:, 0], U[:, 1], alpha=0.5)
+        for k, ((x, y), words) in enumerate(sorted(places.items())):
+            above = abs(x) > abs(y)  # or below: a point near the horizontal axis
+            far = 8 if k % 2 else -8  # points; neighbours on two sides, so that no labels overlap
+            ax.annotate(
+                ", ".join(f'"{word}"' if word == "." else word for word in words),
+                (x, y),
+                xytext=(0, far) if above else (far, 0),
+                textcoords="offset points",
+                parse_math=False,  # $ is a word
+                ha="center" if above else "left" if far > 0 else "right",
+                va="center" if not above else "bottom" if far > 0 else "top",
+            )
+        ax.margins(0.25)
+        ax.set(xlabel="U[:, 0]", ylabel="U[:, 1]")
+    return ax
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy
 from ch02 import count_method_small, thesaurus
 from common.cli import run, then
 from common.np import Array, to_cpu
-from common.plots import into, show
+from common.plots import MAP, RED, STYLE, axes, colour_bar, heat_map, into
 from common.rng import generator
 from common.words.similarity import normalize
 from common.words.text import create_co_matrix, preprocess, words_to_ids
@@ -89,49 +89,46 @@ def project(points: Array) -> tuple[Array, Array]:
 
 def plot_projection(points: Array) -> None:
     """Figure 2-8: points (N, 2), two numbers for each, and the one that says most of both."""
-    import matplotlib.pyplot as plt
-
     direction, along = project(points)
     feet = along[:, None] * direction
     end = 1.15 * abs(along).max()
 
-    _, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), sharex=True, sharey=True)
-    left.scatter(*points.T, alpha=0.6)
-    left.set_title("two numbers for each point")
-    ends = numpy.outer([-end, end], direction)
-    right.plot(*ends.T, color="tab:red", label="new axis: first singular vector")
-    for point, foot in zip(points, feet, strict=True):
-        right.plot(*zip(point, foot, strict=True), color="lightgray", linewidth=1, zorder=0)
-    right.scatter(*points.T, alpha=0.2)
-    right.scatter(*feet.T, s=20, color="tab:red", zorder=3)
-    right.set_title("one number: the place on the new axis")
-    right.legend(loc="lower right", fontsize=9)
-    for axes in (left, right):
-        axes.axhline(0, color="lightgray", linewidth=1, zorder=0)
-        axes.axvline(0, color="lightgray", linewidth=1, zorder=0)
-        axes.set_aspect("equal")
-    show("fig_2_8_projection.png")
+    how = {"ncols": 2, "figsize": (9, 3.8), "sharex": True, "sharey": True}
+    with axes("fig_2_8_projection.png", **how) as (left, right):
+        left.scatter(*points.T, alpha=0.6)
+        left.set(title="two numbers for each point", ylabel="second number")
+        ends = numpy.outer([-end, end], direction)
+        right.plot(*ends.T, color=RED, label="new axis: first singular vector")
+        for point, foot in zip(points, feet, strict=True):
+            right.plot(*zip(point, foot, strict=True), color="lightgray", linewidth=1, zorder=0)
+        right.scatter(*points.T, alpha=0.2)
+        right.scatter(*feet.T, s=20, color=RED, zorder=3)
+        right.set_title("one number: the place on the new axis")
+        right.legend(loc="lower right")
+        for ax in (left, right):
+            ax.axhline(0, color="lightgray", linewidth=1, zorder=0)
+            ax.axvline(0, color="lightgray", linewidth=1, zorder=0)
+            ax.set_aspect("equal")
+            ax.set_xlabel("first number")
 
 
 def plot_cosines(found: Mapping[str, Array], words: list[str], word_to_id: dict[str, int]) -> None:
-    """How alike words are: a heat map of cosines for each matrix (V, D) of vectors, by title.
+    """How alike words are: a map of cosines, -1 to 1, for each matrix (V, D) of vectors, by title.
 
     Raises KeyError for a word that is not in the vocabulary.
     """
-    import matplotlib.pyplot as plt
-
     ids = words_to_ids(words, word_to_id)
-    size = (4 * len(found), 4.6)
-    _, (axes,) = plt.subplots(1, len(found), figsize=size, squeeze=False, layout="constrained")
-    for ax, (title, vectors) in zip(axes, found.items(), strict=True):
-        rows = normalize(to_cpu(vectors)[ids].astype("float32"))
-        image = ax.imshow(rows @ rows.T, vmin=0, vmax=1)
-        ax.set_title(title)
-        how: dict[str, Any] = {"fontsize": 8, "parse_math": False}  # $ is a word
-        ax.set_xticks(range(len(ids)), words, rotation=90, **how)
-        ax.set_yticks(range(len(ids)), words, **how)
-    plt.colorbar(image, ax=axes, label="cosine", shrink=0.7)
-    show("cosines.png")
+    size = {"ncols": len(found), "figsize": (4 * len(found), 4.6), "squeeze": False}
+    with axes("cosines.png", style=STYLE | MAP, **size) as ((*maps,),):
+        for ax, (title, vectors) in zip(maps, found.items(), strict=True):
+            rows = normalize(to_cpu(vectors)[ids].astype("float32"))
+            image = heat_map(rows @ rows.T, ax, limits=(-1, 1))
+            ax.set_title(title)
+            ax.set_aspect("equal")
+            how: dict[str, Any] = {"fontsize": 9, "parse_math": False}  # $ is a word
+            ax.set_xticks(range(len(ids)), words, rotation=90, **how)
+            ax.set_yticks(range(len(ids)), words, **how)
+        colour_bar(image, maps, "cosine")
 
 
 if __name__ == "__main__":

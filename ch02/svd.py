@@ -6,6 +6,8 @@ from common.checks import numbers_on_host
 from common.np import Array
 from common.rng import Seed, generator
 
+__all__ = ["truncated_svd"]
+
 EXTRA = 10  # columns beyond k; the paper finds 5 to 10 enough
 
 

@@ -106,7 +106,7 @@ print(cbow)
 print("loss before training", cbow.forward(x, t), "and ln 7", numpy.log(7))
 trainer = Trainer(cbow, Adam(lr=0.001))
 trainer.fit(x, t, max_epoch=1000, batch_size=3, rng=0, verbose=False)
-plot_loss(trainer.loss_list)
+_ = plot_loss(trainer.loss_list)
 
 # %% [markdown]
 # It begins at ln 7, the loss of a guess among seven words, and falls without reaching zero.

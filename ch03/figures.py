@@ -18,7 +18,7 @@ from common.cli import run, then
 from common.functions import softmax
 from common.layers import MatMul
 from common.np import Array, np, to_cpu
-from common.plots import into, show
+from common.plots import MAP, RED, STYLE, axes, into
 from common.rng import generator, randn
 from common.words.text import convert_one_hot, create_contexts_target, preprocess
 
@@ -51,26 +51,22 @@ def print_one_hot(contexts: Array, target: Array, vocab_size: int) -> None:
 
 def plot_matmul(seed: int) -> None:
     """Figure 3-8: a one-hot row (1, 7) times W (7, 3) is a row of W."""
-    import matplotlib.pyplot as plt
-
     c = np.asarray(convert_one_hot(numpy.array([0]), 7), "float64")
     W = randn(generator(seed), 7, 3, dtype="float64")
     h = MatMul(W).forward(c)
 
-    _, axes = plt.subplots(1, 3, figsize=(9, 5), width_ratios=[7, 3, 3], layout="constrained")
     limit = float(np.abs(W).max())
-    draw_cells(axes[0], c, "c (1, 7)", (0, 1), "{:.0f}")
-    draw_cells(axes[1], W, "W (7, 3)", (-limit, limit))
-    draw_cells(axes[2], h, "h = c @ W (1, 3)", (-limit, limit))
-    for ax in axes[1:]:
-        ax.plot([0, 3, 3, 0, 0], [0, 0, 1, 1, 0], color="tab:red", linewidth=3, clip_on=False)
-    show("fig_3_8_matmul.png")
+    how = {"ncols": 3, "figsize": (9, 5), "width_ratios": [7, 3, 3]}
+    with axes("fig_3_8_matmul.png", style=STYLE | MAP, **how) as parts:
+        draw_cells(parts[0], c, "c (1, 7)", (0, 1), "{:.0f}")
+        draw_cells(parts[1], W, "W (7, 3)", (-limit, limit))
+        draw_cells(parts[2], h, "h = c @ W (1, 3)", (-limit, limit))
+        for ax in parts[1:]:
+            ax.plot([0, 3, 3, 0, 0], [0, 0, 1, 1, 0], color=RED, linewidth=3, clip_on=False)
 
 
 def plot_activations(model: Any, words: list[str]) -> None:
     """Figure 3-12: what each neuron of a SimpleCBOW says for the context (you, goodbye)."""
-    import matplotlib.pyplot as plt
-
     contexts = convert_one_hot(numpy.array([[words.index("you"), words.index("goodbye")]]), 7)
     s = model.predict(contexts)
     h = model.out_layer.x
@@ -81,12 +77,12 @@ def plot_activations(model: Any, words: list[str]) -> None:
         (s, "scores", (float(s.min()), float(s.max())), "{:.1f}"),
         (softmax(s), "probabilities", (0, 1), "{:.2f}"),
     ]
-    _, axes = plt.subplots(1, 5, figsize=(9, 4.6), layout="constrained")
-    for ax, (values, title, limits, number) in zip(axes, columns, strict=True):
-        draw_cells(ax, values.T, title, limits, number)
-    for ax in axes[[0, 3]]:
-        ax.set_yticks(numpy.arange(7) + 0.5, words)
-    show("fig_3_12_activations.png")
+    how = {"ncols": 5, "figsize": (9, 4.6)}
+    with axes("fig_3_12_activations.png", style=STYLE | MAP, **how) as parts:
+        for ax, (values, title, limits, number) in zip(parts, columns, strict=True):
+            draw_cells(ax, values.T, title, limits, number)
+        for ax in parts[[0, 3]]:
+            ax.set_yticks(numpy.arange(7) + 0.5, words)
 
 
 def draw_cells(

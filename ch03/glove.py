@@ -10,6 +10,8 @@ from common.layers import Embedding
 from common.np import Array, np
 from common.rng import Seed, generator
 
+__all__ = ["GloVe", "nonzero_cells"]
+
 
 class GloVe(BaseModel):
     """Global vectors: weighted least squares on the counts X of a co-occurrence matrix.

@@ -6,6 +6,8 @@ from common.layers import MatMul, SoftmaxWithLoss
 from common.np import Array, np
 from common.rng import Seed, generator, randn
 
+__all__ = ["SimpleCBOW", "check_pairs"]
+
 
 class SimpleCBOW(BaseModel):
     """CBOW, the continuous bag of words, with a window of one word on each side.

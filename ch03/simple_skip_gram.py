@@ -10,6 +10,8 @@ from common.np import Array, np
 from common.rng import Seed, generator, randn
 from common.words.text import convert_one_hot
 
+__all__ = ["SimpleSkipGram"]
+
 
 class SimpleSkipGram(BaseModel):
     """Skip-gram with a window of one word on each side.

@@ -6,12 +6,14 @@
 Source: book 3.4, 3.5.2.
 """
 
+from typing import Annotated, Any
+
 from ch03.simple_cbow import SimpleCBOW
 from ch03.simple_skip_gram import SimpleSkipGram
 from common.cli import at_least_one, run, then
 from common.np import to_cpu
 from common.optimizer import Adam
-from common.plots import show
+from common.plots import axes
 from common.rng import generator
 from common.trainer import Trainer
 from common.words.text import convert_one_hot, create_contexts_target, preprocess
@@ -25,7 +27,7 @@ MODELS: dict[str, type[SimpleCBOW] | type[SimpleSkipGram]] = {
 
 
 def main(
-    model: str = "cbow",
+    model: Annotated[str, MODELS] = "cbow",
     text: str = SENTENCE,
     tokens: str | None = None,
     hidden_size: int = 5,
@@ -74,15 +76,12 @@ def main(
     return net, trainer.loss_list
 
 
-def plot_loss(loss_list: list[float]) -> None:
-    """Figure 3-21: the loss reported in each epoch."""
-    import matplotlib.pyplot as plt
-
-    plt.plot(range(1, len(loss_list) + 1), loss_list, linewidth=0.8)
-    plt.xlabel("epoch")
-    plt.ylabel("loss (nats)")
-    plt.ylim(bottom=0)
-    show("fig_3_21_loss.png")
+def plot_loss(loss_list: list[float], ax: Any = None) -> Any:
+    """Figure 3-21: the loss reported in each epoch -> the axes."""
+    with axes("fig_3_21_loss.png", ax) as ax:
+        ax.plot(range(1, len(loss_list) + 1), loss_list, linewidth=0.8)
+        ax.set(xlabel="epoch", ylabel="training loss (nats)", ylim=(0, None))
+    return ax
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from common.negative_sampling import NegativeSamplingLoss
 from common.np import Array, np
 from common.rng import Seed, generator, randn
 
+__all__ = ["CBOW", "check_pairs"]
+
 
 class CBOW(BaseModel):
     """Continuous bag of words: the mean of the neighbours' vectors should fit the word's own row.

@@ -134,7 +134,7 @@ print_dot_products()
 # %%
 from ch04.figures import plot_sampling
 
-plot_sampling(power=0.75, draws=10_000, seed=0)
+_ = plot_sampling(power=0.75, draws=10_000, seed=0)
 
 # %% [markdown]
 # The text is made-up English (`dataset/grammar.py`), the words are its 1st, 2nd, 4th … most
@@ -185,7 +185,7 @@ model = CBOW(len(word_to_id), 20, 2, text, rng=0)
 print(model)
 trainer = Trainer(model, Adam(lr=0.005))
 trainer.fit(contexts, target, max_epoch=5, batch_size=100, eval_interval=50, rng=0, verbose=False)
-trainer.plot()
+_ = trainer.plot()
 
 # %% [markdown]
 # It begins at 4.16, which is six questions answered by throwing a coin, 6 ln 2, and falls fast.
@@ -212,7 +212,7 @@ chosen = (
 )
 words = chosen.split()
 points = pca(unit(model.word_vecs[[word_to_id[word] for word in words]]))
-plot_words(points, words)
+_ = plot_words(points, words)
 
 # %% [markdown]
 # Nouns are on the right, other words on the left; places are apart from beings, one verb form from
@@ -281,5 +281,5 @@ accuracy = sentiment.main()
 # ## To try
 #
 # - `SkipGram` of `ch04.skip_gram` in place of `CBOW`: why is its first loss four times as high?
-# - `plot_sampling` with `power=1`, then `power=0`: where do the orange bars go?
+# - `plot_sampling` with `power=1`, then `power=0`: where do the red bars go?
 # - `show_vectors.main(method="tsne")`, or `words=` of your own: the same neighbours, another map.

@@ -9,6 +9,7 @@ Source: book 4.2.3, 4.2.4, 4.2.6, 4.3.1, 4.3.3.
 """
 
 import math
+from typing import Any
 
 import numpy
 
@@ -19,7 +20,7 @@ from ch04 import show_vectors
 from common.cli import at_least_one, run, then
 from common.negative_sampling import EmbeddingDot, UnigramSampler
 from common.np import np, to_cpu
-from common.plots import into, show
+from common.plots import axes, into
 from common.words.text import create_contexts_target, preprocess
 from dataset import grammar
 
@@ -45,10 +46,11 @@ def print_dot_products() -> None:
         print(f"out\n{to_cpu(out)}")
 
 
-def plot_sampling(power: float, draws: int, seed: int) -> None:
-    """Figure 4-18: the share of some words in a text, flattened by the power, and drawn."""
-    import matplotlib.pyplot as plt
+def plot_sampling(power: float, draws: int, seed: int, ax: Any = None) -> Any:
+    """Figure 4-18: the share of some words in a text, flattened by the power, and drawn.
 
+    -> the axes
+    """
     corpus, _, id_to_word = grammar.load_data()
     counts = numpy.bincount(corpus)
     words = numpy.argsort(-counts)[[rank - 1 for rank in RANKS]]
@@ -62,15 +64,14 @@ def plot_sampling(power: float, draws: int, seed: int) -> None:
         (f"to the power {power:g}, made to sum to 1", sampler.word_p),
         (f"share of {draws:,} draws", drawn / draws),
     ]
-    for k, (label, height) in enumerate(bars):
-        plt.bar(x + 0.27 * (k - 1), height[words], 0.25, label=label)
     names = [f"{id_to_word[int(w)]}\n{rank}." for w, rank in zip(words, RANKS, strict=True)]
-    plt.xticks(x, names)
-    plt.xlabel("word, and its rank by frequency")
-    plt.ylabel("probability")
-    plt.yscale("log")
-    plt.legend()
-    show("fig_4_18_sampling.png")
+    with axes("fig_4_18_sampling.png", ax, figsize=(7, 4.5)) as ax:
+        for k, (label, height) in enumerate(bars):
+            ax.bar(x + 0.27 * (k - 1), height[words], 0.25, label=label)
+        ax.set_xticks(x, names)
+        ax.set(xlabel="word, and its rank by frequency", ylabel="probability", yscale="log")
+        ax.legend()
+    return ax
 
 
 def main(power: float = 0.75, draws: int = 10000, seed: int = 0, folder: str = "figures") -> None:

@@ -19,7 +19,7 @@ from ch04.skip_gram import SkipGram
 from common.cli import at_least_one, run, then
 from common.np import Array, to_cpu
 from common.optimizer import Adam
-from common.plots import show
+from common.plots import axes
 from common.rng import generator
 from common.run import train
 from common.storage.files import expanded
@@ -143,15 +143,11 @@ def main(
 
 def draw(product: Array, shifted: Array, path: str) -> None:
     """A dot for each pair of words: its product (N,) against PMI - log k (N,)."""
-    import matplotlib.pyplot as plt
-
-    plt.figure(figsize=(6, 5))
-    plt.plot(shifted, product, ".", markersize=2, alpha=0.3, rasterized=True)
-    ends = [shifted.min(), shifted.max()]
-    plt.plot(ends, ends, color="0.4", linewidth=1)
-    plt.xlabel("PMI - log k (nats)")
-    plt.ylabel("w . c")
-    show(path)
+    with axes(path, figsize=(6, 5)) as ax:
+        ax.plot(shifted, product, ".", markersize=2, alpha=0.3, rasterized=True)
+        ends = [shifted.min(), shifted.max()]
+        ax.plot(ends, ends, color="0.4", linewidth=1)
+        ax.set(xlabel="PMI - log k (nats)", ylabel="w . c")
 
 
 if __name__ == "__main__":

@@ -8,14 +8,14 @@ Source: book 4.3.3.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy
 
 from ch04.eval import SHIPPED
 from common.cli import run, then
 from common.np import Array
-from common.plots import make_readable, show
+from common.plots import BLUE, RED, axes, make_readable
 from common.words.evaluation import unit
 from common.words.queries import words_to_ask
 from common.words.vector_files import load_vectors, read_counts
@@ -25,6 +25,7 @@ WORDS = (
     "january june december week month year dog cat animal japan germany france britain tokyo paris "
     "london doctor hospital patient lawyer judge court"
 )
+METHODS = ("pca", "tsne")
 SPOTS = numpy.array(  # where a word may stand, in points from its dot, best first
     [
         (far * x, far * y)
@@ -65,30 +66,28 @@ def tsne(x: Array, seed: int = 0) -> Array:
     return y
 
 
-def label(points: Array, words: Sequence[str], avoid: Array | None = None) -> None:
+def label(points: Array, words: Sequence[str], ax: Any, avoid: Array | None = None) -> None:
     """Write each word beside its dot, in the first spot where it covers least.
 
     points (N, 2)  where the dots are
     avoid (M, 2)   what else not to cover
     """
-    import matplotlib.pyplot as plt
     from matplotlib.text import Text
 
-    axes = plt.gca()
-    axes.figure.canvas.draw()  # fixes the limits of the axes, and so where dots are on the page
-    dots = axes.transData.transform(points)  # in pixels
-    others = dots if avoid is None else numpy.vstack([dots, axes.transData.transform(avoid)])
+    ax.figure.canvas.draw()  # fixes the limits of the axes, and so where dots are on the page
+    dots = ax.transData.transform(points)  # in pixels
+    others = dots if avoid is None else numpy.vstack([dots, ax.transData.transform(avoid)])
     taken = numpy.hstack([others - 5, others + 5])  # left, bottom, right, top of what is there
     side = numpy.sign(SPOTS)
     line = {"arrowstyle": "-", "color": "0.7", "shrinkA": 0, "shrinkB": 3}
     how: dict[str, Any] = {"textcoords": "offset points", "fontsize": 9, "arrowprops": line}
     how["parse_math"] = False  # $ is a word
     pairs = zip(words, points, strict=True)
-    notes = [axes.annotate(word, point, (0, 0), **how) for word, point in pairs]
-    make_readable(axes)  # before words are measured
+    notes = [ax.annotate(word, point, (0, 0), **how) for word, point in pairs]
+    make_readable(ax)  # before words are measured
     for dot, note in zip(dots, notes, strict=True):
         size = Text.get_window_extent(note).size  # of the word without its line
-        corners = dot + SPOTS * axes.figure.dpi / 72 - size * (1 - side) / 2
+        corners = dot + SPOTS * ax.figure.dpi / 72 - size * (1 - side) / 2
         boxes = numpy.hstack([corners, corners + size])
         best = _covered(boxes, taken).argmin()
         x, y = side[best]
@@ -107,41 +106,41 @@ def _covered(boxes: Array, taken: Array) -> Array:
     return sides.clip(0).prod(axis=2).sum(axis=1)
 
 
-def plot_words(points: Array, words: Sequence[str], path: str = "word_vectors.png") -> None:
-    """Dots (N, 2) with their words beside them."""
-    import matplotlib.pyplot as plt
+def plot_words(
+    points: Array, words: Sequence[str], path: str = "word_vectors.png", ax: Any = None
+) -> Any:
+    """Dots (N, 2) with their words beside them -> the axes."""
+    with axes(path, ax, figsize=(8, 6)) as ax:
+        ax.scatter(points[:, 0], points[:, 1], s=12)
+        ax.margins(0.12)
+        ax.set(xlabel="first direction", ylabel="second direction")
+        label(points, words, ax)
+    return ax
 
-    plt.figure(figsize=(8, 6))
-    plt.scatter(points[:, 0], points[:, 1], s=12)
-    plt.margins(0.12)
-    label(points, words)
-    show(path)
 
-
-def plot_analogy(points: Array, words: Sequence[str], path: str) -> None:
+def plot_analogy(points: Array, words: Sequence[str], path: str, ax: Any = None) -> Any:
     """Arrows from the first word to the second and from the third to the fourth (figure 4-20).
 
-    points (4, 2)
+    points (4, 2) -> the axes
     """
-    import matplotlib.pyplot as plt
-
-    plt.figure(figsize=(6, 4.5))
-    plt.scatter(points[:, 0], points[:, 1], s=12)
-    plt.margins(0.2)
-    plt.gca().set_aspect("equal", adjustable="datalim")  # equal arrows must look equal
-    for start, end, color in ((0, 1, "tab:blue"), (2, 3, "tab:orange")):
-        arrow = {"arrowstyle": "->", "color": color, "shrinkA": 3, "shrinkB": 3, "lw": 1.5}
-        plt.annotate("", points[end], xytext=points[start], arrowprops=arrow)
-    arrows = numpy.linspace(points[::2], points[1::2], 30)  # (30, 2, 2), points along both
-    label(points, words, avoid=arrows.reshape(-1, 2))
-    show(path)
+    with axes(path, ax, figsize=(6, 4.5)) as ax:
+        ax.scatter(points[:, 0], points[:, 1], s=12)
+        ax.margins(0.2)
+        ax.set_aspect("equal", adjustable="datalim")  # equal arrows must look equal
+        ax.set(xlabel="first direction", ylabel="second direction")
+        for start, end, color in ((0, 1, BLUE), (2, 3, RED)):
+            arrow = {"arrowstyle": "->", "color": color, "shrinkA": 3, "shrinkB": 3, "lw": 1.5}
+            ax.annotate("", points[end], xytext=points[start], arrowprops=arrow)
+        arrows = numpy.linspace(points[::2], points[1::2], 30)  # (30, 2, 2), points along both
+        label(points, words, ax, avoid=arrows.reshape(-1, 2))
+    return ax
 
 
 def main(
     vectors: str = str(SHIPPED),
     words: str | None = None,
     analogy: str = "man woman king queen",
-    method: str = "pca",
+    method: Annotated[str, METHODS] = "pca",
     limit: int | None = None,
     seed: int = 0,
 ) -> None:
@@ -157,7 +156,7 @@ def main(
     """
     if len(analogy.split()) != 4:
         raise ValueError(f"show_vectors: analogy is four words, not {analogy!r}")
-    if method not in ("pca", "tsne"):
+    if method not in METHODS:
         raise ValueError(f"show_vectors: the method is pca or tsne, not {method!r}")
     word_vecs, word_to_id, _ = load_vectors(vectors, limit=limit)
     counts = read_counts(vectors, limit=limit)

@@ -8,6 +8,8 @@ from ch04.cbow import CBOW, check_pairs
 from common.negative_sampling import with_parts
 from common.np import Array, np
 
+__all__ = ["SkipGram"]
+
 
 class SkipGram(CBOW):
     """The word's vector should fit the rows of all its neighbours.

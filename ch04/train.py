@@ -10,7 +10,7 @@
 Source: book 4.3.2.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy
 
@@ -34,7 +34,7 @@ MODELS = {"cbow": CBOW, "skipgram": SkipGram}
 
 
 def main(
-    model: str = "cbow",
+    model: Annotated[str, MODELS] = "cbow",
     corpus: str = "ptb",
     tokens: str | Cut = "words",
     min_count: int = 1,

@@ -194,7 +194,7 @@ unseen, _, _ = texts.load_data("grammar", "test")
 V = len(word_to_id)
 model = SimpleRnnlm(V, 100, 100, rng=0)
 print(model)
-plot_first_weights(seed=0)
+_ = plot_first_weights(seed=0)
 
 # %% [markdown]
 # The larger the state, the smaller are the first weights of the recurrent layer: a sum of $n$ of
@@ -239,7 +239,7 @@ trainer.fit(
     },
     verbose=False,
 )
-plot_perplexity(trainer.ppl_list)
+_ = plot_perplexity(trainer.ppl_list)
 
 # %% [markdown]
 # From 140 words to choose from down to about three.

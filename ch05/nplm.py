@@ -17,6 +17,8 @@ from common.np import Array, np
 from common.rng import Seed, generator, randn
 from common.time_layers import TimeAffine, TimeEmbedding, TimeSoftmaxWithLoss
 
+__all__ = ["NPLM", "ContextEmbedding", "DirectConnections"]
+
 
 class ContextEmbedding(TimeEmbedding):
     """The vectors of the last K words side by side.   W (V + 1, D), ids (N, T) -> (N, T, K D)

@@ -8,6 +8,8 @@ from common.np import np
 from common.rng import Seed, generator, randn, recurrent_weights
 from common.time_layers import TimeAffine, TimeEmbedding, TimeRNN, TimeSoftmaxWithLoss
 
+__all__ = ["SimpleRnnlm"]
+
 
 class SimpleRnnlm(LanguageModel):
     """Predicts each next word:  ids (N, T) -> embedding -> RNN -> affine -> scores (N, T, V).

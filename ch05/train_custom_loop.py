@@ -6,13 +6,15 @@
 Source: book 5.5.3.
 """
 
+from typing import Any
+
 import numpy
 
 from ch05.simple_rnnlm import SimpleRnnlm
 from common.cli import at_least_one, run, then
 from common.functions import perplexity
 from common.optimizer import SGD
-from common.plots import show
+from common.plots import axes
 from dataset import texts
 from dataset.suitability import describe
 from dataset.tokens import Cut
@@ -95,15 +97,12 @@ def main(
     return model, ppl_list
 
 
-def plot_perplexity(ppl_list: list[float]) -> None:
-    """Figure 5-33: the perplexity of each epoch, while training."""
-    import matplotlib.pyplot as plt
-
-    plt.plot(range(1, len(ppl_list) + 1), ppl_list)
-    plt.xlabel("epochs")
-    plt.ylabel("perplexity")
-    plt.ylim(bottom=0)
-    show("fig_5_33_perplexity.png")
+def plot_perplexity(ppl_list: list[float], ax: Any = None) -> Any:
+    """Figure 5-33: the perplexity of each epoch, while training -> the axes."""
+    with axes("fig_5_33_perplexity.png", ax) as ax:
+        ax.plot(range(1, len(ppl_list) + 1), ppl_list)
+        ax.set(xlabel="epoch", ylabel="training perplexity", ylim=(0, None))
+    return ax
 
 
 if __name__ == "__main__":

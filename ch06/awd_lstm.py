@@ -24,6 +24,8 @@ from common.time_layers import (
     TimeSoftmaxWithLoss,
 )
 
+__all__ = ["AwdLstm", "varying_length"]
+
 GRID = 5  # steps: lengths are multiples, since a GPU records its loops anew for every length
 
 

@@ -14,6 +14,8 @@ from common.time_layers import (
     TimeSoftmaxWithLoss,
 )
 
+__all__ = ["BetterRnnlm"]
+
 
 class BetterRnnlm(DroppingLanguageModel):
     """ids (N, T) -> embedding, (dropout, LSTM) twice, dropout, affine -> scores (N, T, V).

@@ -25,6 +25,8 @@ from common.functions import perplexity
 from common.layers import Affine
 from common.np import Array, np, to_cpu
 
+__all__ = ["eval_perplexity_with_cache", "log_probabilities", "tune_cache"]
+
 
 def eval_perplexity_with_cache(
     model: Any,

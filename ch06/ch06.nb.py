@@ -28,7 +28,7 @@ if find_spec("common") is None:  # on Colab, for example
 # %%
 from ch06.figures import plot_tanh
 
-plot_tanh()
+_ = plot_tanh()
 
 # %% [markdown]
 # The slope is 1 at zero and smaller everywhere else: as far as tanh goes, each step back can only

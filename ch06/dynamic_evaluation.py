@@ -26,6 +26,8 @@ from common.network import evaluating, evaluation_options
 from common.np import Array, fused, np
 from common.optimizer import Optimizer
 
+__all__ = ["EPS", "Follow", "eval_perplexity_dynamically", "mean_squares", "tune_dynamic"]
+
 EPS = 2e-4  # keeps weights that training hardly moved from large steps
 
 

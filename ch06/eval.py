@@ -8,7 +8,7 @@ python -m ch06.eval --sentence "the company said it expects higher sales"
 Source: book 6.4, 6.5.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 from ch06 import trained
 from ch06.cache_pointer import eval_perplexity_with_cache, tune_cache
@@ -37,7 +37,7 @@ def main(
     wordvec_size: int | None = None,
     hidden_size: int | None = None,
     sentence: str | None = None,
-    model: str = "rnnlm",
+    model: Annotated[str, trained.MODELS] = "rnnlm",
     cache: bool = False,
     dynamic: bool = False,
 ) -> float:

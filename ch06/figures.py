@@ -18,22 +18,24 @@ from ch06.trained import SHIPPED
 from common.cli import run, then
 from common.layers import Tanh
 from common.np import np, to_cpu
-from common.plots import into, show
+from common.plots import GREEN, axes, into
 from common.storage.files import read_npz
 
 
-def plot_tanh() -> None:
-    """Figure 6-6: tanh, and its slope 1 - tanh^2, by which every step back shrinks a gradient."""
-    import matplotlib.pyplot as plt
+def plot_tanh(ax: Any = None) -> Any:
+    """Figure 6-6: tanh, and its slope 1 - tanh^2, by which every step back shrinks a gradient.
 
+    -> the axes
+    """
     x, layer = np.linspace(-4, 4, 201), Tanh()
     y = layer.forward(x)
-    plt.plot(to_cpu(x), to_cpu(y), label="y = tanh(x)")
-    plt.plot(to_cpu(x), to_cpu(layer.backward(np.ones_like(y))), "--", label="dy/dx = 1 - y²")
-    plt.xlabel("x")
-    plt.grid(alpha=0.4)
-    plt.legend()
-    show("fig_6_6_tanh.png")
+    slope = layer.backward(np.ones_like(y))
+    with axes("fig_6_6_tanh.png", ax) as ax:
+        ax.plot(to_cpu(x), to_cpu(y), label="y = tanh(x)")
+        ax.plot(to_cpu(x), to_cpu(slope), "--", label="dy/dx = 1 - y²")
+        ax.set(xlabel="x", ylabel="y, dy/dx")
+        ax.legend()
+    return ax
 
 
 def histories(folder: Path = SHIPPED) -> dict[str, dict[str, Any]]:
@@ -50,46 +52,41 @@ def print_reports(history: Mapping[str, Any], count: int = 20) -> None:
         print(f"| iter {k * history['eval_interval'] + 1:>3} | perplexity {perplexity:.2f}")
 
 
-def plot_reports(history: Mapping[str, Any]) -> None:
-    """Figure 6-28: the training perplexity of each report, up to 500."""
-    import matplotlib.pyplot as plt
-
-    plt.plot(history["train"])
-    plt.ylim(0, 500)
-    plt.xlabel(f"iterations (x{history['eval_interval']})")
-    plt.ylabel("perplexity")
-    show("fig_6_28_perplexity.png")
+def plot_reports(history: Mapping[str, Any], ax: Any = None) -> Any:
+    """Figure 6-28: the training perplexity of each report, up to 500 -> the axes."""
+    with axes("fig_6_28_perplexity.png", ax) as ax:
+        ax.plot(history["train"])
+        name = f"iterations (x{history['eval_interval']})"
+        ax.set(xlabel=name, ylabel="training perplexity", ylim=(0, 500))
+    return ax
 
 
 def plot_epochs(history: Mapping[str, Any], name: str) -> None:
     """The perplexity on training and validation text after each epoch, and the learning rate."""
-    import matplotlib.pyplot as plt
-
     epochs = history["epochs"]
     numbers = [epoch["epoch"] for epoch in epochs]
-    _, (above, below) = plt.subplots(2, 1, sharex=True, height_ratios=[3, 1], figsize=(6.4, 5.4))
-    for part, marker in (("train", "."), ("valid", "o")):
-        above.plot(numbers, [epoch[part] for epoch in epochs], marker=marker, label=part)
-    above.set_title(name)
-    above.set_ylabel("perplexity")
-    above.set_yscale("log")
-    ticks = [60, 80, 100, 150, 200, 300]
-    above.set_yticks(ticks, map(str, ticks))
-    above.minorticks_off()
-    above.grid(alpha=0.3)
-    above.legend()
-    rates = [epoch["lr"] for epoch in epochs]
-    below.step(numbers, rates, where="mid", color="tab:green")
-    below.set_yscale("log")
-    different = sorted(set(rates), reverse=True)
-    named = different[:: 1 + len(different) // 5]
-    below.set_yticks(named, [f"{rate:.3g}" for rate in named])
-    below.set_ylim(min(rates) / 2, max(rates) * 2)
-    below.minorticks_off()
-    below.set_ylabel("learning rate")
-    below.set_xlabel("epoch")
-    below.xaxis.get_major_locator().set_params(integer=True)
-    show(f"{name}_epochs.png")
+    how = {"nrows": 2, "sharex": True, "height_ratios": [3, 1], "figsize": (6.4, 5.4)}
+    with axes(f"{name}_epochs.png", **how) as (above, below):
+        for part, marker in (("train", "."), ("valid", "o")):
+            above.plot(numbers, [epoch[part] for epoch in epochs], marker=marker, label=part)
+        above.set_title(name)
+        above.set_ylabel("perplexity")
+        above.set_yscale("log")
+        ticks = [60, 80, 100, 150, 200, 300]
+        above.set_yticks(ticks, map(str, ticks))
+        above.minorticks_off()
+        above.legend()
+        rates = [epoch["lr"] for epoch in epochs]
+        below.step(numbers, rates, where="mid", color=GREEN)
+        below.set_yscale("log")
+        different = sorted(set(rates), reverse=True)
+        named = different[:: 1 + len(different) // 5]
+        below.set_yticks(named, [f"{rate:.3g}" for rate in named])
+        below.set_ylim(min(rates) / 2, max(rates) * 2)
+        below.minorticks_off()
+        below.set_ylabel("learning rate")
+        below.set_xlabel("epoch")
+        below.xaxis.get_major_locator().set_params(integer=True)
 
 
 def print_results(folder: Path = SHIPPED) -> None:

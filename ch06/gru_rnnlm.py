@@ -5,6 +5,8 @@ from typing import ClassVar
 from ch06.rnnlm import Rnnlm
 from common.time_layers import TimeGRU
 
+__all__ = ["GruRnnlm"]
+
 
 class GruRnnlm(Rnnlm):
     """Predicts each next word:  ids (N, T) -> embedding -> GRU -> affine -> scores (N, T, V).

@@ -18,6 +18,8 @@ from dataset.text_file import Parts
 from dataset.texts import source
 from dataset.tokens import Cut
 
+__all__ = ["Settings", "train_and_test"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:

@@ -6,6 +6,8 @@ from ch05.simple_rnnlm import SimpleRnnlm
 from common.np import np
 from common.time_layers import TimeReluRNN
 
+__all__ = ["ReluRnnlm"]
+
 
 class ReluRnnlm(SimpleRnnlm):
     """Predicts each next word:  ids (N, T) -> embedding -> RNN of ReLU -> affine -> (N, T, V).

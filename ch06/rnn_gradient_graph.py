@@ -10,7 +10,7 @@ import numpy
 
 from common.cli import run, then
 from common.np import Array
-from common.plots import show
+from common.plots import axes
 
 N, H, T = 2, 3, 20
 SEED = 3  # of the book's matrix
@@ -52,15 +52,10 @@ def main(scale: float = 1.0) -> None:
     print("norms:", *(f"{norm:.6g}" for norm in norms))
     print(f"largest singular value of Wh: {numpy.linalg.norm(Wh, 2):.3f}")
     print(f"spectral radius of Wh: {abs(numpy.linalg.eigvals(Wh)).max():.3f}")
-
-    import matplotlib.pyplot as plt
-
-    plt.plot(numpy.arange(1, T + 1), norms)
-    plt.xticks([1, 5, 10, 15, T])
-    plt.xlabel("time step")
-    plt.ylabel("norm")
     figure = {1.0: "fig_6_8", 0.5: "fig_6_9"}.get(scale, f"scale_{scale:g}")
-    show(f"{figure}_gradient_norms.png")
+    with axes(f"{figure}_gradient_norms.png") as ax:
+        ax.plot(numpy.arange(1, T + 1), norms)
+        ax.set(xlabel="time steps back", ylabel="norm of the gradient", xticks=[1, 5, 10, 15, T])
     then("ch06.clip_grads")
 
 

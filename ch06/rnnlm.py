@@ -6,6 +6,8 @@ from ch05.simple_rnnlm import SimpleRnnlm
 from common.rng import Seed
 from common.time_layers import TimeLSTM
 
+__all__ = ["Rnnlm"]
+
 
 class Rnnlm(SimpleRnnlm):
     """Predicts each next word:  ids (N, T) -> embedding -> LSTM -> affine -> scores (N, T, V).

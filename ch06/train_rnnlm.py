@@ -10,7 +10,7 @@ Source: book 6.4.
 """
 
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 from ch06.gru_rnnlm import GruRnnlm
 from ch06.language_model_run import Settings, train_and_test
@@ -21,7 +21,7 @@ MODELS = {"rnnlm": Rnnlm, "gru": GruRnnlm}
 SETTINGS = Settings(max_epoch=4, batch_size=20, wordvec_size=100, hidden_size=100, lr=20.0)
 
 
-def main(*, model: str = "rnnlm", **settings: Any) -> float:
+def main(*, model: Annotated[str, MODELS] = "rnnlm", **settings: Any) -> float:
     """Train a language model, save its best weights, return their test perplexity (book 6.4).
 
     model  rnnlm (with an LSTM, book 6.4) or gru (with a GRU, book appendix C)

@@ -14,6 +14,8 @@ from common.storage.weights import find_weights, is_pickle, trained_on
 from dataset import texts
 from dataset.tokens import OWN, Cut
 
+__all__ = ["MODELS", "SHIPPED", "find", "load", "text_of"]
+
 MODELS: dict[str, Any] = {"rnnlm": Rnnlm, "better": BetterRnnlm, "gru": GruRnnlm, "awd": AwdLstm}
 TRAINED_BY = {
     "rnnlm": "ch06.train_rnnlm",

@@ -1,1 +1,4 @@
 """Chapter 7: generating text, and from sequence to sequence."""
+
+from common import COMMON as COMMON  # if not: another package of this name hides ours
+from dataset import DATASET as DATASET  # if not: another package of this name hides ours

@@ -176,11 +176,11 @@ for label, model_class, step in (
     )
     curves[label] = [[row["accuracy"] for row in trainer.epochs]]
     answers[label] = accuracy().guesses
-plot_accuracy(curves)
+_ = plot_accuracy(curves)
 
 # %% [markdown]
 # With the plain model less than a third of them are right, with reversed questions more than half,
-# and with Peeky nearly all, and sooner. (As in the book, epoch 0 is the first.)
+# and with Peeky nearly all, and sooner.
 #
 # ## What do the answers look like?
 #

@@ -19,6 +19,8 @@ from common.storage.files import expanded
 from dataset import sequence
 from dataset.sequence import SequenceData
 
+__all__ = ["Comparison", "Curves", "compare", "curves_in", "table"]
+
 Curves = Mapping[str, list[list[float]]]  # label: the accuracies of each run, one per epoch
 
 

@@ -11,6 +11,8 @@ import numpy
 from common.checks import checked_ids
 from common.np import Array, to_cpu
 
+__all__ = ["Hypothesis", "beam_search", "greedy", "log_softmax"]
+
 
 class Hypothesis(NamedTuple):
     """An answer that beam search found.

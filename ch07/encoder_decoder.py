@@ -16,6 +16,8 @@ from common.network import evaluating
 from common.np import Array, to_cpu
 from common.time_layers import TimeSoftmaxWithLoss
 
+__all__ = ["EncoderDecoder"]
+
 
 class EncoderDecoder(BaseModel):
     """question (N, ...) -> encoder -> encoded -> decoder -> answer (N, L), begun by a start token.

@@ -8,7 +8,7 @@ Source: book 7.1.2.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any
 from unicodedata import category
 
 import numpy
@@ -36,7 +36,7 @@ def main(
     start: str | None = None,
     sample_size: int = 100,
     skip: str | None = None,
-    model: str = "rnnlm",
+    model: Annotated[str, MODELS] = "rnnlm",
     weights: str | None = None,
     corpus: str | None = None,
     temperature: float = 1.0,

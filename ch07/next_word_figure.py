@@ -6,6 +6,8 @@
 Source: book 7.1.1.
 """
 
+from typing import Any
+
 import numpy
 
 from ch03.train import SENTENCE
@@ -14,7 +16,7 @@ from common.cli import run, then
 from common.functions import softmax
 from common.np import Array, to_cpu
 from common.optimizer import SGD
-from common.plots import show
+from common.plots import BLUE, RED, axes
 from common.trainer import RnnlmTrainer
 from common.words.text import preprocess
 
@@ -37,15 +39,18 @@ def next_words(model: RnnlmGen, ids: list[int]) -> Array:
     return to_cpu(softmax(model.predict(numpy.array([ids]))[0]))
 
 
-def plot(probabilities: Array, read: list[str], drawn: str | None, file: str) -> None:
-    """Probabilities (V,) as bars, that of the word drawn from them in another colour."""
-    import matplotlib.pyplot as plt
+def plot(
+    probabilities: Array, read: list[str], drawn: str | None, file: str, ax: Any = None
+) -> Any:
+    """Probabilities (V,) as bars, that of the word drawn from them in another colour.
 
-    plt.bar(WORDS, probabilities, color=["C1" if word == drawn else "C0" for word in WORDS])
-    plt.ylim(0, 1)
-    plt.ylabel("probability of the next word")
-    plt.title(f'after "{" ".join(read)}"' + (f', drawn: "{drawn}"' if drawn else ""))
-    show(file)
+    -> the axes
+    """
+    with axes(file, ax) as ax:
+        ax.bar(WORDS, probabilities, color=[RED if word == drawn else BLUE for word in WORDS])
+        ax.set(ylim=(0, 1), ylabel="probability of the next word")
+        ax.set_title(f'after "{" ".join(read)}"' + (f', drawn: "{drawn}"' if drawn else ""))
+    return ax
 
 
 def main(max_epoch: int = 1, seed: int = 0) -> list[str]:

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 from ch07.seq2seq import Decoder, Seq2seq
 from common.np import Array, np
 
+__all__ = ["PeekyDecoder", "PeekySeq2seq"]
+
 
 class PeekyDecoder(Decoder):
     """A `Decoder` whose LSTM and affine layer get h (N, H) beside their input at every step.

@@ -18,6 +18,8 @@ from common.np import Array, np, to_cpu
 from common.recurrent import own
 from common.rng import Seed, generator
 
+__all__ = ["AwdLstmGen", "BetterRnnlmGen", "GruRnnlmGen", "RnnlmGen", "TextGenerator", "sample"]
+
 
 class TextGenerator(LanguageModel):
     """What a language model needs to write: words drawn from its own predictions, one by one.

@@ -23,6 +23,8 @@ from common.time_layers import (
     TimeRNN,
 )
 
+__all__ = ["CELLS", "Decoder", "Encoded", "Encoder", "Seq2seq", "last_state", "question_mask"]
+
 CELLS: dict[str, Any] = {"lstm": TimeLSTM, "gru": TimeGRU, "rnn": TimeRNN}
 
 

@@ -6,9 +6,9 @@ The scripts of chapters 7 and 8 share this.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from ch07.seq2seq import Seq2seq
+from ch07.seq2seq import CELLS, Seq2seq
 from common import plots
 from common.cli import at_least_one
 from common.evaluate import print_answer, seq2seq_accuracy
@@ -19,7 +19,9 @@ from common.schedules import linear
 from common.storage.files import expanded
 from common.trainer import Row, Trainer
 from dataset import sequence
-from dataset.sequence import SequenceData
+from dataset.sequence import SPLITS, SequenceData
+
+__all__ = ["Recipe", "Settings", "Training", "plot_accuracy", "train_and_answer"]
 
 
 class Recipe(NamedTuple):
@@ -61,7 +63,7 @@ class Settings:
     """
 
     data: str
-    split: str = "random"
+    split: Annotated[str, SPLITS] = "random"
     wordvec_size: int
     hidden_size: int
     batch_size: int
@@ -109,7 +111,7 @@ class Training(Settings):
     """
 
     reverse: bool = False
-    cell: str = "lstm"
+    cell: Annotated[str, CELLS] = "lstm"
     pass_cell: bool = False
     padding: bool = False
     seed: int = 0
@@ -204,16 +206,14 @@ def train_and_answer(
 
 
 def plot_accuracy(
-    curves: Mapping[str, list[list[float]]], file: Path = Path("accuracy.png")
-) -> None:
-    """Figures 7-22, 7-24, 7-28, 8-25, 8-26: accuracy against epoch; 0 is after the first.
+    curves: Mapping[str, list[list[float]]], file: Path = Path("accuracy.png"), ax: Any = None
+) -> Any:
+    """Figures 7-22, 7-24, 7-28, 8-25, 8-26: accuracy after each epoch -> the axes.
 
-    curves  label: the accuracies of each run, one per epoch
+    curves  label: the accuracies of each run, one per epoch, 0 to 1
     Of several runs the mean has the dots, and the runs are thin lines.
     """
-    import matplotlib.pyplot as plt
-
-    plots.draw_runs(curves)
-    plt.ylabel("accuracy")
-    plt.ylim(-0.05, 1.05)
-    plots.show(file)
+    with plots.axes(file, ax) as ax:
+        plots.draw_runs(curves, ax)
+        ax.set(ylabel="share of test questions right", ylim=(-0.05, 1.05))
+    return ax

@@ -14,6 +14,8 @@ import numpy
 from common.np import Array, to_cpu
 from dataset import sequence
 
+__all__ = ["Hits", "attention_hits", "attention_maps", "head_maps", "places", "table"]
+
 # M/D/YY, Mon D, YYYY, Month D, YYYY, and Weekday, Month D, YYYY; see `dataset/dates.py`
 DATE = re.compile(
     r"(?:[a-z]+, )?(?P<month>[a-z]+|\d\d?)[ /](?P<day>\d\d?)(?:, |/)(?P<year>\d{4}|\d\d) *",

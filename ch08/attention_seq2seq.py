@@ -15,6 +15,8 @@ from common.attention import AdditiveScore, DotScore, GeneralScore, ScaledDotSco
 from common.np import Array, np, to_cpu
 from common.rng import Seed, generator, randn
 
+__all__ = ["SCORES", "AttentionDecoder", "AttentionEncoder", "AttentionSeq2seq"]
+
 
 class AttentionEncoder(Encoder):
     """An `Encoder` that hands over all its hidden states.   ids (N, T) -> hs (N, T, H)

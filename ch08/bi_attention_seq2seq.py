@@ -4,6 +4,8 @@ from typing import Any
 
 from ch08.attention_seq2seq import AttentionSeq2seq
 
+__all__ = ["BiAttentionSeq2seq"]
+
 
 class BiAttentionSeq2seq(AttentionSeq2seq):
     """An `AttentionSeq2seq` whose encoder is a `TimeBiLSTM`, of size H/2 in each direction.

@@ -149,16 +149,16 @@ for label, model_class in (("peeky", PeekySeq2seq), ("attention", AttentionSeq2s
         after_epoch=lambda trainer: {"accuracy": accuracy()},
     )
     curves[label] = [[row["accuracy"] for row in trainer.epochs]]
-plot_accuracy(curves)
+_ = plot_accuracy(curves)
 
 # %% [markdown]
-# Both learn it, the one with attention sooner. (As in the book, epoch 0 is the first.)
+# Both learn it, the one with attention sooner.
 #
 # ## Where does it look?
 #
-# A row for each character of the answer, a column for each of the question; black is a weight of 0,
-# white one of 1. First with random weights, where all 29 characters get the same, 1/29, which is
-# nearly black; then after the training above. (Book 8.3.3.)
+# A row for each character of the answer, a column for each of the question; the brighter a cell,
+# the larger the weight. First with random weights, where all 29 characters get the same, 1/29;
+# then after the training above. (Book 8.3.3.)
 
 # %%
 from ch08.visualize_attention import draw_question
@@ -237,7 +237,7 @@ for question in (
 from ch07.comparison import curves_in
 from ch08.figures import RESULTS
 
-plot_accuracy(curves_in(RESULTS))
+_ = plot_accuracy(curves_in(RESULTS))
 
 # %% [markdown]
 # Attention gets there first, Peeky a little later, and the plain model not at all. With longer

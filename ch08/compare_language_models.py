@@ -322,13 +322,12 @@ def table(found: Mapping[str, list[Run]]) -> Iterable[str]:
             yield f"{model} {seed:>5}{''.join(f'{a:8.2f}' for a in numbers)}{took:9.1f} s"
 
 
-def plot(found: Mapping[str, list[Run]], file: Path) -> None:
-    """Perplexity on the validation text against epoch."""
-    import matplotlib.pyplot as plt
-
-    plots.draw_runs({name: [run.curve for run in runs] for name, runs in found.items()})
-    plt.ylabel("perplexity on the validation text")
-    plots.show(file)
+def plot(found: Mapping[str, list[Run]], file: Path, ax: Any = None) -> Any:
+    """Perplexity on the validation text after each epoch -> the axes."""
+    with plots.axes(file, ax) as ax:
+        plots.draw_runs({name: [run.curve for run in runs] for name, runs in found.items()}, ax)
+        ax.set_ylabel("perplexity on the validation text")
+    return ax
 
 
 if __name__ == "__main__":

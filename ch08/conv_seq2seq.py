@@ -21,6 +21,8 @@ from common.positions import LearnedPositions, Positions
 from common.rng import Seed, generator, randn
 from common.time_layers import TimeAffine, TimeDropout, TimeEmbedding
 
+__all__ = ["ConvSeq2seq"]
+
 HALF = math.sqrt(0.5)  # a sum of two independent numbers, times this, has their variance
 
 

@@ -20,6 +20,8 @@ from common.memory import (
 from common.np import Array, np
 from common.rng import Seed
 
+__all__ = ["DNC", "TimeDNC"]
+
 
 class TimeDNC(TimeMemory):
     """The memory and the heads of the DNC, see `TimeMemory`.   xs (N, T, D) -> ys (N, T, H + K W)

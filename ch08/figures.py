@@ -19,7 +19,7 @@ from ch08.visualize_attention import COUNT, draw_question, draw_test_questions, 
 from common.attention import WeightSum
 from common.cli import run, then
 from common.np import np
-from common.plots import into, show
+from common.plots import MAP, STYLE, axes, into
 from common.rng import generator, randn
 from dataset import sequence
 
@@ -31,17 +31,15 @@ QUESTION = "FRIDAY, AUGUST 26, 1983"
 
 def plot_weighted_sum(seed: int) -> None:
     """Figures 8-7, 8-8: five weights, five states (5, 4), and their weighted sum (4,)."""
-    import matplotlib.pyplot as plt
-
     a = np.asarray(WEIGHTS)[:, None]
     hs = randn(generator(seed), 5, 4, dtype="float64")
     c = WeightSum().forward(hs[None], a.T)
     limit = float(np.abs(hs).max())
-    _, axes = plt.subplots(1, 3, figsize=(9, 4.4), width_ratios=[1, 4, 4], layout="constrained")
-    draw_cells(axes[0], a, "a (5,)", (0, 1))
-    draw_cells(axes[1], hs, "hs (5, 4)", (-limit, limit))
-    draw_cells(axes[2], c, "c = a @ hs (4,)", (-limit, limit))
-    show("fig_8_8_weighted_sum.png")
+    how = {"ncols": 3, "figsize": (9, 4.4), "width_ratios": [1, 4, 4]}
+    with axes("fig_8_8_weighted_sum.png", style=STYLE | MAP, **how) as parts:
+        draw_cells(parts[0], a, "a (5,)", (0, 1))
+        draw_cells(parts[1], hs, "hs (5, 4)", (-limit, limit))
+        draw_cells(parts[2], c, "c = a @ hs (4,)", (-limit, limit))
 
 
 def print_shapes(N: int = 10, T: int = 5, H: int = 4) -> None:

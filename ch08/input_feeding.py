@@ -19,6 +19,8 @@ from common.np import Array, np, to_cpu
 from common.rng import Seed, generator, randn, recurrent_weights
 from common.time_layers import TimeAffine, TimeEmbedding
 
+__all__ = ["FeedingLSTM", "FeedingSeq2seq"]
+
 
 class FeedingLSTM(Layer):
     """An LSTM that looks at the encoder's states, and at the next step reads what it saw.

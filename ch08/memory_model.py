@@ -20,6 +20,8 @@ from common.np import Array, np
 from common.rng import Seed, generator, randn, recurrent_weights
 from common.time_layers import TimeAffine, TimeLSTM
 
+__all__ = ["CONTROLLERS", "BitLSTM", "BitModel", "BitsWithLoss", "MemoryModel", "TimeMemory"]
+
 CONTROLLERS = {"lstm": 4, "feedforward": 1}  # blocks of columns in Wx and Wh
 
 

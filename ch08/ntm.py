@@ -19,6 +19,8 @@ from common.memory import (
 from common.np import Array, np
 from common.rng import Seed
 
+__all__ = ["NTM", "TimeNTM"]
+
 FIRST = 1e-6  # what all of the memory holds at the start of a sequence
 
 

@@ -11,6 +11,7 @@ Source: book 8.5.3, figure 8-41; Graves et al. 2014, https://arxiv.org/abs/1410.
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Any
 
 from ch08.dnc import DNC
 from ch08.memory_model import MemoryModel
@@ -18,7 +19,7 @@ from common.base_model import load_model
 from common.cli import at_least_one, run, then
 from common.functions import sigmoid
 from common.np import Array, np, to_cpu
-from common.plots import show
+from common.plots import COLORS, MAP, STYLE, axes, colour_bar, heat_map
 from common.trainer import Row
 from dataset.copying import TASKS, wrong_bits
 
@@ -28,9 +29,9 @@ MODELS = {"ntm": "NTM_copy.npz", "dnc": "DNC_copy.npz"}
 
 def main(
     *,
-    model: str = "ntm",
+    model: Annotated[str, MODELS] = "ntm",
     weights: str | None = None,
-    task: str = "copy",
+    task: Annotated[str, TASKS] = "copy",
     length: int | None = None,
     memory_size: int | None = None,
     seed: int = 0,
@@ -70,10 +71,9 @@ def plot_heads(model: MemoryModel, x: Array, t: Array, file: Path) -> int:
     """Draw what happens in one sequence, x (1, T, D), t (1, T, M) -> how many bits are wrong.
 
     Four rows over time: inputs, outputs (probabilities, where a bit is asked for), the weights of
-    the write heads, those of the read heads. Time runs to the right, the memory downwards.
+    the write heads, those of the read heads. Time runs to the right, the memory downwards. Inputs
+    of 1 are red, of -1 blue.
     """
-    import matplotlib.pyplot as plt
-
     scores = model.predict(np.asarray(x))
     y = to_cpu(sigmoid(scores))[0]
     y[t[0] < 0] = 0
@@ -85,16 +85,15 @@ def plot_heads(model: MemoryModel, x: Array, t: Array, file: Path) -> int:
             number = f" {head + 1}" if weights.shape[1] > 1 else ""
             panels[f"{name} weights{number}"] = weights[:, head]
     heights = [max(6, a.shape[1]) for a in panels.values()]
-    figure, axes = plt.subplots(
-        len(panels), figsize=(9, sum(heights) / 8 + 1), height_ratios=heights, sharex=True
-    )
-    for ax, (name, a) in zip(axes, panels.items(), strict=True):
-        ax.imshow(a.T, aspect="auto", interpolation="nearest", cmap="gray", vmin=min(0, a.min()))
-        ax.set_ylabel(name)
-        ax.set_yticks([])
-    axes[-1].set_xlabel("time")
-    figure.tight_layout()
-    show(file)
+    size = (9, sum(heights) / 8 + 1)
+    how = {"nrows": len(panels), "figsize": size, "height_ratios": heights, "sharex": True}
+    with axes(file, style=STYLE | MAP, **how) as rows:
+        for ax, (name, a) in zip(rows, panels.items(), strict=True):
+            image = heat_map(a.T, ax, limits=(-1 if name == "input" else 0, 1))
+            ax.set_ylabel(name)
+            ax.set_yticks([])
+        ax.set_xlabel("time step")
+        colour_bar(image, rows[1:], "output, weight")
     return int(wrong_bits(to_cpu(scores), t)[0])
 
 
@@ -117,22 +116,21 @@ def curves_of(runs: str) -> dict[str, list[list[Row]]]:
     return curves
 
 
-def plot_curves(curves: Mapping[str, list[list[Row]]], file: Path) -> None:
+def plot_curves(curves: Mapping[str, list[list[Row]]], file: Path, ax: Any = None) -> Any:
     """Learning curves: cross-entropy in bits a sequence against thousands of sequences.
 
     curves  label: the rows of the epochs of each run
     """
-    import matplotlib.pyplot as plt
-
-    for k, (label, runs) in enumerate(curves.items()):
-        for n, rows in enumerate(runs):
-            seen, bits = [row["sequences"] / 1000 for row in rows], [row["bits"] for row in rows]
-            plt.plot(seen, bits, color=f"C{k}", lw=1, label=label if n == 0 else None)
-    plt.xlabel("sequences (thousands)")
-    plt.ylabel("cross-entropy (bits a sequence)")
-    plt.ylim(bottom=0)
-    plt.legend()
-    show(file)
+    with axes(file, ax) as ax:
+        for k, (label, runs) in enumerate(curves.items()):
+            for n, rows in enumerate(runs):
+                seen = [row["sequences"] / 1000 for row in rows]
+                bits, color = [row["bits"] for row in rows], COLORS[k % len(COLORS)]
+                ax.plot(seen, bits, color=color, lw=1, label=label if n == 0 else None)
+        ax.set(xlabel="sequences (thousands)", ylabel="cross-entropy (bits a sequence)")
+        ax.set_ylim(bottom=0)
+        ax.legend()
+    return ax
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ Source: book 8.3.2, and for other models 8.1.4, 8.4, 8.5.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 from ch07.peeky_seq2seq import PeekySeq2seq
 from ch07.seq2seq import Seq2seq
 from ch07.seq2seq_run import Recipe, Training, train_and_answer
-from ch08.attention_seq2seq import AttentionSeq2seq
+from ch08.attention_seq2seq import SCORES, AttentionSeq2seq
 from ch08.bi_attention_seq2seq import BiAttentionSeq2seq
 from ch08.conv_seq2seq import ConvSeq2seq
 from ch08.input_feeding import FeedingSeq2seq
@@ -98,8 +98,8 @@ def given(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def main(
     *,
-    model: str = "attention",
-    score: str | None = None,
+    model: Annotated[str, RECIPES] = "attention",
+    score: Annotated[str | None, SCORES] = None,
     num_layers: int | None = None,
     num_heads: int | None = None,
     dropout: float | None = None,

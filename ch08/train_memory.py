@@ -10,12 +10,12 @@ Source: book 8.5.3; Graves et al. 2014, https://arxiv.org/abs/1410.5401.
 
 import math
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy
 
 from ch08.dnc import DNC
-from ch08.memory_model import BitLSTM, BitModel, MemoryModel
+from ch08.memory_model import CONTROLLERS, BitLSTM, BitModel, MemoryModel
 from ch08.ntm import NTM
 from ch08.show_memory import plot_curves, plot_heads
 from common.cli import at_least_one, run, then
@@ -43,8 +43,8 @@ EPOCH = 1000  # sequences from test to test
 
 def main(
     *,
-    model: str = "ntm",
-    task: str = "copy",
+    model: Annotated[str, MODELS] = "ntm",
+    task: Annotated[str, TASKS] = "copy",
     sequences: int = 20000,
     batch_size: int = 4,
     max_length: int | None = None,
@@ -53,7 +53,7 @@ def main(
     memory_width: int | None = None,
     read_heads: int = 1,
     write_heads: int = 1,
-    controller: str = "lstm",
+    controller: Annotated[str, CONTROLLERS] = "lstm",
     focused: bool = True,
     test_memory: int = 160,
     lr: float = 0.001,

@@ -22,6 +22,8 @@ from common.positions import LearnedPositions, Positions
 from common.rng import Seed, generator, randn
 from common.time_layers import TimeAffine, TimeDropout, TimeEmbedding
 
+__all__ = ["Block", "Stack", "Transformer", "affine", "attention_weights", "embedding"]
+
 ACTIVATIONS: Mapping[str, Any] = {"relu": ReLU, "gelu": GELU}
 SMALL = 0.1  # scale of a sublayer's last weights: at first its sum is little more than its input
 

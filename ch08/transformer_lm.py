@@ -17,6 +17,8 @@ from common.np import Array, np
 from common.rng import Seed, generator
 from common.time_layers import TimeAffine, TimeSoftmaxWithLoss
 
+__all__ = ["TransformerLM"]
+
 
 class History(Layer):
     """Hands ids (N, T) on, and remembers all of them since the last reset: `ids`, on the host.

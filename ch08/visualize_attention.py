@@ -12,7 +12,7 @@ Source: book 8.3.3.
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy
 
@@ -29,7 +29,7 @@ from common.np import Array
 from common.storage.files import expanded
 from common.storage.weights import find_weights, is_pickle
 from dataset import sequence
-from dataset.sequence import SequenceData
+from dataset.sequence import SPLITS, SequenceData
 
 MODELS: dict[str, Any] = {
     "attention": AttentionSeq2seq,
@@ -48,14 +48,14 @@ def main(
     count: int = COUNT,
     question: str | None = None,
     score: bool = False,
-    model: str = "attention",
+    model: Annotated[str, MODELS] = "attention",
     weights: str | None = None,
     data: str = "date.txt",
-    split: str = "random",
+    split: Annotated[str, SPLITS] = "random",
     reverse: bool | None = None,
     beam_width: int = 1,
 ) -> None:
-    """Draw the attention of a trained model, black where it is 0, white where it is 1 (book 8.3.3).
+    """Draw where a trained model looks while it writes (book 8.3.3).
 
     count       test questions to draw, with the model's answers; chosen at random, but always the
                 same
@@ -123,8 +123,8 @@ def draw_test_questions(
     answers = t.copy()
     answers[:, 1:] = model.generate_batch(x, int(data.t_test[0, 0]), t.shape[1] - 1)
     for k in range(count):
-        draw(model, x[k], answers[k], data.id_to_char, reverse=data.reverse, right=t[k])
-        plots.show(beside.with_name(f"{beside.stem}_{k + 1}.png"))
+        file = beside.with_name(f"{beside.stem}_{k + 1}.png")
+        draw(model, x[k], answers[k], data.id_to_char, reverse=data.reverse, right=t[k], file=file)
 
 
 def draw_question(
@@ -152,8 +152,8 @@ def draw_question(
         guess = best.ids
         for found in (best, *others):
             print("A", sequence.decode(found.ids, id_to_char), f"{math.exp(found.log_p):.6f}")
-    draw(model, asked[0], numpy.array([start_id, *guess]), id_to_char, reverse=data.reverse)
-    plots.show(file)
+    answer = numpy.array([start_id, *guess])
+    draw(model, asked[0], answer, id_to_char, reverse=data.reverse, file=file)
 
 
 def draw(
@@ -164,38 +164,40 @@ def draw(
     *,
     reverse: bool,
     right: Array | None = None,
+    file: Path = Path("attention.png"),
 ) -> None:
-    """The attention map of a question (T,) and an answer (L,), which the decoder reads.
+    """Draw the attention of an answer (L,), which the decoder reads, to a question (T,).
 
     A row is a character of the answer, the first on top; a column one of the question, the first
-    on the left. Black is a weight of 0, white one of 1. A model of several blocks and heads has a
-    map for each.
+    on the left. A model of several blocks and heads has a map for each.
     reverse  whether the ids of the question stand in reverse order
     right    the right answer (L,), which the title tells where it is another one
     """
-    import matplotlib.pyplot as plt
-
     blocks = head_maps(model, question, answer, reverse=reverse)
     asked = sequence.decode(question[::-1] if reverse else question, id_to_char)
     answered = sequence.decode(answer[1:], id_to_char)
-    across, down = max(map(len, blocks)), len(blocks)
-    scale = 1 if (across, down) == (1, 1) else 0.5
-    size = scale * across * (2 + len(asked) / 4), scale * down * (2 + len(answered) / 4)
-    figure, axes = plt.subplots(down, across, figsize=size, squeeze=False, layout="constrained")
-    for k, maps in enumerate(blocks):
-        for head, weights in enumerate(maps):
-            cells = axes[k, head]
-            cells.imshow(weights, cmap="gray", vmin=0, vmax=1, aspect="auto")
-            font = {"fontsize": 10 * scale**0.5}
-            cells.set_xticks(range(len(asked)), list(asked), **font)
-            cells.set_yticks(range(len(answered)), list(answered), **font)
-            if (across, down) != (1, 1):
-                cells.set_xlabel(f"block {k + 1}, head {head + 1}")
+    maps = {
+        f"block {k + 1}, head {head + 1}": weights
+        for k, heads in enumerate(blocks)
+        for head, weights in enumerate(heads)
+    }
     title = f"{asked.strip()}  →  {answered.strip()}"
     if right is not None and (right != answer).any():
         title += f"  (wrong: {sequence.decode(right[1:], id_to_char).strip()} is right)"
-    entitle = axes[0, 0].set_title if (across, down) == (1, 1) else figure.suptitle
-    entitle(title, parse_math=False)  # a $ is a character
+    alone, across = len(maps) == 1, min(len(maps), 2)
+    down = math.ceil(len(maps) / across)
+    scale = 1 if alone else 0.7
+    size = scale * across * (2 + len(asked.strip()) / 4), scale * down * (2 + len(answered) / 4)
+    how = {"nrows": down, "ncols": across, "squeeze": False, "figsize": size}
+    with plots.axes(file, style=plots.STYLE | plots.MAP, **how) as grid:
+        for ax, (name, weights) in zip(grid.flat, maps.items(), strict=False):
+            plots.attention_map(weights, asked, answered, ax, bar=False)
+            ax.set_title("" if alone else name)
+        for unused in grid.flat[len(maps) :]:
+            unused.remove()
+        plots.colour_bar(ax.images[0], grid, "attention weight")
+        entitle = ax.set_title if alone else ax.figure.suptitle
+        entitle(title, parse_math=False)  # a $ is a character
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from common.np import Array
 from common.storage import weights
 from common.storage.files import expanded
 
+__all__ = ["BaseModel", "Chain", "load_model"]
+
 CHAPTERS = {  # the classes whose files `load_model` knows before they are imported
     "TwoLayerNet": "ch01.two_layer_net",
     "SimpleCBOW": "ch03.simple_cbow",

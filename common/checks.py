@@ -6,6 +6,21 @@ import numpy
 
 from common.np import Array, np, to_cpu
 
+__all__ = [
+    "REAL",
+    "checked_ids",
+    "checked_mask",
+    "checked_one_hot",
+    "checked_ratio",
+    "described",
+    "floats",
+    "is_number",
+    "name_of",
+    "numbers_on_host",
+    "on_host",
+    "text_on_host",
+]
+
 REAL = "fiub"  # kinds of dtypes: floats, integers with and without a sign, bools
 
 

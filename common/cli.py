@@ -1,19 +1,33 @@
 """Command lines for scripts: every keyword of `main` becomes a flag."""
 
 import argparse
+import difflib
 import inspect
 import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, fields, make_dataclass
 from functools import partial
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Annotated, Any, NamedTuple, get_args, get_origin
+
+__all__ = [
+    "MESSAGES",
+    "SHOW",
+    "arguments",
+    "at_least_one",
+    "check_writable",
+    "flags",
+    "parser",
+    "run",
+    "settings_of",
+    "then",
+]
 
 # What a user can mend: files, memory, settings, words, numbers that overflow, missing packages.
 # Other errors are bugs.
@@ -21,11 +35,15 @@ MESSAGES = (OSError, MemoryError, ValueError, KeyError, FloatingPointError, Impo
 
 
 class Flag(NamedTuple):
-    """A flag of a script: the type of its value, its default (`REQUIRED` if none), its help."""
+    """A flag of a script: the type of its value, its default (`REQUIRED` if none), its help.
+
+    choices  the values that it can have; any if there are none
+    """
 
     kind: Any
     default: Any
     help: str
+    choices: tuple[str, ...] = ()
 
 
 REQUIRED = inspect.Parameter.empty
@@ -40,7 +58,7 @@ def flags(main: Callable[..., Any]) -> dict[str, Flag]:
 
     They are the keywords of `main`, explained by the lines `name  text` of its docstring. If it
     takes **settings as well, so are the fields of the dataclass instance SETTINGS of its script,
-    explained by the docstring of their class.
+    explained by the docstring of their class. The names in `Annotated[str, names]` are choices.
     """
     # Signatures are searched here and nowhere else, so that the name, type and default of a flag
     # stand once, where a reader looks for them.
@@ -54,7 +72,10 @@ def flags(main: Callable[..., Any]) -> dict[str, Flag]:
         found += [(field.name, field.type, defaults[field.name]) for field in fields(settings)]
         for part in type(settings).__mro__:
             helps = _helps(inspect.cleandoc(part.__doc__ or "")) | helps
-    return {name: Flag(_type(kind, x), x, helps.get(name, "")) for name, kind, x in found}
+    return {
+        name: Flag(_type(kind, x), x, helps.get(name, ""), _choices(kind))
+        for name, kind, x in found
+    }
 
 
 def settings_of(main: Callable[..., Any]) -> Any:
@@ -62,7 +83,10 @@ def settings_of(main: Callable[..., Any]) -> Any:
 
     Each must have a default.
     """
-    found = [(name, flag.kind, flag.default) for name, flag in flags(main).items()]
+    found = [
+        (name, Annotated[kind, choices], default)
+        for name, (kind, default, _, choices) in flags(main).items()
+    ]
     made = make_dataclass("Settings", found, frozen=True, kw_only=True)
     made.__doc__ = inspect.getdoc(main)
     return made()
@@ -84,11 +108,13 @@ def parser(main: Callable[..., Any]) -> argparse.ArgumentParser:
     )
     for number in int, float:
         made.register("type", number, partial(_number, number))
-    for name, (kind, default, text) in flags(main).items():
-        if default is REQUIRED:
-            made.add_argument(_flag(name), required=True, type=kind, help=text)
-            continue
+    for name, (kind, default, text, choices) in flags(main).items():
         how: dict[str, Any] = {"type": kind}
+        if choices:
+            how = {"type": partial(_one_of, choices), "metavar": f"{{{','.join(choices)}}}"}
+        if default is REQUIRED:
+            made.add_argument(_flag(name), required=True, help=text, **how)
+            continue
         shown = "" if default is None else " (default: %(default)s)"
         if kind is bool:
             how = {"action": argparse.BooleanOptionalAction}
@@ -105,20 +131,40 @@ def _number(kind: Callable[[str], Any], text: str) -> Any:
     return kind(text)
 
 
+def _one_of(choices: tuple[str, ...], text: str) -> str:
+    if text not in choices:
+        raise argparse.ArgumentTypeError(
+            f"it is one of {', '.join(choices)}, not {text!r}{_did_you_mean(text, choices)}"
+        )
+    return text
+
+
+def _did_you_mean(text: str, known: Iterable[str]) -> str:
+    return "".join(f"; did you mean {near}?" for near in difflib.get_close_matches(text, known, 1))
+
+
 def arguments(main: Callable[..., Any], argv: list[str] | None = None) -> dict[str, Any]:
     """Read the command line by the `flags` of `main` -> its keyword arguments.
 
-    main(max_epoch=4, plot=True) understands --max-epoch 3 and --no-plot. A flag's type is that of
-    its annotation, or else of its default.
+    main(max_epoch=4, plot=True) understands --max-epoch 3, --max_epoch 3 and --no-plot. A flag's
+    type is that of its annotation, or else of its default.
     argv  what to read instead of the command line
-    An unknown flag, a value of the wrong type, a whole number that is too large for a seed or a
-    size, or one below 0 where the default is not, ends the program with a message and status 2.
+    An unknown flag, a value of the wrong type or none of the choices, a whole number that is too
+    large for a seed or a size, or one below 0 where the default is not, ends the program with a
+    message and status 2.
     """
     return _read(parser(main), argv)
 
 
 def _read(reader: argparse.ArgumentParser, argv: list[str] | None) -> dict[str, Any]:
-    values = vars(reader.parse_args(argv))
+    words = sys.argv[1:] if argv is None else argv
+    found, unknown = reader.parse_known_args([_hyphenated(word) for word in words])
+    values = vars(found)
+    if unknown:
+        known = ["--help", *map(_flag, values)]
+        known += [_flag(f"no_{name}") for name, value in values.items() if isinstance(value, bool)]
+        hint = _did_you_mean(unknown[0].partition("=")[0], known)
+        reader.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     for name, value in values.items():
         if isinstance(value, int) and value < 0 <= (reader.get_default(name) or 0):
             reader.error(f"argument {_flag(name)}: it must not be negative, not {value}")
@@ -242,12 +288,23 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def _hyphenated(word: str) -> str:
+    """--max_epoch=3 as --max-epoch=3; anything but a flag as it is."""
+    name, equals, value = word.partition("=")
+    return name.replace("_", "-") + equals + value if word.startswith("--") else word
+
+
+def _choices(annotation: Any) -> tuple[str, ...]:
+    """The names of `Annotated[str, names]`."""
+    return tuple(annotation.__metadata__[0]) if get_origin(annotation) is Annotated else ()
+
+
 def _type(annotation: Any, default: Any) -> Any:
     """int of `int | None`, of `int`, and of a default 3."""
     if annotation is REQUIRED:
         return str if default in (None, REQUIRED) else type(default)
     kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
-    return kinds[0] if kinds else annotation
+    return _type(kinds[0], default) if kinds else annotation
 
 
 def _helps(doc: str) -> dict[str, str]:

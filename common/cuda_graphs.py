@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 from common.np import Array, np
 
+__all__ = ["RECORDINGS", "Loop", "product"]
+
 T = TypeVar("T")
 
 GEMM = {"f": ctypes.c_float, "d": ctypes.c_double}  # dtypes that cuBLAS multiplies here

@@ -15,6 +15,15 @@ from common.functions import perplexity
 from common.network import evaluating, evaluation_options
 from common.np import Array, to_cpu
 
+__all__ = [
+    "eval_perplexity",
+    "eval_seq2seq",
+    "on_terminal",
+    "print_answer",
+    "progress_bar",
+    "seq2seq_accuracy",
+]
+
 # tqdm's own lock is shared by all forked processes, and taken even where no bar is shown: one of
 # them that is killed while it holds the lock would stop the others for ever.
 tqdm.set_lock(threading.RLock())
@@ -24,6 +33,11 @@ def progress_bar(steps: Iterable[int], *, shown: bool, **how: Any) -> Any:
     """`tqdm` of the steps with its keywords, seen on a terminal if it is to be shown."""
     closed = getattr(sys.stderr, "closed", not sys.stderr)  # None in daemons, and in pythonw
     return tqdm(steps, leave=False, disable=None if shown and not closed else True, **how)
+
+
+def on_terminal() -> bool:
+    """Whether what is printed appears on a terminal, not in a file, a pipe or a notebook."""
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def eval_perplexity(
@@ -143,7 +157,9 @@ def eval_seq2seq(
 def print_answer(
     question: Array, correct: Array, guess: Array, id_to_char: Mapping[int, str], is_reverse: bool
 ) -> None:
-    """Print a question (T,), its answer and a guess (L - 1,), with a green or a red mark.
+    """Print a question (T,), its answer and a guess (L - 1,), with a mark: ☑ if right, else ☒.
+
+    The mark is green or red on a terminal.
 
     is_reverse  as for `eval_seq2seq`
     """
@@ -152,7 +168,8 @@ def print_answer(
     if os.name == "nt":
         mark = "O" if right else "X"
     else:
-        mark = "\033[92m☑\033[0m" if right else "\033[91m☒\033[0m"
+        mark, colour = ("☑", 92) if right else ("☒", 91)
+        mark = f"\033[{colour}m{mark}\033[0m" if on_terminal() else mark
     print("Q", asked[::-1] if is_reverse else asked)
     print("T", truth)
     print(mark, guessed)

@@ -20,6 +20,19 @@ from typing import Any, TypeVar
 from common.cuda_graphs import product
 from common.np import Array, fused, np
 
+__all__ = [
+    "RECORDED_FROM",
+    "gates_of",
+    "gru_backward",
+    "gru_forward",
+    "lstm_backward",
+    "lstm_dstep",
+    "lstm_forward",
+    "lstm_step",
+    "rnn_backward",
+    "rnn_forward",
+]
+
 Result = TypeVar("Result")
 
 RECORDED_FROM = 4  # time steps; math.inf turns recording off

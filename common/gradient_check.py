@@ -35,6 +35,8 @@ from common.gradients import owner, remove_duplicate, to_dense
 from common.network import arguments_of, flattened, param_names
 from common.np import Array, np, to_cpu
 
+__all__ = ["check_gradients", "numeric_gradient"]
+
 
 def numeric_gradient(f: Callable[[], Any], x: Array, eps: float = 1e-5) -> Array:
     """Central differences (f(x + eps) - f(x - eps)) / (2 eps), one element of x at a time.

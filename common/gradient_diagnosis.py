@@ -14,6 +14,8 @@ import numpy
 
 from common.np import Array
 
+__all__ = ["Case", "diagnose", "lengths"]
+
 
 @dataclass
 class Case:

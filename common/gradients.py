@@ -8,6 +8,21 @@ import numpy
 from common.checks import described, is_number
 from common.np import Array, np, suited, to_cpu
 
+__all__ = [
+    "RowSparse",
+    "add_rows",
+    "clip_grads",
+    "distinct",
+    "layout",
+    "numbered",
+    "owner",
+    "remove_duplicate",
+    "sum_by_id",
+    "sums_by_product",
+    "sums_in_turn",
+    "to_dense",
+]
+
 
 class ArrayLike:
     """What stands for an array, of any shape: operators, methods and functions act on `to_dense()`.

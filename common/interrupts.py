@@ -5,6 +5,8 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+__all__ = ["DeferredInterrupts"]
+
 
 class DeferredInterrupts:
     """Within `with`, the first Ctrl-C or SIGTERM is only noted; a second one acts at once.

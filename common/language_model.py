@@ -6,6 +6,8 @@ from common.base_model import Chain
 from common.network import with_state
 from common.np import Array
 
+__all__ = ["DroppingLanguageModel", "LanguageModel"]
+
 
 class LanguageModel(Chain):
     """Predicts each next word:  ids (N, T) -> the layers -> scores (N, T, V).

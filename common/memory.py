@@ -30,6 +30,20 @@ from common.functions import softmax
 from common.network import NOTHING, Layer
 from common.np import Array, np
 
+__all__ = [
+    "Allocation",
+    "CircularShift",
+    "ContentAddressing",
+    "Interpolation",
+    "LinkedReads",
+    "Read",
+    "Sharpening",
+    "TemporalLinks",
+    "Usage",
+    "Write",
+    "check_shifts",
+]
+
 NORM = 1e-6  # added to a sum of squares: the length of a row of zeros has a gradient
 LOG = 1e-16  # added to weights before their logarithm
 USAGE = 1e-6  # the least usage of a row, since the backward of products divides by it

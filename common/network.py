@@ -23,6 +23,30 @@ from common.cores.parallel import threads
 from common.gradients import RowSparse, distinct, layout, owner
 from common.np import Array, np
 
+__all__ = [
+    "NOTHING",
+    "Layer",
+    "Network",
+    "Residual",
+    "States",
+    "arguments_of",
+    "attributes",
+    "children_of",
+    "declared",
+    "evaluating",
+    "evaluation_options",
+    "flattened",
+    "generators",
+    "is_array",
+    "named_params",
+    "param_names",
+    "set_states",
+    "states",
+    "twin_of",
+    "walk",
+    "with_state",
+]
+
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 NO_WEIGHTS = numpy.matrix, numpy.ma.MaskedArray  # whose products are others
 

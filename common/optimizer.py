@@ -29,6 +29,24 @@ from common.cores.parallel import BLOCK, blocks, in_parallel, split
 from common.gradients import RowSparse, to_dense
 from common.np import Array, fused, np
 
+__all__ = [
+    "SGD",
+    "AdaGrad",
+    "Adam",
+    "AveragedSGD",
+    "Momentum",
+    "Nesterov",
+    "Optimizer",
+    "RMSprop",
+    "adagrad",
+    "adam",
+    "is_rate",
+    "momentum",
+    "nesterov",
+    "rmsprop",
+    "sgd",
+]
+
 LearningRate = float | Callable[[int], float]
 RATES = "a learning rate is finite and not negative"
 

@@ -1,8 +1,8 @@
-"""The end of every figure: on the screen or in a file, and readable in every script."""
+"""What all figures share: one style, maps of weights, the screen or a file, readable fonts."""
 
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -10,8 +10,42 @@ from typing import Any
 
 import numpy
 
+from common.np import Array
 from common.storage.files import expanded, write_whole
 
+__all__ = [
+    "COLORS",
+    "MAP",
+    "STYLE",
+    "attention_map",
+    "axes",
+    "colour_bar",
+    "draw_runs",
+    "fallbacks",
+    "heat_map",
+    "into",
+    "make_readable",
+    "saved",
+    "show",
+]
+
+# Colours that people with any kind of colour blindness can tell apart.
+# Source: Okabe and Ito 2008, https://jfly.uni-koeln.de/color/
+BLUE, RED, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+COLORS = (BLUE, RED, GREEN, PINK, "#E69F00", "#56B4E9", "#000000")
+STYLE = {
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.prop_cycle": f"cycler('color', {COLORS})",
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.constrained_layout.use": True,
+    "figure.figsize": (6, 4),
+    "font.size": 11,
+    "grid.alpha": 0.3,
+    "legend.frameon": False,
+}
+MAP = {"axes.grid": False, "axes.spines.right": True, "axes.spines.top": True}  # for heat maps
 FILE_BACKENDS = ("agg", "cairo", "pdf", "pgf", "ps", "svg", "template")  # plt.show() would warn
 FAMILIES = (  # fonts of Linux, macOS and Windows for Chinese, Japanese and Korean, the best first
     *("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans CJK TC", "Noto Sans CJK KR"),
@@ -25,6 +59,86 @@ _folder: Path | None = None  # where figures go within `into`
 _saving = False  # within `saved`: figures are files
 _shown = False  # within `saved`: and are shown at its end
 _told: set[str] = set()  # characters that no font has
+
+
+@contextmanager
+def axes(file: str | Path, ax: Any = None, *, style: Any = STYLE, **how: Any) -> Iterator[Any]:
+    """Axes to draw into: `ax`, or those of a new figure, which `show` shows or saves at the end.
+
+        with axes("loss.png", ax) as ax:
+            ax.plot(losses)
+        return ax
+
+    file   where the new figure goes
+    style  its rcParams
+    how    the keywords of `plt.subplots`, which say how many axes there are
+    """
+    if ax is not None:
+        yield ax
+        return
+    import matplotlib.pyplot as plt
+
+    with plt.rc_context(style):
+        figure, ax = plt.subplots(**how)
+        try:
+            yield ax
+        except BaseException:
+            plt.close(figure)
+            raise
+        show(file)
+
+
+def heat_map(values: Array, ax: Any, *, limits: tuple[float, float] = (0, 1)) -> Any:
+    """Draw numbers (R, C) as coloured cells, row 0 on top -> the image, for a colour bar.
+
+    limits  the numbers at the two ends of the colours. From 0 on, the colours follow the square
+            root, so that small weights show; on both sides of 0, white is 0
+    """
+    from matplotlib.colors import Normalize, PowerNorm
+
+    low, high = limits
+    cmap, norm = (
+        ("RdBu_r", Normalize(low, high)) if low < 0 else ("viridis", PowerNorm(0.5, *limits))
+    )
+    ax.grid(visible=False)
+    return ax.imshow(values, cmap=cmap, norm=norm, aspect="auto", interpolation="nearest")
+
+
+def colour_bar(image: Any, axes: Any, label: str = "") -> None:
+    """Say which number a colour of a `heat_map` stands for, beside one or several axes."""
+    ticks = [-1, -0.5, 0, 0.5, 1] if image.norm.vmin < 0 else [0, 0.01, 0.05, 0.2, 0.5, 1]
+    image.figure.colorbar(image, ax=axes, label=label, ticks=ticks, format="%g")
+
+
+def attention_map(
+    weights: Array,
+    read: Sequence[str],
+    written: Sequence[str],
+    ax: Any = None,
+    *,
+    bar: bool = True,
+    file: str | Path = "attention.png",
+) -> Any:
+    """Draw attention weights (L, T): row l is what step l of the output attends to -> the axes.
+
+    read (T,), written (L,)  the names of the steps of input and output. Blanks around the input
+                             and after the output are padding, and not drawn
+    bar                      add a colour bar
+    file                     where a new figure goes, if `ax` is not given
+    """
+    filled = [k for k, name in enumerate(read) if name.strip()] or [0]
+    columns = slice(filled[0], filled[-1] + 1)
+    rows = slice(max((k for k, name in enumerate(written) if name.strip()), default=0) + 1)
+    read, written = read[columns], written[rows]
+    size = (3 + len(read) / 4, 2 + len(written) / 4)
+    with axes(file, ax, style=STYLE | MAP, figsize=size) as ax:
+        image = heat_map(weights[rows, columns], ax)
+        ax.set_xticks(range(len(read)), read, parse_math=False)  # a $ is a character
+        ax.set_yticks(range(len(written)), written, parse_math=False)
+        ax.set(xlabel="read: question", ylabel="written: answer")
+        if bar:
+            colour_bar(image, ax, "attention weight")
+    return ax
 
 
 def show(path: str | Path) -> None:
@@ -58,23 +172,23 @@ def show(path: str | Path) -> None:
         print(f"figure saved: {path}")
 
 
-def draw_runs(curves: Mapping[str, list[list[float]]]) -> None:
-    """Draw, into the current figure, what several runs reached after each epoch; 0 is the first.
+def draw_runs(curves: Mapping[str, list[list[float]]], ax: Any) -> None:
+    """Draw, into the axes, what several runs reached after each epoch.
 
     curves  label: the values of each run, one per epoch
     Of several runs the mean has the dots, and the runs are thin lines.
     """
-    import matplotlib.pyplot as plt
     from matplotlib.ticker import MaxNLocator
 
     for k, (label, runs) in enumerate(curves.items()):
+        epochs, how = range(1, len(runs[0]) + 1), {"color": COLORS[k % len(COLORS)]}
         if len(runs) > 1:
-            plt.plot(numpy.transpose(runs), color=f"C{k}", alpha=0.4, linewidth=0.8)
-        plt.plot(numpy.mean(runs, axis=0), color=f"C{k}", marker="os^Dv"[k % 5], label=label)
-    plt.xlabel("epochs")
-    plt.gca().xaxis.set_major_locator(MaxNLocator(integer=True))
+            ax.plot(epochs, numpy.transpose(runs), alpha=0.4, linewidth=0.8, **how)
+        ax.plot(epochs, numpy.mean(runs, axis=0), marker="os^Dv"[k % 5], label=label, **how)
+    ax.set_xlabel("epoch")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if len(curves) > 1:
-        plt.legend()
+        ax.legend()
 
 
 def can_show() -> bool:

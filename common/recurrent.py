@@ -22,6 +22,19 @@ from common.layers import Layer, scaled_mask
 from common.np import Array, np, suited
 from common.rng import Seed, device_generator
 
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "ReluRNN",
+    "TimeBiLSTM",
+    "TimeGRU",
+    "TimeLSTM",
+    "TimeRNN",
+    "TimeReluRNN",
+    "own",
+]
+
 SMALL = 1 << 14  # numbers, of which some arrays fit the first cache
 ROW_PADDING = 16  # numbers; rows a power of two apart would evict each other from the cache
 MOST_SHAPES = 100  # kept as views of a scratch buffer

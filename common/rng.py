@@ -8,6 +8,8 @@ from numpy.typing import DTypeLike
 
 from common.np import Array, np
 
+__all__ = ["Seed", "device_generator", "generator", "randn", "recurrent_weights"]
+
 Seed = int | numpy.random.Generator | None
 
 

@@ -13,6 +13,8 @@ from common.np import Array
 from common.storage.files import write_whole
 from common.trainer import RnnlmTrainer, Trainer
 
+__all__ = ["check_outputs", "improves", "train", "write_history", "write_json"]
+
 
 def train(
     trainer: Trainer | RnnlmTrainer,

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from common.optimizer import is_rate
 
+__all__ = ["inverse_root", "linear"]
+
 Schedule = Callable[[int], float]
 
 

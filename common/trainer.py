@@ -14,7 +14,7 @@ from tqdm import tqdm
 from common.checks import is_number, on_host
 from common.cores.data_parallel import DataParallel
 from common.cores.parallel import threads
-from common.evaluate import eval_perplexity, progress_bar
+from common.evaluate import eval_perplexity, on_terminal, progress_bar
 from common.functions import perplexity
 from common.gradients import clip_grads, distinct, remove_duplicate
 from common.interrupts import DeferredInterrupts
@@ -27,7 +27,7 @@ from common.network import (
     states,
 )
 from common.np import Array, np, to_cpu
-from common.plots import show
+from common.plots import axes
 from common.rng import Seed, generator
 from common.storage.checkpoint import Checkpoint, unlike
 
@@ -35,6 +35,7 @@ __all__ = ["RnnlmTrainer", "StreamTrainer", "Trainer", "remove_duplicate"]
 
 Batch = tuple[Array, Array]
 Row = dict[str, Any]
+LINES = 100  # of reports, in a log
 
 
 @dataclass
@@ -53,7 +54,8 @@ class Options:
                    what is learned does not depend on it
     after_epoch    called with the trainer after each epoch; may return a dictionary, which joins
                    the epoch's row of the history, and may end the run with `trainer.stop()`
-    verbose        print the reports, and show a progress bar on a terminal
+    verbose        print the reports, and show a progress bar on a terminal; elsewhere, as in a log,
+                   at most LINES of the reports of a call are printed, evenly spread
     """
 
     checkpoint: str | Path | None = None
@@ -214,6 +216,8 @@ class _Loop:
         for pair in filter(None, (self._data, self._options.valid)):
             self._try_extremes(*pair)
         self._iterations = len(self._data[0]) // math.prod(sizes.values())
+        self._reports = math.ceil(self._iterations / (self.eval_interval or self._iterations))
+        self._printed = 1 if on_terminal() else math.ceil(how["max_epoch"] * self._reports / LINES)
         settings = sizes | {"max_grad": self._max_grad, "eval_interval": self.eval_interval}
         with DeferredInterrupts() as interrupts, ExitStack() as until_the_end:
             self._open(settings | dict(zip(data, self._data, strict=True)), until_the_end)
@@ -331,7 +335,8 @@ class _Loop:
         row = {"epoch": at.current_epoch + 1, "iteration": k + 1, "step": at.step}
         self.history.append(row | {"seconds": round(at.seconds, 3), self.quantity: value})
         at.reports.append(value)
-        if self._options.verbose:
+        number = at.epoch * self._reports + len(at.reports) - 1
+        if self._options.verbose and number % self._printed == 0:
             with tqdm.external_write_mode():  # `tqdm.write` needs a stdout
                 print(
                     f"| epoch {at.current_epoch + 1} |  iter {k + 1} / {self._iterations} "
@@ -393,14 +398,19 @@ class _Loop:
         return math.fsum(values) / len(values)
 
     def plot(
-        self, ylim: tuple[float, float] | None = None, *, file: str | Path | None = None
-    ) -> None:
-        """Draw the loss or perplexity of each report, and of the validation data.
+        self,
+        ylim: tuple[float, float] | None = None,
+        *,
+        file: str | Path | None = None,
+        ax: Any = None,
+    ) -> Any:
+        """Draw the loss or perplexity of each report, and of the validation data -> the axes.
 
         ylim  lower and upper end of the axis
         file  where the figure goes on a machine without a display; loss.png or perplexity.png
+        ax    Matplotlib's axes to draw into; a figure of its own if not given
         """
-        import matplotlib.pyplot as plt
+        from matplotlib.ticker import MaxNLocator
 
         reports, points = self.reports, []
         count = 0
@@ -408,15 +418,16 @@ class _Loop:
             count += "iteration" in row
             if f"valid_{self.quantity}" in row:
                 points.append((count or row["epoch"], row[f"valid_{self.quantity}"]))
-        if ylim is not None:
-            plt.ylim(*ylim)
-        plt.plot(range(len(reports)), reports, label="train")
-        if points:
-            plt.plot(*zip(*points, strict=True), marker="o", label="valid")
-            plt.legend()
-        plt.xlabel(f"iterations (x{self.eval_interval})" if reports else "epochs")
-        plt.ylabel(self.quantity)
-        show(file or f"{self.quantity}.png")
+        with axes(file or f"{self.quantity}.png", ax) as ax:
+            ax.plot(range(len(reports)), reports, label="train")
+            if points:
+                ax.plot(*zip(*points, strict=True), marker="o", label="valid")
+                ax.legend()
+            ax.set_xlabel(f"iterations (x{self.eval_interval})" if reports else "epoch")
+            ax.set_ylabel("loss (nats)" if self.quantity == "loss" else self.quantity)
+            ax.set_ylim(ylim)
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        return ax
 
     def _samples(self, x: Array, t: Array, which: Array | slice) -> Batch:
         """A batch of some of the data."""

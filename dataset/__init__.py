@@ -12,3 +12,5 @@
 
 Loading data never touches NumPy's global random state, unless `sequence` is asked to shuffle by it.
 """
+
+DATASET = "dlfs2"  # which the chapters ask for: other packages have the name `dataset` too

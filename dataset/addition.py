@@ -9,6 +9,8 @@ Source: book 7.2.2, figure 7-12; the same distribution as the published file, in
 
 import numpy as np
 
+__all__ = ["BLOCK", "OPENING", "lines"]
+
 # The lines that the published file begins with. They have all 13 characters, and so any file that
 # begins with them gives each character the id that it has in the published one.
 OPENING = [

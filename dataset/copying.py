@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+__all__ = ["TASKS", "associative_recall", "copy", "priority_sort", "wrong_bits"]
+
 Batch = tuple[Any, Any]
 ITEM = 3  # vectors in an item of associative recall
 

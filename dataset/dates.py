@@ -11,6 +11,8 @@ from datetime import date
 
 import numpy as np
 
+__all__ = ["lines"]
+
 # The lines that the published file begins with, then some that bring the other characters in the
 # order of the published file. So each of the 59 has the id there that it has in any file made here.
 OPENING = [

@@ -22,6 +22,17 @@ from tempfile import gettempdir
 from typing import NamedTuple
 from urllib.request import Request, urlopen
 
+__all__ = [
+    "DamagedFileError",
+    "DataFile",
+    "expanded",
+    "find",
+    "folders",
+    "read",
+    "read_checked",
+    "user_cache",
+]
+
 PACKAGE_FOLDER = Path(__file__).resolve().parent
 TIMEOUT = 15.0  # seconds without a byte before the next mirror is tried
 BLOCK = 1 << 16  # bytes

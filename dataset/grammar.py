@@ -26,6 +26,19 @@ from numpy.typing import NDArray
 
 from dataset.text_file import EOS, Corpus, Parts, split_name
 
+__all__ = [
+    "ENGLISH",
+    "RULES",
+    "WORDS",
+    "Grammar",
+    "entropy_per_token",
+    "load_data",
+    "load_vocab",
+    "sentence_log_probability",
+    "true_perplexity",
+    "write_out",
+]
+
 # Symbols begin with a capital letter, words do not. _n stands for one number, _sg or _pl, in the
 # whole rule, which is how subject and verb come to agree.
 RULES = {

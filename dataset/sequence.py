@@ -38,6 +38,18 @@ from dataset import addition, dates, fetch
 from dataset.fetch import DataFile
 from dataset.text_file import check_kind
 
+__all__ = [
+    "FILES",
+    "MADE",
+    "SPLITS",
+    "SequenceData",
+    "decode",
+    "encode",
+    "get_vocab",
+    "load",
+    "load_data",
+]
+
 PAD = ""  # the character that padding is in files of pairs
 PLACEHOLDER = "\n"  # stands for it while a file is read, where no line has one
 MADE = {"addition.txt": addition.lines, "date.txt": dates.lines}
@@ -55,6 +67,7 @@ FILES = {  # as they are made
         (),
     ),
 }
+SPLITS = ("random", "answer")
 HELD_OUT = 10  # one line in ten is for testing
 
 Ids = NDArray[np.int64]
@@ -133,7 +146,7 @@ def load(
     question, `_` (or tab) or answer, or widths that change.
     Source: book 7.2.4, 8.3.1.
     """
-    if split not in ("random", "answer"):
+    if split not in SPLITS:
         raise ValueError(f"load_data: split is {split!r}; it can be 'random' or 'answer'")
     x, t, char_to_id = _read(file_name)
     rng = np.random if seed is None else np.random.RandomState(seed)

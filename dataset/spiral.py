@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = ["load_data"]
+
 CLASSES = 3
 POINTS = 100  # per class
 

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from dataset.text_file import EOS, UNK, Corpus, Parts
 
+__all__ = ["describe"]
+
 SHORTEST = 1.5  # tokens of a line, on average, below which lines do not look like sentences
 MOST_UNKNOWN = 0.3  # share of unknown words above which a perplexity says little
 

@@ -21,6 +21,21 @@ from numpy.typing import NDArray
 from dataset.fetch import expanded
 from dataset.tokens import Cut, cutter
 
+__all__ = [
+    "EOS",
+    "UNK",
+    "Corpus",
+    "Parts",
+    "check_kind",
+    "encode",
+    "load_data",
+    "load_parts",
+    "load_text",
+    "load_vocab",
+    "number",
+    "split_name",
+]
+
 EOS = "<eos>"
 UNK = "<unk>"
 FEWEST = 10  # lines, or else tokens, so that 80/10/10 leaves none of the parts empty

@@ -12,6 +12,8 @@ from dataset.fetch import expanded
 from dataset.text_file import Corpus, Parts
 from dataset.tokens import Cut, name_of
 
+__all__ = ["MADE", "load_data", "load_parts", "load_text", "source"]
+
 MADE = {"ptb": ptb, "grammar": grammar}  # texts that are words already
 
 

@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable, Iterable
 from unicodedata import category
 
+__all__ = ["CUTS", "OWN", "Cut", "cutter", "join", "name_of"]
+
 Cut = Callable[[str], list[str]]
 
 OWN = "own"  # the name of a reader's function in weight files

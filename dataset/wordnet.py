@@ -31,6 +31,8 @@ from typing import TypeVar
 
 from dataset.fetch import expanded, folders
 
+__all__ = ["FILES", "SMALL", "Synset", "WordNet", "find", "load", "small", "synset", "synsets"]
+
 VERSION = "3.0"
 SMALL = Path(__file__).with_name("wordnet.tsv")
 FILES = ("index.noun", "data.noun")

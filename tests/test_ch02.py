@@ -15,6 +15,7 @@ from numpy.testing import assert_allclose
 from ch02 import count_method_big, count_method_small, figures, most_similar, show_ptb, similarity
 from ch02 import ppmi as ppmi_script
 from ch02.svd import truncated_svd
+from common import plots
 from common.words.similarity import most_similar as neighbours
 from common.words.text import create_co_matrix, ppmi, preprocess
 from dataset import grammar
@@ -34,8 +35,7 @@ def folder(tmp_path, monkeypatch):
 def drawn(monkeypatch):
     """What `show` was called with -> the figure then open."""
     shown = {}
-    for module in (figures, count_method_small):
-        monkeypatch.setattr(module, "show", lambda path: shown.update({path: plt.gcf()}))
+    monkeypatch.setattr(plots, "show", lambda path: shown.update({path: plt.gcf()}))
     yield shown
     plt.close("all")
 

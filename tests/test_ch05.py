@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ch05 import figures, train, train_custom_loop
 from ch05.simple_rnnlm import SimpleRnnlm
-from common import trainer as trainers
+from common import plots
 from common.functions import perplexity
 from common.gradient_check import check_gradients
 from common.np import np, to_cpu
@@ -321,11 +321,8 @@ def drawn(monkeypatch):
 
     def keep(name):
         axes[str(name)] = plt.gcf().axes
-        plt.figure()
 
-    for module in (figures, train_custom_loop, trainers):
-        monkeypatch.setattr(module, "show", keep)
-    plt.figure()
+    monkeypatch.setattr(plots, "show", keep)
     yield axes
     plt.close("all")
 
@@ -362,7 +359,7 @@ def test_the_perplexity_figure_has_a_point_for_each_epoch(drawn):
     x, y = axes.lines[0].get_data()
     assert x.tolist() == [1, 2, 3]
     assert y.tolist() == ppl_list
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("epochs", "perplexity")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("epoch", "training perplexity")
 
 
 def test_the_trainers_figure_says_how_far_apart_its_points_are(folder, drawn):

@@ -18,6 +18,7 @@ from ch06.gru_rnnlm import GruRnnlm
 from ch06.rnnlm import Rnnlm
 from ch07 import generate_better_text, generate_text, next_word_figure, rnnlm_gen
 from ch07.rnnlm_gen import BetterRnnlmGen, GruRnnlmGen, RnnlmGen
+from common import plots
 from common.np import np, to_cpu
 from dataset import texts
 from tests.scripts import ROOT, assert_not_blank, copy_packages, run
@@ -733,20 +734,18 @@ def drawn(monkeypatch):
 
     def keep(name):
         axes[name] = plt.gca()
-        plt.figure()
 
-    monkeypatch.setattr(next_word_figure, "show", keep)
-    plt.figure()
+    monkeypatch.setattr(plots, "show", keep)
     yield axes
     plt.close("all")
 
 
 def bars(axes):
-    """The probabilities of a bar chart by word, and the words whose bar is orange."""
+    """The probabilities of a bar chart by word, and the words whose bar is red."""
     names = [label.get_text() for label in axes.get_xticklabels()]
     by_name = dict(zip(names, axes.patches, strict=True))
-    orange = [n for n, bar in by_name.items() if bar.get_facecolor() == to_rgba("C1")]
-    return {n: bar.get_height() for n, bar in by_name.items()}, orange
+    red = [n for n, bar in by_name.items() if bar.get_facecolor() == to_rgba(plots.RED)]
+    return {n: bar.get_height() for n, bar in by_name.items()}, red
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy
 import pytest
@@ -21,7 +21,7 @@ from ch04 import train as ch04_train
 from ch05 import train as ch05_train
 from ch05 import train_custom_loop as ch05_loop
 from ch06 import eval as ch06_eval
-from ch06 import rnn_gradient_graph, train_better_rnnlm, train_rnnlm
+from ch06 import rnn_gradient_graph, train_better_rnnlm, train_rnnlm, trained
 from ch07 import comparison, train_seq2seq
 from ch08 import train as ch08_train
 from ch08 import visualize_attention
@@ -70,7 +70,71 @@ def test_underscores_are_hyphens():
     def main(max_epoch=1):
         pass
 
-    assert arguments(main, ["--max-epoch", "2"]) == {"max_epoch": 2}
+    for argv in ["--max-epoch", "2"], ["--max_epoch", "2"], ["--max_epoch=2"]:
+        assert arguments(main, argv) == {"max_epoch": 2}
+    assert cli.parser(main).format_help().count("max_epoch") == 0
+
+
+def test_a_value_keeps_its_underscores():
+    assert arguments(main, ["--name", "a_b"])["name"] == "a_b"
+    assert arguments(main, ["--name=--a_b"])["name"] == "--a_b"
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("--sise", "--size"),
+        ("--sise=3", "--size"),
+        ("--raet", "--rate"),
+        ("--no_plto", "--no-plot"),
+        ("--nothing-like-it", None),
+    ],
+)
+def test_a_mistyped_flag_is_told_with_the_one_that_it_may_mean(word, meant, capsys):
+    with pytest.raises(SystemExit):
+        arguments(main, [word])
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.endswith(f"; did you mean {meant}?" if meant else f"arguments: {word}")
+
+
+COLOURS = {"red": 1, "green": 2}
+
+
+def painted(
+    *, colour: Annotated[str, COLOURS] = "red", other: Annotated[str | None, COLOURS] = None
+):
+    """Paint it.
+
+    colour  of the paint
+    other   another colour
+    """
+    return colour, other
+
+
+def test_choices_are_shown_and_others_refused(capsys):
+    text = " ".join(cli.parser(painted).format_help().split())
+    assert "--colour {red,green} of the paint (default: red)" in text
+    assert "--other {red,green} another colour" in text
+    assert arguments(painted, ["--colour", "green"]) == {"colour": "green", "other": None}
+    for argv, hint in (["--colour", "gren"], "; did you mean green?"), (["--other", "x"], ""):
+        with pytest.raises(SystemExit) as ended:
+            arguments(painted, argv)
+        assert ended.value.code == 2
+        told = f"argument {argv[0]}: it is one of red, green, not {argv[1]!r}{hint}\n"
+        assert capsys.readouterr().err.endswith(told)
+
+
+def test_choices_can_be_taken_over_from_another_script():
+    settings = cli.settings_of(painted)
+    assert settings.__dataclass_fields__["colour"].type == Annotated[str, ("red", "green")]
+
+
+def test_scripts_offer_the_models_that_they_have():
+    chosen = cli.flags(ch08_train.main)
+    assert chosen["model"].choices == tuple(ch08_train.RECIPES)
+    assert chosen["cell"].choices == ("lstm", "gru", "rnn")
+    assert chosen["score"].choices
+    assert cli.flags(ch06_eval.main)["model"].choices == tuple(trained.MODELS)
 
 
 def test_help_comes_from_the_docstrings(capsys):
@@ -133,9 +197,13 @@ def test_settings_of_a_dataclass_are_flags_too():
     assert with_settings(**arguments(with_settings, [])) == (3, SETTINGS)
     found = cli.flags(with_settings)
     assert list(found) == ["size", "width", "height", "colour", "open"]
-    assert found["width"] == (int, 7, "how wide, in units")
-    assert found["height"] == (float, 2.0, "how high it is here")  # what the script says goes first
-    assert found["colour"] == (str, None, "of the paint")
+    assert found["width"][:3] == (int, 7, "how wide, in units")
+    assert found["height"][:3] == (
+        float,
+        2.0,
+        "how high it is here",
+    )  # what the script says goes first
+    assert found["colour"][:3] == (str, None, "of the paint")
     with pytest.raises(TypeError, match="'sise'"):
         with_settings(sise=3)
 
@@ -291,8 +359,12 @@ def test_a_character_that_the_terminal_lacks_is_a_question_mark(folder, monkeypa
     ("command", "status", "message"),
     [
         ("ch05.train --corpus lost.txt", 1, "'lost.txt' is neither 'ptb' nor 'grammar' nor a file"),
-        ("ch04.train --model glove", 1, "model is one of cbow, skipgram, not 'glove'"),
-        ("ch07.train_seq2seq --cell gruu", 1, "cell is one of lstm, gru, rnn, not 'gruu'"),
+        (
+            "ch04.train --model glove",
+            2,
+            "argument --model: it is one of cbow, skipgram, not 'glove'",
+        ),
+        ("ch07.train_seq2seq --cell gruu", 2, "lstm, gru, rnn, not 'gruu'; did you mean gru?"),
         ("ch01.forward_net --seed -1", 2, "argument --seed: it must not be negative, not -1"),
         (
             "ch01.show_spiral_dataset --seed 4294967296",

@@ -1,6 +1,8 @@
 """Perplexity of a text, and the share of questions that a seq2seq model answers right."""
 
 import math
+import os
+import sys
 import types
 
 import numpy
@@ -167,6 +169,13 @@ def test_many_at_once_are_judged_as_one_by_one(backend, model_class, how):
     assert accuracy.by_position == (accuracy.guesses == t[:, 1:]).mean()
 
 
+@pytest.fixture
+def terminal(monkeypatch):
+    """What is printed appears on a terminal."""
+    monkeypatch.setattr(evaluate, "on_terminal", lambda: True)
+
+
+@pytest.mark.usefixtures("terminal")
 def test_it_prints_what_the_book_prints(capsys):
     x, t = numpy.array([[1, 2, 4]]), numpy.array([[0, 1, 2]])
     assert eval_seq2seq(Copies(), x, t, CHARS) == 1
@@ -175,6 +184,22 @@ def test_it_prints_what_the_book_prints(capsys):
     assert capsys.readouterr().out == "Q ab \nT ab\n\033[92m☑\033[0m ab\n---\n"
     assert eval_seq2seq(Copies(), x, t[:, [0, 2, 2]], CHARS, True, True) == 0  # as in the book
     assert capsys.readouterr().out == "Q  ba\nT bb\n\033[91m☒\033[0m ab\n---\n"
+
+
+def test_marks_have_a_colour_on_a_terminal_only(capsys):
+    x, t = numpy.array([[1, 2, 4]]), numpy.array([[0, 1, 2]])
+    eval_seq2seq(Copies(), x, t, CHARS, verbose=True)
+    eval_seq2seq(Copies(), x, t[:, [0, 2, 2]], CHARS, verbose=True)
+    assert capsys.readouterr().out == "Q ab \nT ab\n☑ ab\n---\nQ ab \nT bb\n☒ ab\n---\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="terminals that a test can make are POSIX's")
+def test_a_terminal_is_told_from_a_file(monkeypatch, tmp_path):
+    ours, its = os.openpty()
+    with os.fdopen(its, "w") as terminal, os.fdopen(ours), (tmp_path / "log").open("w") as log:
+        for stream, expected in (terminal, True), (log, False), (None, False):
+            monkeypatch.setattr(sys, "stdout", stream)
+            assert evaluate.on_terminal() is expected
 
 
 def test_marks_are_letters_on_windows(capsys, monkeypatch):

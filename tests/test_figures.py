@@ -9,12 +9,14 @@ import pytest
 
 import ch01.figures
 import ch04.figures
+import ch05.figures
 import ch06.figures
 import ch07.comparison
 import ch07.figures
 import ch08.figures
 from ch01.graph_nodes import sigmoid_graph, tanh_graph
 from common import plots
+from dataset import ptb
 from tests.scripts import ROOT, assert_not_blank, run
 
 # What the book plots or tabulates from numbers, chapter by chapter; the sizes are for a quick test.
@@ -92,12 +94,11 @@ def test_a_folder_that_is_a_file_is_refused_before_anything_is_drawn(folder):
 
 @pytest.fixture
 def axes(monkeypatch, request):
-    """The axes of the figure that a function of a module would show."""
+    """The axes of the figure that a function would show."""
 
-    def draw(module, plot, *args):
+    def draw(plot, *args):
         kept = []
-        monkeypatch.setattr(module, "show", lambda name: kept.extend(plt.gcf().axes))
-        plt.figure()
+        monkeypatch.setattr(plots, "show", lambda name: kept.extend(plt.gcf().axes))
         plot(*args)
         return kept
 
@@ -108,7 +109,7 @@ def axes(monkeypatch, request):
 @pytest.mark.parametrize(("graph", "top"), [(sigmoid_graph, 0.25), (tanh_graph, 1)])
 def test_a_derivation_shows_value_and_gradient_of_every_node(graph, top, axes):
     graph = graph()
-    above, below = axes(ch01.figures, ch01.figures.plot_derivation, graph, "a.png", 0.5)
+    above, below = axes(ch01.figures.plot_derivation, graph, "a.png", 0.5)
     boxes = {text.get_text().split("\n")[0]: text for text in above.texts}
     assert list(boxes) == ["x", *graph.nodes]
     assert boxes["y"].get_text() == f"y\nvalue {float(graph.values['y'][0]):.4f}\ngradient 1.0000"
@@ -127,7 +128,7 @@ def test_a_derivation_shows_value_and_gradient_of_every_node(graph, top, axes):
 
 
 def test_the_slope_of_tanh_is_largest_in_the_middle_where_it_is_one(axes):
-    (ax,) = axes(ch06.figures, ch06.figures.plot_tanh)
+    (ax,) = axes(ch06.figures.plot_tanh)
     curve, slope = (line.get_ydata() for line in ax.lines)
     middle = len(curve) // 2
     assert (curve[middle], slope[middle], slope.max()) == pytest.approx((0, 1, 1))
@@ -136,7 +137,7 @@ def test_the_slope_of_tanh_is_largest_in_the_middle_where_it_is_one(axes):
 
 def test_the_curve_of_figure_6_28_is_the_recorded_run(axes):
     history = ch06.figures.histories()["Rnnlm"]
-    (ax,) = axes(ch06.figures, ch06.figures.plot_reports, history)
+    (ax,) = axes(ch06.figures.plot_reports, history)
     assert ax.lines[0].get_ydata().tolist() == history["train"]
     assert len(history["train"]) == 268  # 67 in each of four epochs, as in the book
     assert ax.get_ylim() == (0, 500)
@@ -183,7 +184,7 @@ def test_the_epochs_of_a_run_are_drawn_with_their_learning_rate(axes):
         {"epoch": k, "train": 200 / k, "valid": 150 / k, "lr": 20 / k, "reports": k}
         for k in (1, 2, 3)
     ]
-    above, below = axes(ch06.figures, ch06.figures.plot_epochs, {"epochs": epochs}, "A")
+    above, below = axes(ch06.figures.plot_epochs, {"epochs": epochs}, "A")
     assert above.get_title() == "A"
     train, valid = (line.get_ydata() for line in above.lines)
     assert (list(train), list(valid)) == ([200, 100, 200 / 3], [150, 75, 50])
@@ -199,7 +200,7 @@ def test_the_table_of_results_counts_weights_and_quotes_the_record(capsys):
 
 
 def test_the_sum_of_figure_8_8_is_the_weighted_mean_of_the_states(axes):
-    parts = axes(ch08.figures, ch08.figures.plot_weighted_sum, 0)
+    parts = axes(ch08.figures.plot_weighted_sum, 0)
     a, hs, c = ([float(text.get_text()) for text in ax.texts] for ax in parts)
     assert a == list(ch08.figures.WEIGHTS)
     for column in range(4):
@@ -225,3 +226,17 @@ def test_curves_of_a_comparison_are_grouped_by_model():
         assert [len(run) for run in runs] == [deep.get(label, 10)] * 3
     with pytest.raises(FileNotFoundError, match=r"nothing.json; `compare` of a chapter makes it"):
         ch07.comparison.curves_in(ROOT / "nothing.json")
+
+
+def test_without_penn_treebank_chapter_5_draws_the_other_figures(folder, monkeypatch, capsys):
+    def missing(file):
+        raise FileNotFoundError(f"{file.name} was not found")
+
+    monkeypatch.setattr(ptb, "read", missing)
+    ch05.figures.main(max_epoch=2)
+    drawn = sorted(file.name[:8] for file in Path("figures").iterdir())
+    assert drawn == ["fig_5_26", "fig_5_31", "fig_5_32"]
+    told = capsys.readouterr().err
+    assert told.startswith("figure 5-33 is left out, or try --corpus grammar: ptb.train.txt was")
+    with pytest.raises(FileNotFoundError, match="lost"):
+        ch05.figures.main(max_epoch=2, corpus="lost.txt")

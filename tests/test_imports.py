@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.scripts import run
+
 ROOT = Path(__file__).parent.parent
 FOLDERS = ["common", "dataset", *sorted(p.name for p in ROOT.glob("ch0[1-8]"))]
 PYTHON = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
@@ -179,3 +181,22 @@ BOOK = {  # the import paths of the book, with names that its scripts take from 
 def test_the_import_paths_of_the_book_work(module):
     found = importlib.import_module(module)
     assert [name for name in BOOK[module].split() if not hasattr(found, name)] == []
+
+
+@pytest.mark.parametrize("place", ["common.py", "dataset/__init__.py"])
+def test_a_package_of_somebody_else_in_the_way_is_named(place, tmp_path):
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).touch()
+    for argv in ["-m", "ch04.train"], ["-c", "import ch08.transformer"]:
+        done = run(*argv, cwd=tmp_path, status=1, installed=ROOT)
+        assert "another package of this name hides ours" in done.stderr
+        assert f"({tmp_path / place})" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_module_but_the_commands_says_what_is_public(path):
+    module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    if path.name in ("__init__.py", "config.py") or hasattr(module, "main"):
+        pytest.skip("it has nothing to import, or is a command")
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []
+    assert module.__all__

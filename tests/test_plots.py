@@ -13,11 +13,14 @@ from matplotlib import font_manager
 from matplotlib.text import Text
 
 from ch01 import figures as ch01_figures
+from ch01 import train_custom_loop
 from ch02 import count_method_small
 from ch02 import figures as ch02_figures
 from ch04 import show_vectors
+from ch07.seq2seq_run import plot_accuracy
 from ch08 import visualize_attention
 from common import cli, plots
+from common.trainer import Trainer
 from common.words.vector_files import save_vectors
 
 DEJAVU = [font for font in font_manager.fontManager.ttflist if font.name == "DejaVu Sans"]
@@ -145,8 +148,7 @@ def test_a_dollar_in_a_word_is_no_formula(folder, monkeypatch):
         drawn.extend(text for text in figure.findobj(Text) if "$" in text.get_text())
         plt.close()
 
-    for module in show_vectors, count_method_small, ch02_figures, visualize_attention.plots:
-        monkeypatch.setattr(module, "show", look_at)
+    monkeypatch.setattr(plots, "show", look_at)
     words = ["$^$", "$x$", "a$b$"]
     show_vectors.plot_words(numpy.eye(3)[:, :2], words)
     count_method_small.main("$^$ costs $x$ or a$b$")
@@ -156,9 +158,67 @@ def test_a_dollar_in_a_word_is_no_formula(folder, monkeypatch):
     monkeypatch.setattr(visualize_attention, "head_maps", lambda *_, **__: maps)
     question, answer = numpy.array([1, 2, 1]), numpy.array([0, 1, 2, 1])
     visualize_attention.draw(None, question, answer, chars, reverse=False)
-    visualize_attention.plots.show("")
     assert [*(text.get_text() for text in drawn)].count("$^$") >= 4
     assert {text.get_parse_math() for text in drawn if text.get_text().count("$") > 1} == {False}
+
+
+# --- Building blocks -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "plot",
+    [
+        ch01_figures.plot_sigmoid,
+        lambda ax: ch01_figures.plot_tangent(1.0, ax=ax),
+        lambda ax: train_custom_loop.plot_loss([3.0, 2.0], 10, ax=ax),
+        lambda ax: count_method_small.plot_words({"a": 0, "b": 1}, numpy.eye(2), ax=ax),
+        lambda ax: show_vectors.plot_words(numpy.eye(2), ["a", "b"], ax=ax),
+        lambda ax: plot_accuracy({"a": [[0.1, 0.2]]}, ax=ax),
+        lambda ax: Trainer(None, None).plot(ax=ax),
+        lambda ax: plots.attention_map(numpy.eye(2), "ab", "cd", ax),
+    ],
+)
+def test_a_figure_is_drawn_into_axes_that_are_given_and_they_come_back(plot, folder, monkeypatch):
+    monkeypatch.setattr(plots, "show", lambda file: pytest.fail("shown"))
+    figure, (left, right) = plt.subplots(1, 2)
+    assert plot(ax=right) is right
+    assert right.has_data()
+    assert not left.has_data()
+    plt.close(figure)
+
+
+def test_figures_share_a_style_and_leave_that_of_others_alone_and_one_that_fails_is_closed(folder):
+    before = dict(plt.rcParams)
+    with plots.axes("a.png") as ax:
+        (line,) = ax.plot([1, 2])
+        assert line.get_color() == plots.BLUE
+    with pytest.raises(ZeroDivisionError), plots.axes("b.png"):
+        raise ZeroDivisionError
+    assert plt.get_fignums() == []
+    assert [file.name for file in folder.iterdir()] == ["a.png"]
+    assert dict(plt.rcParams) == before
+
+
+def test_small_weights_show_and_cosines_go_from_minus_1_to_1(folder):
+    figure, ax = plt.subplots()
+    weights = plots.heat_map(numpy.array([[0.0, 0.04, 1.0]]), ax)
+    assert weights.norm(0.04) == pytest.approx(0.2)  # a fifth of all colours, for a 25th
+    cosines = plots.heat_map(numpy.array([[-1.0, 0.0, 1.0]]), ax, limits=(-1, 1))
+    assert cosines.norm([-1, 0, 1]).tolist() == [0, 0.5, 1]
+    red, green, blue, _ = cosines.cmap(0.5)
+    assert min(red, green, blue) > 0.9
+    plt.close(figure)
+
+
+def test_padding_around_a_question_and_behind_an_answer_is_not_drawn(folder):
+    figure, ax = plt.subplots()
+    weights = numpy.arange(20.0).reshape(4, 5) / 20
+    plots.attention_map(weights, " a b ", "c  \n", ax)
+    assert ax.images[0].get_array().tolist() == weights[:1, 1:4].tolist()
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["a", " ", "b"]
+    plots.attention_map(weights, " " * 5, " " * 4, ax)  # nothing but padding
+    assert ax.images[-1].get_array().shape == (1, 1)
+    plt.close(figure)
 
 
 # --- Files and the screen ------------------------------------------------------------------------

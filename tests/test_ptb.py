@@ -90,7 +90,7 @@ def test_a_changed_training_file_cannot_hide_behind_a_first_reading(small):
 
 
 @pytest.mark.parametrize("split", ["train", "valid", "test"])
-def test_without_file_and_network_the_error_names_both_mirrors(small, split):
+def test_without_file_and_network_the_error_names_all_mirrors(small, split):
     name = ptb.FILES[split].name
     (small / name).unlink()
     with pytest.raises(FileNotFoundError) as caught:

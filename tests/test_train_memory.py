@@ -10,6 +10,7 @@ import pytest
 from ch08 import show_memory, train_memory
 from ch08.memory_model import BitLSTM
 from ch08.ntm import NTM
+from common import plots
 from common.base_model import load_model
 from common.storage.checkpoint import digest
 from common.storage.weights import read
@@ -127,11 +128,11 @@ def test_the_picture_shows_what_comes_in_what_goes_out_and_where_the_heads_are(m
     shown = {}
 
     def looked_at(file):
-        for ax in plt.gcf().axes:
+        for ax in plt.gcf().axes[:-1]:  # without the colour bar
             shown[ax.get_ylabel()] = ax.images[0].get_array()
         plt.close()
 
-    monkeypatch.setattr(show_memory, "show", looked_at)
+    monkeypatch.setattr(plots, "show", looked_at)
     wrong = show_memory.plot_heads(model, x, t, Path("heads.png"))
     scores = model.predict(x)
     assert wrong == wrong_bits(scores, t)[0]
@@ -155,7 +156,7 @@ def test_curves_of_several_runs_are_drawn_in_one_figure(folder, monkeypatch):
         drawn.append([(line.get_label(), *line.get_xydata()[0]) for line in ax.lines])
         plt.close()
 
-    monkeypatch.setattr(show_memory, "show", looked_at)
+    monkeypatch.setattr(plots, "show", looked_at)
     show_memory.main(runs="*.json")
     ((lstm, x, y), (ntm, *_), (hidden, *_)) = drawn[0]
     assert (lstm, ntm) == ("lstm", "ntm")

@@ -76,6 +76,22 @@ class TestTrainer:
         assert lines[3] == "| epoch 2 |  iter 3 / 4 | time 0[s] | loss 3.50"
         assert len(lines) == 4
 
+    def test_a_log_has_at_most_a_hundred_lines_of_reports_and_a_terminal_all(
+        self, capsys, monkeypatch
+    ):
+        x = numpy.zeros(5)
+        for epochs, lines in (33, 99), (34, 51), (400, 100):
+            t = trainer(Trainer)
+            t.fit(x, x, max_epoch=epochs, batch_size=1, eval_interval=2)  # 3 reports an epoch
+            assert len(t.loss_list) == 3 * epochs
+            printed = capsys.readouterr().out.splitlines()
+            assert len(printed) == lines
+            assert printed[0].startswith("| epoch 1 |  iter 1 / 5 |")
+        assert printed[1].startswith("| epoch 5 |  iter 1 / 5 |")  # every twelfth report
+        monkeypatch.setattr("common.trainer.on_terminal", lambda: True)
+        trainer(Trainer).fit(x, x, max_epoch=34, batch_size=1, eval_interval=2)
+        assert len(capsys.readouterr().out.splitlines()) == 102
+
     def test_epochs_and_losses_go_on_over_calls(self, capsys):
         t = trainer(Trainer)
         for _ in range(2):
@@ -387,13 +403,13 @@ def test_validation_is_drawn_where_its_epoch_ends(monkeypatch):
         seen.append(plt.gca().get_xlabel())
         plt.close()
 
-    monkeypatch.setattr("common.trainer.show", look)
+    monkeypatch.setattr("common.plots.show", look)
     for interval in 1, None:
         t = trainer(Trainer)
         t.fit(*text(4), 2, 2, eval_interval=interval, valid=text(2))
         t.plot()
     assert seen[:3] == [[[k, 1] for k in range(4)], [[2, 1], [4, 1]], "iterations (x1)"]
-    assert seen[3:] == [[], [[1, 1], [2, 1]], "epochs"]
+    assert seen[3:] == [[], [[1, 1], [2, 1]], "epoch"]
 
 
 def language_model():

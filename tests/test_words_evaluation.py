@@ -555,10 +555,9 @@ def test_labels_do_not_cover_dots_or_each_other():
     from matplotlib.text import Text
 
     points = numpy.random.default_rng(0).standard_normal((40, 2))
-    plt.figure(figsize=(8, 6))
-    plt.scatter(points[:, 0], points[:, 1], s=12)
-    show_vectors.label(points, [f"label{i}" for i in range(40)])
-    axes = plt.gca()
+    _, axes = plt.subplots(figsize=(8, 6))
+    axes.scatter(points[:, 0], points[:, 1], s=12)
+    show_vectors.label(points, [f"label{i}" for i in range(40)], axes)
     axes.figure.canvas.draw()
     boxes = [Text.get_window_extent(text) for text in axes.texts]
     dots = axes.transData.transform(points)

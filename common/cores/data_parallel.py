@@ -12,6 +12,8 @@ from common.network import twin_of, walk
 from common.np import Array
 from common.rng import generator
 
+__all__ = ["DataParallel"]
+
 
 class DataParallel:
     """A model at work on many samples; if it is `divisible`, with copies that share its weights.

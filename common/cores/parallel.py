@@ -17,6 +17,23 @@ from typing import Any, TypeVar
 
 from common.np import Array, np
 
+__all__ = [
+    "BLOCK",
+    "FEWEST_NUMBERS",
+    "FEWEST_ROWS",
+    "affine",
+    "blocks",
+    "dot",
+    "in_blocks",
+    "in_parallel",
+    "matmul",
+    "product",
+    "slices",
+    "split",
+    "threads",
+    "worth",
+]
+
 FEWEST_ROWS = 32  # of a thread; with fewer, products take longer for each row
 BLOCK = 1 << 16  # numbers of one array
 FEWEST_NUMBERS = 1 << 13  # that a thread works on at a time; with fewer, starting it costs more

@@ -7,6 +7,8 @@ A call that is not over keeps what it needs in the layers, where another call wo
 import threading
 from typing import Any
 
+__all__ = ["Turn"]
+
 
 class Turn:
     """Whose turn it is at a model. A copy of the model has one of its own.

@@ -44,6 +44,8 @@ from common.storage.files import (
     write_npz,
 )
 
+__all__ = ["Checkpoint", "digest", "kept", "unlike"]
+
 if sys.platform == "win32":
     import msvcrt
 else:

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+__all__ = ["BOM", "begins_as_pickle", "kind_of", "opened", "refusal", "unpacked"]
+
 BUFFER = 1 << 16  # bytes read at once, of which the first tell the kind
 BOM = b"\xef\xbb\xbf"  # the mark that some editors put before UTF-8 text
 

@@ -24,6 +24,22 @@ import numpy
 from common.np import Array
 from common.storage.file_kinds import begins_as_pickle, refusal
 
+__all__ = [
+    "expanded",
+    "hidden",
+    "is_npz",
+    "part_of",
+    "read_npz",
+    "read_npz_header",
+    "regular",
+    "remove_leftovers",
+    "try_to_write",
+    "write_npz",
+    "write_together",
+    "write_whole",
+    "written",
+]
+
 HEADER = "header.json"
 DIGEST = "digest"
 

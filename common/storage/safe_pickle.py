@@ -20,6 +20,8 @@ import numpy
 from common.np import Array
 from common.storage.files import expanded
 
+__all__ = ["DATA", "read_pickle"]
+
 ARGUMENTS = {
     *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
     *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),

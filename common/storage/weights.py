@@ -19,6 +19,8 @@ from common.np import Array, np, to_cpu
 from common.storage.files import is_npz, read_npz, read_npz_header, write_npz
 from common.storage.safe_pickle import read_pickle
 
+__all__ = ["check_class", "fill", "find_weights", "is_pickle", "read", "save", "trained_on"]
+
 
 def save(
     model: Any, path: Path, *, dtype: DTypeLike = "float32", vocab: Mapping[str, int] | None = None

@@ -17,6 +17,18 @@ from common.checks import numbers_on_host
 from common.np import Array
 from common.words.evaluation_files import Pair, Question
 
+__all__ = [
+    "Accuracy",
+    "Correlation",
+    "analogy_accuracy",
+    "missing_words",
+    "similarity_correlation",
+    "spearman",
+    "spelling",
+    "total",
+    "unit",
+]
+
 SCORES_AT_ONCE = 1 << 22  # question-word scores held in memory: 16 MB of float32
 
 
@@ -159,26 +171,20 @@ def similarity_correlation(
 
 
 def spearman(x: Sequence[float] | Array, y: Sequence[float] | Array) -> float:
-    """Spearman's rank correlation rho of two lists of numbers, -1 to 1: Pearson's of their ranks.
+    """Spearman's rank correlation rho of two lists of numbers, -1 to 1, by SciPy.
 
     x, y (L,)  numbers; equal ones share the mean of their ranks
     NaN for fewer than two numbers, if all of one list are equal, or if one is NaN.
     Raises ValueError for lists of different lengths.
     """
+    from scipy.stats import spearmanr  # here, because it takes long to import
+
     x, y = numbers_on_host("spearman", x), numbers_on_host("spearman", y)
     if x.ndim != 1 or x.shape != y.shape:
         raise ValueError(f"spearman: lists of one length are needed, not {x.shape} and {y.shape}")
-    if numpy.isnan(x).any() or numpy.isnan(y).any():
+    if min(len(numpy.unique(a)) for a in (x, y)) < 2:  # of which SciPy would warn
         return math.nan
-    mean = (len(x) + 1) / 2
-    a, b = _ranks(x) - mean, _ranks(y) - mean
-    length = math.sqrt((a @ a) * (b @ b))
-    return float(a @ b) / length if length else math.nan
-
-
-def _ranks(x: Sequence[float] | Array) -> Array:
-    _, which, counts = numpy.unique(numpy.asarray(x), return_inverse=True, return_counts=True)
-    return (counts.cumsum() - (counts - 1) / 2)[which]
+    return float(spearmanr(x, y).statistic)
 
 
 def unit(vecs: Array) -> Array:

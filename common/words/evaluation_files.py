@@ -15,6 +15,8 @@ from typing import TypeAlias
 from common.storage.file_kinds import kind_of, opened, refusal
 from common.storage.files import expanded
 
+__all__ = ["Pair", "Question", "read_questions", "read_similarities", "text_lines"]
+
 Question: TypeAlias = tuple[str, str, str, str]
 Pair: TypeAlias = tuple[str, str, float]
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from common.np import Array
 from common.words.evaluation import spelling
 
+__all__ = ["analogies_to_ask", "words_to_ask"]
+
 
 def words_to_ask(
     query: str | None, book: Sequence[str], word_to_id: Mapping[str, int], counts: Array = None

@@ -11,6 +11,8 @@ import numpy
 from common.checks import described, floats
 from common.np import Array, np, to_cpu
 
+__all__ = ["Ranking", "analogy", "cos_similarity", "most_similar", "normalize"]
+
 Ranking = list[tuple[str, float]]
 
 

@@ -8,6 +8,16 @@ from common.checks import checked_ids, is_number, numbers_on_host, on_host, text
 from common.np import Array
 from common.rng import Seed, generator
 
+__all__ = [
+    "convert_one_hot",
+    "create_co_matrix",
+    "create_contexts_target",
+    "ppmi",
+    "preprocess",
+    "subsample",
+    "words_to_ids",
+]
+
 
 def preprocess(
     text: str, *, cut: Callable[[str], Sequence[str]] | None = None

@@ -34,6 +34,15 @@ from common.storage.files import (
 from common.storage.safe_pickle import read_pickle
 from common.words.vector_formats import KIND, read_vectors
 
+__all__ = [
+    "load_vectors",
+    "read_counts",
+    "read_word2vec",
+    "save_vectors",
+    "write_projector",
+    "write_word2vec",
+]
+
 Vectors: TypeAlias = tuple[Array, dict[str, int], dict[int, str]]
 """word_vecs (V, D) float32 on the host, word_to_id, id_to_word."""
 

@@ -20,6 +20,8 @@ import numpy
 from common.np import Array
 from common.storage.file_kinds import BOM, refusal
 
+__all__ = ["KIND", "read_vectors"]
+
 KIND = "file of word vectors"
 FIRST_LINE = 1 << 20  # bytes, at most
 LONGEST_WORD = 1 << 16  # bytes
