@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy
 
+from ch08.transformer import Block
 from common.np import Array, to_cpu
 from dataset import sequence
 
@@ -63,6 +64,21 @@ def head_maps(model: Any, question: Array, answer: Array, *, reverse: bool) -> l
     model.forward(question[None], answer[None])
     maps = [to_cpu(a)[0] for a in model.decoder.head_maps]
     return [a[:, :, ::-1] if reverse else a for a in maps]
+
+
+def self_attention_maps(model: Any, part: str, question: Array, answer: Array) -> list[Array]:
+    """The maps of the question's (h, T, T), or the answer's (h, S, S) own steps, for each block.
+
+    part  encoder: each character of the question (T,) looks at the question; decoder: each one of
+          the answer (S + 1,) looks at those that were read until then, from the start id on
+    Raises ValueError for a model that has no self-attention.
+    """
+    blocks = getattr(getattr(getattr(model, part), "stack", None), "blocks", [])
+    layers = [block.attention for block in blocks if isinstance(block, Block)]
+    if not layers:
+        raise ValueError(f"self_attention_maps: {type(model).__name__} has no self-attention")
+    model.forward(question[None], answer[None])
+    return [to_cpu(layer.attention_weights)[0] for layer in layers]
 
 
 def attention_hits(

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import numpy
 
-from ch08.attention_score import attention_hits, head_maps, table
+from ch08.attention_score import attention_hits, head_maps, self_attention_maps, table
 from ch08.attention_seq2seq import AttentionSeq2seq
 from ch08.bi_attention_seq2seq import BiAttentionSeq2seq
 from ch08.conv_seq2seq import ConvSeq2seq
@@ -39,6 +39,7 @@ MODELS: dict[str, Any] = {
     "conv": ConvSeq2seq,
 }
 IN_ORDER = {"transformer", "conv"}  # what reads questions as they are, where nothing else is said
+PARTS = ("cross", "encoder", "decoder")
 SHIPPED = Path(__file__).parent / "weights"
 COUNT = 5
 SEED = 1984
@@ -54,6 +55,7 @@ def main(
     split: Annotated[str, SPLITS] = "random",
     reverse: bool | None = None,
     beam_width: int = 1,
+    attention: Annotated[str, PARTS] = "cross",
 ) -> None:
     """Draw where a trained model looks while it writes (book 8.3.3).
 
@@ -70,7 +72,12 @@ def main(
     reverse     read questions from back to front (book 7.4.1), as in training; if not given, all
                 but transformer and conv do
     beam_width  for a question: print so many answers, the most probable that beam search finds
+    attention   cross: answers look at questions. Of the transformer also encoder, questions look at
+                themselves, and decoder, answers look at what was written until then
     """
+    if attention not in PARTS:
+        known = ", ".join(PARTS)
+        raise ValueError(f"visualize_attention: attention is one of {known}, not {attention!r}")
     if count < 0:
         raise ValueError(f"visualize_attention: count must not be negative, not {count}")
     if beam_width < 1:
@@ -80,9 +87,9 @@ def main(
     dates = sequence.load(data, split=split)
     dates = dates.reversed() if reverse else dates
     if question is not None:
-        draw_question(net, question, dates, beam_width=beam_width)
+        draw_question(net, question, dates, beam_width=beam_width, attention=attention)
     else:
-        draw_test_questions(net, dates, count=count)
+        draw_test_questions(net, dates, count=count, attention=attention)
     then("ch08.compare", data=data)
     if score:
         x, t, id_to_char = dates.x_test, dates.t_test, dates.id_to_char
@@ -112,10 +119,12 @@ def draw_test_questions(
     *,
     count: int = COUNT,
     beside: Path = Path("attention"),
+    attention: str = "cross",
 ) -> None:
     """Draw test questions with the model's own answers into <beside>_1.png, ...
 
     The questions are chosen as in the book, which draws them with the right answers.
+    attention  as for `main`
     """
     # the old generator, as there
     chosen = numpy.random.RandomState(SEED).randint(0, len(data.x_test), count)
@@ -124,7 +133,8 @@ def draw_test_questions(
     answers[:, 1:] = model.generate_batch(x, int(data.t_test[0, 0]), t.shape[1] - 1)
     for k in range(count):
         file = beside.with_name(f"{beside.stem}_{k + 1}.png")
-        draw(model, x[k], answers[k], data.id_to_char, reverse=data.reverse, right=t[k], file=file)
+        how = {"reverse": data.reverse, "file": file, "attention": attention}
+        draw(model, x[k], answers[k], data.id_to_char, right=t[k], **how)
 
 
 def draw_question(
@@ -134,10 +144,12 @@ def draw_question(
     *,
     beam_width: int = 1,
     file: Path = Path("attention.png"),
+    attention: str = "cross",
 ) -> None:
     """Draw a question with the answer that the model gives, and print both.
 
     beam_width  of the beam search; with more than 1, the other answers it found are printed too
+    attention   as for `main`
     Raises ValueError for a question that `sequence.encode` refuses.
     """
     width, length = data.x_train.shape[1], data.t_train.shape[1] - 1
@@ -153,7 +165,8 @@ def draw_question(
         for found in (best, *others):
             print("A", sequence.decode(found.ids, id_to_char), f"{math.exp(found.log_p):.6f}")
     answer = numpy.array([start_id, *guess])
-    draw(model, asked[0], answer, id_to_char, reverse=data.reverse, file=file)
+    how = {"reverse": data.reverse, "file": file, "attention": attention}
+    draw(model, asked[0], answer, id_to_char, **how)
 
 
 def draw(
@@ -165,6 +178,7 @@ def draw(
     reverse: bool,
     right: Array | None = None,
     file: Path = Path("attention.png"),
+    attention: str = "cross",
 ) -> None:
     """Draw the attention of an answer (L,), which the decoder reads, to a question (T,).
 
@@ -172,10 +186,19 @@ def draw(
     on the left. A model of several blocks and heads has a map for each.
     reverse  whether the ids of the question stand in reverse order
     right    the right answer (L,), which the title tells where it is another one
+    attention  as for `main`: of the encoder, rows are of the question too; of the decoder, columns
+               are what was read of the answer
     """
-    blocks = head_maps(model, question, answer, reverse=reverse)
+    if attention == "cross":
+        blocks = head_maps(model, question, answer, reverse=reverse)
+    else:
+        blocks = self_attention_maps(model, attention, question, answer)
+    if attention == "encoder" and reverse:
+        blocks = [a[:, ::-1, ::-1] for a in blocks]
     asked = sequence.decode(question[::-1] if reverse else question, id_to_char)
     answered = sequence.decode(answer[1:], id_to_char)
+    seen = sequence.decode(answer[:-1], id_to_char) if attention == "decoder" else asked
+    rows = asked if attention == "encoder" else answered
     maps = {
         f"block {k + 1}, head {head + 1}": weights
         for k, heads in enumerate(blocks)
@@ -187,12 +210,16 @@ def draw(
     alone, across = len(maps) == 1, min(len(maps), 2)
     down = math.ceil(len(maps) / across)
     scale = 1 if alone else 0.7
-    size = scale * across * (2 + len(asked.strip()) / 4), scale * down * (2 + len(answered) / 4)
+    size = scale * across * (2 + len(seen.strip()) / 4), scale * down * (2 + len(rows.strip()) / 4)
     how = {"nrows": down, "ncols": across, "squeeze": False, "figsize": size}
     with plots.axes(file, style=plots.STYLE | plots.MAP, **how) as grid:
         for ax, (name, weights) in zip(grid.flat, maps.items(), strict=False):
-            plots.attention_map(weights, asked, answered, ax, bar=False)
+            plots.attention_map(weights, seen, rows, ax, bar=False)
             ax.set_title("" if alone else name)
+            if attention == "encoder":
+                ax.set_ylabel("state: question")
+            elif attention == "decoder":
+                ax.set_xlabel("read: answer")
         for unused in grid.flat[len(maps) :]:
             unused.remove()
         plots.colour_bar(ax.images[0], grid, "attention weight")

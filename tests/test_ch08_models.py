@@ -10,7 +10,7 @@ import pytest
 
 from ch07 import comparison
 from ch08 import compare, train, visualize_attention
-from ch08.attention_score import attention_maps, head_maps
+from ch08.attention_score import attention_maps, head_maps, self_attention_maps
 from ch08.transformer import Transformer
 from common import plots
 from common.base_model import load_model
@@ -98,6 +98,27 @@ def test_what_a_model_does_not_have_is_refused(days, how, message):
     with refused(message):
         train.main(**TINY | how)
     assert [file.name for file in days.iterdir()] == ["days.txt"]
+
+
+def test_the_transformer_s_own_steps_are_drawn_as_well(folder, capsys):
+    data = sequence.load("date.txt")
+    model = visualize_attention.load("transformer", None, "date.txt")
+    x, t = data.x_test[0], data.t_test[0]
+    (inside,), (so_far,) = (
+        self_attention_maps(model, part, x, t) for part in ("encoder", "decoder")
+    )
+    assert inside.shape == (4, len(x), len(x))
+    assert so_far.shape == (4, len(t) - 1, len(t) - 1)
+    for maps in inside, so_far:
+        numpy.testing.assert_allclose(maps.sum(axis=2), 1, rtol=1e-5)
+    assert (numpy.triu(so_far, 1) == 0).all()  # nothing of what comes later
+    for attention in "encoder", "decoder":
+        visualize_attention.main(model="transformer", count=1, attention=attention)
+        assert Path("attention_1.png").exists()
+    with refused("visualize_attention: attention is one of cross, encoder, decoder, not 'self'"):
+        visualize_attention.main(model="transformer", attention="self")
+    with refused("self_attention_maps: AttentionSeq2seq has no self-attention"):
+        visualize_attention.main(count=1, attention="decoder")
 
 
 def test_a_comparison_takes_any_models_and_tells_the_time_of_an_epoch(days, capsys):
