@@ -37,7 +37,7 @@ VERSION = "3.0"
 SMALL = Path(__file__).with_name("wordnet.tsv")
 FILES = ("index.noun", "data.noun")
 PLACES = (
-    Path(sys.prefix, "share", "wordnet"),
+    Path(sys.prefix) / "share" / "wordnet",
     Path("/usr/share/wordnet"),  # Debian, Ubuntu
     Path("/usr/local/WordNet-3.0/dict"),  # Princeton's archive
     Path("~/nltk_data/corpora/wordnet"),

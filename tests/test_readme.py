@@ -31,6 +31,8 @@ SMALLER = {
     "ch05.train_custom_loop": f"--corpus novel.txt {TINY_RNN}",
     "ch06.train_rnnlm": f"--corpus novel.txt {TINY_RNN}",
     "ch06.train_better_rnnlm": f"--corpus novel.txt {TINY_RNN}",
+    "ch06.train_awd_lstm": f"--corpus novel.txt {TINY_RNN} --batch-size 2 --time-size 10 "
+    "--overwrite",
     "ch06.eval": "--corpus novel.txt",
     "ch07.train_seq2seq": f"--data sums.txt {TINY_RNN}",
     "ch07.compare": f"--data sums.txt {TINY_RNN}",
