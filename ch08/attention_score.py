@@ -73,7 +73,8 @@ def self_attention_maps(model: Any, part: str, question: Array, answer: Array) -
           the answer (S + 1,) looks at those that were read until then, from the start id on
     Raises ValueError for a model that has no self-attention.
     """
-    blocks = getattr(getattr(getattr(model, part), "stack", None), "blocks", [])
+    network = {"encoder": model.encoder, "decoder": model.decoder}[part]
+    blocks = getattr(getattr(network, "stack", None), "blocks", [])
     layers = [block.attention for block in blocks if isinstance(block, Block)]
     if not layers:
         raise ValueError(f"self_attention_maps: {type(model).__name__} has no self-attention")

@@ -133,7 +133,7 @@ def draw_test_questions(
     answers[:, 1:] = model.generate_batch(x, int(data.t_test[0, 0]), t.shape[1] - 1)
     for k in range(count):
         file = beside.with_name(f"{beside.stem}_{k + 1}.png")
-        how = {"reverse": data.reverse, "file": file, "attention": attention}
+        how: dict[str, Any] = {"reverse": data.reverse, "file": file, "attention": attention}
         draw(model, x[k], answers[k], data.id_to_char, right=t[k], **how)
 
 
@@ -165,7 +165,7 @@ def draw_question(
         for found in (best, *others):
             print("A", sequence.decode(found.ids, id_to_char), f"{math.exp(found.log_p):.6f}")
     answer = numpy.array([start_id, *guess])
-    how = {"reverse": data.reverse, "file": file, "attention": attention}
+    how: dict[str, Any] = {"reverse": data.reverse, "file": file, "attention": attention}
     draw(model, asked[0], answer, id_to_char, **how)
 
 
