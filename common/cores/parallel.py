@@ -118,9 +118,7 @@ def dot(a: Array, b: Array, out: Array = None) -> Array:
     """
     if a.size * b.shape[1] < 2 * FEWEST_PRODUCTS:
         return a.dot(b, out)
-    return matmul(
-        a, b, np.empty((len(a), b.shape[1]), np.result_type(a, b)) if out is None else out
-    )
+    return matmul(a, b, out)
 
 
 def affine(x: Array, W: Array, b: Array) -> Array:
@@ -129,25 +127,13 @@ def affine(x: Array, W: Array, b: Array) -> Array:
         y = x.dot(W)
         y += b
         return y
-    (N, D), M = x.shape, len(b)
-    y = np.empty((N, M), np.result_type(x, W, b))
-    parts = worth(N * D * M)
-
-    def by_rows(part: slice) -> None:
-        np.matmul(x[part], W, out=y[part])
-        y[part] += b
-
-    def by_columns(part: slice) -> None:
-        np.matmul(x, W[:, part], out=y[:, part])
-        y[:, part] += b[part]
-
-    in_parallel(*((by_rows, slices(N, parts)) if N >= M else (by_columns, slices(M, parts))))
-    return y
+    return matmul(x, W, plus=b)
 
 
-def matmul(a: Array, b: Array, out: Array = None) -> Array:
-    """a @ b, of a (..., N, D) and b (..., D, M), in `out` (..., N, M) or a new array.
+def matmul(a: Array, b: Array, out: Array = None, *, plus: Array = None) -> Array:
+    """a @ b + plus, of a (..., N, D) and b (..., D, M), in `out` (..., N, M) or a new array.
 
+    plus (M,), if given, is added to every row, by the thread that has computed it.
     Large ones are divided: many products (K, ..., N, M) between them, a single one by its rows, or
     by its columns where there are more.
     """
@@ -155,18 +141,20 @@ def matmul(a: Array, b: Array, out: Array = None) -> Array:
     many = max(a, b, key=lambda x: x.ndim).shape[:-2]
     parts = worth(math.prod(many) * N * D * M)
     if parts < 2:
-        return np.matmul(a, b, out=out)
+        return add_to_rows(np.matmul(a, b, out=out), plus)
     if out is None:
         out = np.empty((*many, N, M), np.result_type(a, b))
 
     def each(part: slice) -> None:
-        np.matmul(*(x[part] if x.ndim == out.ndim else x for x in (a, b)), out=out[part])
+        of_part = (x[part] if x.ndim == out.ndim else x for x in (a, b))
+        add_to_rows(np.matmul(*of_part, out=out[part]), plus)
 
     def by_rows(part: slice) -> None:
-        np.matmul(a[..., part, :], b, out=out[..., part, :])
+        add_to_rows(np.matmul(a[..., part, :], b, out=out[..., part, :]), plus)
 
     def by_columns(part: slice) -> None:
-        np.matmul(a, b[..., part], out=out[..., part])
+        some = None if plus is None else plus[part]
+        add_to_rows(np.matmul(a, b[..., part], out=out[..., part]), some)
 
     if many and (many[0] % parts == 0 or many[0] > 8 * parts):
         in_parallel(each, slices(many[0], parts))
@@ -175,6 +163,13 @@ def matmul(a: Array, b: Array, out: Array = None) -> Array:
     else:
         in_parallel(by_columns, slices(M, parts))
     return out
+
+
+def add_to_rows(product: Array, plus: Array) -> Array:
+    """The product (..., M), to which plus (M,) has been added in place; None adds nothing."""
+    if plus is not None:
+        product += plus
+    return product
 
 
 def in_parallel(work: Callable[[Part], Any], parts: Sequence[Part]) -> None:
